@@ -1,0 +1,107 @@
+//! `breakwater`: the controller.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use breakwater_cli::{
+    cluster,
+    settings::{Cli, Command, Settings},
+};
+use breakwater_operator::run::{self, Options};
+use clap::{CommandFactory as _, Parser as _};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    breakwater_cli::install_crypto();
+    match Cli::parse().command {
+        Command::Run(arguments) => match arguments.parse() {
+            Ok((settings, logging)) => {
+                logging.start();
+                end(start(settings).await)
+            }
+            Err(error) => {
+                eprintln!("error: {error}\n\nFor more information, try 'breakwater run --help'.");
+                ExitCode::from(2)
+            }
+        },
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "breakwater", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn end(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => {
+            info!("breakwater ends");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            error!(error = format!("{error:#}"), "breakwater ends with an error");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the controller until SIGTERM or SIGINT.
+async fn start(settings: Settings) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    tokio::spawn(cancel_on_signal(terminate, interrupt, shutdown.clone()));
+    info!(version = env!("CARGO_PKG_VERSION"), identity = settings.identity, "breakwater starts");
+    let options = options(settings, shutdown).await?;
+    run::run(options).await.context("the controller failed")
+}
+
+async fn cancel_on_signal(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    info!(signal = name, "shutting down");
+    shutdown.cancel();
+}
+
+async fn options(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Options> {
+    let Settings {
+        kubeconfig,
+        context,
+        controller_namespace,
+        lease_namespace,
+        lease_name,
+        identity,
+        lease_duration,
+        renew_deadline,
+        retry_period,
+        write_timeout,
+        max_in_flight_writes,
+        status_interval,
+        listen,
+        prometheus_url,
+        webhook_token_secret,
+    } = settings;
+    let kubernetes =
+        cluster::config(kubeconfig.as_deref(), context.as_deref()).await.map_err(anyhow::Error::msg)?;
+    Ok(Options {
+        kubernetes,
+        controller_namespace,
+        lease_namespace,
+        lease_name,
+        identity,
+        lease_duration,
+        renew_deadline,
+        retry_period,
+        write_timeout,
+        max_in_flight_writes,
+        status_interval,
+        listen,
+        prometheus_url,
+        webhook_token_secret,
+        shutdown,
+    })
+}

@@ -1,0 +1,15 @@
+//! What stands behind the two programs: `breakwater` (the controller) and `kubectl-breakwater` (the plugin).
+//!
+//! The binaries are tables of contents; arguments are parsed here once, into checked values.
+
+pub mod cluster;
+pub mod logging;
+pub mod names;
+pub mod plugin;
+pub mod settings;
+
+/// Makes ring the process's one TLS provider: first thing in `main`, for kube and the Prometheus client would each
+/// panic for want of a choice. A second call changes nothing.
+pub fn install_crypto() {
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+}

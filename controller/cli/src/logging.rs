@@ -1,0 +1,40 @@
+//! Logs: lines for people or JSON, filtered, on standard error.
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// What is logged and how.
+#[derive(Debug)]
+pub struct Logging {
+    format: LogFormat,
+    filter: EnvFilter,
+}
+
+impl Logging {
+    /// `filter` is a level, or directives such as `info,breakwater_operator=debug`.
+    pub fn parse(format: LogFormat, filter: &str) -> Result<Self, String> {
+        let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level {filter:?}: {error}"))?;
+        Ok(Self { format, filter })
+    }
+
+    /// Starts logging for the whole process; a second call changes nothing.
+    pub fn start(self) {
+        let builder = tracing_subscriber::fmt().with_env_filter(self.filter).with_writer(std::io::stderr);
+        let started = match self.format {
+            LogFormat::Text => builder.try_init(),
+            LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        };
+        if let Err(error) = started {
+            eprintln!("logging was started already: {error}");
+        }
+    }
+}

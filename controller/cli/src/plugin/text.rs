@@ -1,0 +1,94 @@
+//! Laying out text: tables, fields, ages. Pure.
+
+use breakwater_crds::Span;
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+
+/// Columns stand so far apart, in characters, as kubectl's do.
+const GAP: u16 = 3;
+
+/// Left-aligned columns under a header, one line per row, without a trailing newline.
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.map(|cell| plain(&cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    table.trim_fmt()
+}
+
+/// `Name:   value` lines; empty values are left out, without a trailing newline.
+pub fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let shown: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let width = shown.iter().map(|(name, _)| name.len() + 1).max().unwrap_or(0) + usize::from(GAP);
+    let line = |(name, value): &(&str, String)| {
+        let label = if name.is_empty() { String::new() } else { format!("{name}:") };
+        format!("{label:<width$}{}", plain(value))
+    };
+    shown.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The text on one line and without control characters: reasons and messages are other people's, and a terminal obeys.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// How long ago, in the two largest units: `2d3h`. The future is `0s`.
+pub fn age(since: Timestamp, now: Timestamp) -> String {
+    Span::seconds(now.duration_since(since).as_secs()).rounded()
+}
+
+/// `2d3h ago`, or nothing.
+pub fn ago(since: Option<Timestamp>, now: Timestamp) -> String {
+    since.map(|since| format!("{} ago", age(since, now))).unwrap_or_default()
+}
+
+/// Text that is never empty, for cells.
+pub fn or_dash(text: impl Into<String>) -> String {
+    let text = text.into();
+    if text.is_empty() { "-".into() } else { text }
+}
+
+/// A share as a percentage with three significant digits: `0.18%`, `1.8%`, `100%`.
+pub fn percent(share: f64) -> String {
+    format!("{}%", number(share * 100.0))
+}
+
+/// A number with three significant digits, without trailing zeros; large ones in full.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
+    let decimals = match value.abs() {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 1.0 => 2,
+        v if v >= 0.1 => 3,
+        _ => 4,
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_never_reach_the_terminal() {
+        assert_eq!(plain("a\x1b[31mb\nc"), "a [31mb c");
+        let shown = table(["A"], [["x\x07\x1b]0;owned".to_owned()]]);
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+    }
+
+    #[test]
+    fn numbers_have_three_digits_that_matter() {
+        let shown: Vec<_> = [0.0, 0.000_12, 0.018, 1.0, 0.995].map(percent).into();
+        assert_eq!(shown, ["0%", "0.012%", "1.8%", "100%", "99.5%"]);
+        assert_eq!(number(412_000.0), "412000");
+    }
+}

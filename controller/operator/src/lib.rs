@@ -1,0 +1,12 @@
+//! The only I/O of Breakwater: observe -> plan -> execute -> status; lease, Prometheus, webhook.
+
+pub mod client;
+pub mod clock;
+pub mod execute;
+pub mod http;
+pub mod lease;
+pub mod rollouts;
+pub mod run;
+pub mod stop;
+pub mod telemetry;
+pub mod tenants;

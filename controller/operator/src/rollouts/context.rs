@@ -1,0 +1,128 @@
+//! What every reconcile shares. No decision is made here.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction, marker};
+use kube::{
+    Client,
+    core::DeserializeGuard,
+    runtime::{
+        events::{Recorder, Reporter},
+        reflector::{ObjectRef, Store},
+    },
+};
+use tokio::sync::mpsc;
+
+use super::session::Session;
+use crate::{client::Clients, execute::Executor, http::Metrics, lease::Lease, stop::Stop, tenants::Tenants};
+
+/// A Rollout as the watch brings it: one that does not decode stops itself only.
+pub(super) type Guarded = DeserializeGuard<Rollout>;
+
+/// Names a Rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Key {
+    pub(super) fn object(&self) -> ObjectRef<Guarded> {
+        ObjectRef::new(&self.name).within(&self.namespace)
+    }
+
+    /// The marker's label value.
+    pub(super) fn label(&self) -> String {
+        marker::rollout_label(&self.namespace, &self.name)
+    }
+}
+
+/// Settings of all reconciles.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Prometheus of Rollouts that name none.
+    pub prometheus_url: Option<String>,
+    /// Shortest time between two status writes that are no transitions, while advancing or reverting (R27).
+    pub status_interval: Duration,
+    /// Time limit of one tenant write.
+    pub write_timeout: Duration,
+    /// The user that this controller acts as, for the actions that it creates.
+    pub user: String,
+}
+
+/// What every reconcile shares while this process leads.
+pub struct Context {
+    pub(super) clients: Clients,
+    pub(super) lease: Lease,
+    pub(super) tenants: Tenants,
+    pub(super) executor: Executor,
+    pub(super) actions: Store<DeserializeGuard<RolloutAction>>,
+    pub(super) reports: Store<DeserializeGuard<DeviationReport>>,
+    pub(super) stop: Stop,
+    pub(super) metrics: Metrics,
+    pub(super) options: Options,
+    pub(super) recorder: Recorder,
+    pub(super) wake: mpsc::UnboundedSender<Key>,
+    sessions: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Session>>>>,
+}
+
+/// The parts of a context.
+pub(super) struct Parts {
+    pub(super) clients: Clients,
+    pub(super) lease: Lease,
+    pub(super) tenants: Tenants,
+    pub(super) executor: Executor,
+    pub(super) actions: Store<DeserializeGuard<RolloutAction>>,
+    pub(super) reports: Store<DeserializeGuard<DeviationReport>>,
+    pub(super) stop: Stop,
+    pub(super) metrics: Metrics,
+    pub(super) options: Options,
+    pub(super) instance: String,
+    pub(super) wake: mpsc::UnboundedSender<Key>,
+}
+
+impl Context {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { clients, lease, tenants, executor, actions, reports, stop, metrics, options, instance, wake } = parts;
+        let reporter = Reporter { controller: "breakwater".into(), instance: Some(instance) };
+        let recorder = Recorder::new(clients.requests.clone(), reporter);
+        let sessions = Mutex::default();
+        Self { clients, lease, tenants, executor, actions, reports, stop, metrics, options, recorder, wake, sessions }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.clients.requests
+    }
+
+    /// The memory of one Rollout, made when it is first seen.
+    pub(super) fn session(&self, key: &Key) -> Arc<tokio::sync::Mutex<Session>> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.entry(key.clone()).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Session::new(key.clone())))).clone()
+    }
+
+    /// Every Rollout that is known.
+    pub(super) fn sessions(&self) -> Vec<(Key, Arc<tokio::sync::Mutex<Session>>)> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter().map(|(key, session)| (key.clone(), session.clone())).collect()
+    }
+
+    /// Follows which Rollouts exist: the memory of others goes, and with it their pipelines; their markers are free.
+    pub(super) fn keep(&self, existing: &BTreeSet<Key>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|key, _| {
+            let kept = existing.contains(key);
+            if !kept {
+                self.metrics.forget(&key.namespace, &key.name);
+            }
+            kept
+        });
+        drop(sessions);
+        self.tenants.set_rollouts(existing.iter().map(Key::label));
+    }
+}

@@ -1,0 +1,59 @@
+//! Reading one value of everything: the Rollout afresh, actions, reports, the stop, what was measured. I/O only here.
+
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction};
+use breakwater_plan::observed::{Action, Report};
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::reflector::Store,
+};
+
+use super::context::{Context, Key};
+
+/// The Rollout as it is now, not as it was cached; `None` if it is gone or going.
+pub(super) async fn rollout(context: &Context, key: &Key) -> Result<Option<Rollout>, kube::Error> {
+    let api: Api<Rollout> = Api::namespaced(context.client().clone(), &key.namespace);
+    let found = api.get_opt(&key.name).await?;
+    Ok(found.filter(|rollout| rollout.metadata.deletion_timestamp.is_none()))
+}
+
+/// What the actions of one Rollout are.
+pub(super) struct Actions {
+    /// Those without an answer, oldest first.
+    pub(super) open: Vec<Action>,
+    /// Names and times of those with one.
+    pub(super) answered: Vec<(String, Timestamp)>,
+}
+
+pub(super) fn actions(store: &Store<DeserializeGuard<RolloutAction>>, key: &Key) -> Actions {
+    let mut actions = Actions { open: Vec::new(), answered: Vec::new() };
+    for object in store.state() {
+        let Ok(action) = &object.0 else { continue };
+        if action.namespace().as_deref() != Some(&key.namespace) || action.spec.rollout != key.name {
+            continue;
+        }
+        let created_at = action.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
+        if action.status.as_ref().is_some_and(|status| status.result.is_some()) {
+            actions.answered.push((action.name_any(), created_at));
+        } else {
+            let (uid, name) = (action.uid().unwrap_or_default(), action.name_any());
+            actions.open.push(Action { uid, name, created_at, spec: action.spec.clone() });
+        }
+    }
+    actions.open.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
+    actions
+}
+
+pub(super) fn reports(store: &Store<DeserializeGuard<DeviationReport>>, key: &Key) -> Vec<Report> {
+    let state = store.state();
+    let mine = state.iter().filter_map(|object| object.0.as_ref().ok()).filter(|report| {
+        report.namespace().as_deref() == Some(&key.namespace) && report.spec.rollout == key.name
+    });
+    mine.map(|report| Report {
+        name: report.name_any(),
+        spec: report.spec.clone(),
+        status: report.status.clone().unwrap_or_default(),
+    })
+    .collect()
+}

@@ -1,0 +1,220 @@
+//! observe -> plan -> store -> execute -> tell, for one Rollout at a time.
+
+use std::{collections::{BTreeSet, HashMap}, sync::Arc, time::Duration};
+
+use breakwater_crds::{Rollout, status::Phase};
+use breakwater_plan::{Observed, Plan, outcome::Purpose, plan};
+use kube::{
+    Resource as _, ResourceExt as _,
+    runtime::{
+        controller::Action,
+        events::{Event, EventType},
+    },
+};
+
+use super::{
+    context::{Context, Guarded, Key},
+    observe,
+    session::Session,
+    store,
+};
+use crate::clock;
+
+/// Longest time without another look.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Tenants that are read afresh per reconcile.
+const CONFIRM_MAX: usize = 64;
+/// Status writes that are no transitions are this much rarer while nothing moves: every 5 minutes by default (R27).
+const CALM: i32 = 30;
+
+/// Why a reconcile is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReconcileError {
+    /// The API server did not do as asked.
+    #[error("rollout {namespace}/{name}: {step}: {source}")]
+    Api {
+        /// The Rollout's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Which step.
+        step: &'static str,
+        /// What it said.
+        source: kube::Error,
+    },
+}
+
+/// One turn for one Rollout.
+pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let key = Key { namespace: object.meta().namespace.clone().unwrap_or_default(), name: object.name_any() };
+    let began = tokio::time::Instant::now();
+    let failed = |step| {
+        let (namespace, name) = (key.namespace.clone(), key.name.clone());
+        move |source| ReconcileError::Api { namespace, name, step, source }
+    };
+    let Some(fence) = context.lease.guard() else { return Ok(Action::await_change()) };
+    if let Err(invalid) = &object.0 {
+        tracing::warn!(namespace = key.namespace, name = key.name, error = %invalid, "this Rollout cannot be decoded and stands still");
+        let why = format!("this Rollout cannot be decoded: {}", invalid.error);
+        store::undecodable(context.client(), &key.namespace, &key.name, &why).await.map_err(failed("say that it is undecodable"))?;
+        return Ok(Action::requeue(LOOK_AGAIN));
+    }
+    let session = context.session(&key);
+    let mut session = session.lock().await;
+    let Some(rollout) = observe::rollout(&context, &key).await.map_err(failed("read"))? else {
+        return Ok(Action::await_change()); // the watch will tell that it is gone
+    };
+    session.follow(&context, &rollout).await.map_err(failed("keep the accepted spec"))?;
+    let Some(mut plan) = think(&context, &mut session, &rollout, fence.epoch) else {
+        refuse(&context, &mut session, &rollout).await.map_err(failed("say what is refused"))?;
+        return Ok(Action::requeue(LOOK_AGAIN));
+    };
+    session.remember(&mut plan);
+    keep(&context, &mut session, &rollout).await.map_err(failed("store the decision"))?;
+    act(&context, &mut session, &plan).await;
+    tell(&context, &mut session, &rollout, &plan).await.map_err(failed("answer actions"))?;
+    context.metrics.reconciled(began.elapsed());
+    Ok(Action::requeue(next_look(&plan)))
+}
+
+/// Observes and plans; `None` where no spec was ever accepted.
+fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64) -> Option<Plan> {
+    let now = clock::now();
+    let actions = observe::actions(&context.actions, &session.key);
+    let reports = store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
+    let causes = session.causes(now);
+    let accepted = session.accepted.as_ref()?;
+    accepted.watching.collect(&mut session.readings);
+    let stored = rollout.status.clone().unwrap_or_default();
+    let status = session.carried.clone().unwrap_or(stored);
+    let stop = context.stop.borrow().clone();
+    let (in_flight, problems) = (accepted.pipeline.in_flight(), accepted.pipeline.problems());
+    let plan = accepted.subscription.index().with(|tenants| {
+        let observed = Observed {
+            namespace: &session.key.namespace,
+            name: &session.key.name,
+            created_at: rollout.metadata.creation_timestamp.as_ref().map_or(jiff::Timestamp::MIN, |time| time.0),
+            generation: rollout.metadata.generation.unwrap_or_default(),
+            spec: &accepted.checked,
+            refused: session.refused.as_deref(),
+            revision: Some(&accepted.revision),
+            status: &status,
+            epoch,
+            fleet: accepted.subscription.fleet(),
+            tenants,
+            in_flight: &in_flight,
+            actions: &actions.open,
+            reports: &reports,
+            stopped: stop.as_deref(),
+            readings: &session.readings,
+            problems: &problems,
+            causes: &causes,
+        };
+        plan(&observed, now)
+    });
+    session.answered = actions.answered;
+    accepted.watching.want(&plan);
+    Some(plan)
+}
+
+/// Stores reports, then the status, before anything acts on them (R28); what is no decision waits its turn (R27).
+async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Result<(), kube::Error> {
+    let now = clock::now();
+    let Some(status) = session.carried.clone() else { return Ok(()) };
+    let moving = matches!(status.phase, Phase::Advancing | Phase::Reverting);
+    let interval = context.options.status_interval * if moving { 1 } else { CALM.unsigned_abs() };
+    let due = session.stored.as_ref().is_none_or(|(stored, at)| {
+        *stored != status && now.duration_since(*at).unsigned_abs() >= interval
+    });
+    if !session.owed && !due {
+        return Ok(());
+    }
+    if session.owed && let Some(accepted) = &session.accepted {
+        accepted.pipeline.replace(Vec::new()); // nothing of an older plan is sent while a decision is on its way
+    }
+    while let Some((name, write)) = session.reports_owed.first_key_value() {
+        let name = name.clone();
+        let stored = store::report(context.client(), &session.key.namespace, write).await?;
+        session.reports_written.insert(name.clone(), (stored, now));
+        session.reports_owed.remove(&name);
+    }
+    store::status(context.client(), rollout, &status).await?;
+    session.stored = Some((status, now));
+    session.owed = false;
+    Ok(())
+}
+
+/// Hands the writes to the pipeline and looks up what the next plan needs.
+async fn act(context: &Context, session: &mut Session, plan: &Plan) {
+    let Some(accepted) = &session.accepted else { return };
+    accepted.pipeline.replace(plan.writes.clone());
+    let subscription = accepted.subscription.clone();
+    for id in plan.confirm.iter().take(CONFIRM_MAX) {
+        if let Err(error) = subscription.read(*id).await {
+            tracing::warn!(rollout = session.key.name, %error, "a tenant could not be read afresh");
+        }
+    }
+    let known = session.causes(clock::now());
+    for id in plan.diagnose.iter().filter(|id| !known.contains_key(id)) {
+        let cause = subscription.diagnose(*id).await;
+        session.learn(*id, cause, clock::now());
+    }
+    if !plan.confirm.is_empty() || plan.diagnose.iter().any(|id| !known.contains_key(id)) {
+        let _ = context.wake.send(session.key.clone()); // closed only while shutting down
+    }
+}
+
+/// Events, log lines, metrics, and the answers to actions (R31).
+async fn tell(context: &Context, session: &mut Session, rollout: &Rollout, plan: &Plan) -> Result<(), kube::Error> {
+    let reference = rollout.object_ref(&());
+    for transition in std::mem::take(&mut session.events_owed) {
+        let (namespace, name) = (&session.key.namespace, &session.key.name);
+        if transition.warning {
+            tracing::warn!(namespace, name, reason = transition.reason, "{}", transition.message);
+        } else {
+            tracing::info!(namespace, name, reason = transition.reason, "{}", transition.message);
+        }
+        context.metrics.transition(&transition.reason);
+        let event = Event {
+            type_: if transition.warning { EventType::Warning } else { EventType::Normal },
+            action: transition.reason.clone(),
+            reason: transition.reason,
+            note: Some(transition.message),
+            secondary: None,
+        };
+        if let Err(error) = context.recorder.publish(&event, &reference).await {
+            tracing::warn!(namespace, name, %error, "an event was not stored");
+        }
+    }
+    for result in &plan.results {
+        store::answer(context.client(), &session.key.namespace, result).await?;
+    }
+    store::forget_actions(context.client(), &session.key.namespace, &session.answered).await?;
+    context.metrics.rollout(&session.key.namespace, &session.key.name, &plan.status);
+    Ok(())
+}
+
+/// Says on a Rollout that never had a valid spec what is wrong with it.
+async fn refuse(context: &Context, session: &mut Session, rollout: &Rollout) -> Result<(), kube::Error> {
+    let why = session.refused.clone().unwrap_or_default();
+    let mut status = rollout.status.clone().unwrap_or_default();
+    breakwater_plan::refuse(&mut status, rollout.metadata.generation.unwrap_or_default(), &why, clock::now());
+    if rollout.status.as_ref() != Some(&status) {
+        tracing::warn!(namespace = session.key.namespace, name = session.key.name, "spec refused: {why}");
+        store::status(context.client(), rollout, &status).await?;
+    }
+    Ok(())
+}
+
+fn next_look(plan: &Plan) -> Duration {
+    let now = clock::now();
+    let until = plan.wake_at.map(|at| at.duration_since(now).unsigned_abs().max(Duration::from_millis(50)));
+    let soon = plan.decided.then_some(Duration::from_millis(50));
+    [until, soon, Some(LOOK_AGAIN)].into_iter().flatten().min().unwrap_or(LOOK_AGAIN)
+}
+
+/// After an error: soon, and later each time would be kube's back-off; the API server's own limits do the rest.
+pub(super) fn after_error(object: Arc<Guarded>, error: &ReconcileError, _: Arc<Context>) -> Action {
+    tracing::warn!(name = object.name_any(), %error, "tried again in a second");
+    Action::requeue(Duration::from_secs(1))
+}

@@ -1,0 +1,214 @@
+//! What is remembered of one Rollout between two reconciles. All of it can be lost without changing an outcome (R28).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use breakwater_crds::{Rollout, RolloutSpec, RolloutStatus, status::Transition};
+use breakwater_plan::{
+    observed::{Cause, Report, SloReading},
+    outcome::{Plan, ReportWrite},
+    spec::{Checked, FieldError},
+};
+use breakwater_slo::TenantId;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use tokio::task::AbortHandle;
+
+use super::{
+    context::{Context, Key},
+    revisions,
+    watching::Watching,
+};
+use crate::{
+    execute::Pipeline,
+    tenants::{Lens, Subscription},
+};
+
+/// Least time between two reconciles that events ask for; the first one is not delayed.
+const COALESCE: Duration = Duration::from_millis(100);
+/// How long a looked-up cause is believed.
+const CAUSE_AGE: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
+/// The memory of one Rollout.
+pub(super) struct Session {
+    pub(super) key: Key,
+    /// The spec in force, and what was made of it.
+    pub(super) accepted: Option<Accepted>,
+    /// Why the newest spec is not in force.
+    pub(super) refused: Option<String>,
+    /// Generation and UID that were looked at last.
+    seen: Option<(i64, String)>,
+    /// The status as planned last; stored or about to be.
+    pub(super) carried: Option<RolloutStatus>,
+    /// The status as stored last, and when.
+    pub(super) stored: Option<(RolloutStatus, Timestamp)>,
+    /// Whether `carried` holds what must be stored before any write.
+    pub(super) owed: bool,
+    /// Reports that must be stored before the status.
+    pub(super) reports_owed: BTreeMap<String, ReportWrite>,
+    /// Transitions whose Events are to be sent once the status is stored.
+    pub(super) events_owed: Vec<Transition>,
+    /// Reports that this process wrote lately.
+    pub(super) reports_written: HashMap<String, (Report, Timestamp)>,
+    pub(super) readings: Vec<SloReading>,
+    /// Names and times of actions that have their answer.
+    pub(super) answered: Vec<(String, Timestamp)>,
+    causes: HashMap<TenantId, (Cause, Timestamp)>,
+}
+
+/// A spec in force.
+pub(super) struct Accepted {
+    pub(super) checked: Arc<Checked>,
+    pub(super) revision: String,
+    pub(super) subscription: Subscription,
+    pub(super) pipeline: Pipeline,
+    pub(super) watching: Watching,
+    forwarder: Forwarder,
+}
+
+/// A task that ends with its owner.
+struct Forwarder(AbortHandle);
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Session {
+    pub(super) fn new(key: Key) -> Self {
+        Self {
+            key,
+            accepted: None,
+            refused: None,
+            seen: None,
+            carried: None,
+            stored: None,
+            owed: false,
+            reports_owed: BTreeMap::new(),
+            events_owed: Vec::new(),
+            reports_written: HashMap::new(),
+            readings: Vec::new(),
+            answered: Vec::new(),
+            causes: HashMap::new(),
+        }
+    }
+
+    /// Follows the newest spec: takes it into force if it is valid, else keeps the accepted one (R9).
+    pub(super) async fn follow(&mut self, context: &Context, rollout: &Rollout) -> Result<(), kube::Error> {
+        let seen = (rollout.metadata.generation.unwrap_or_default(), rollout.uid().unwrap_or_default());
+        if self.seen.as_ref().is_some_and(|(_, uid)| *uid != seen.1) {
+            *self = Self::new(self.key.clone()); // deleted and created again: nothing is remembered
+        }
+        if self.seen.as_ref() == Some(&seen) && (self.accepted.is_some() || self.refused.is_some()) {
+            return Ok(());
+        }
+        match self.parse(context, &rollout.spec) {
+            Ok((checked, lens)) => {
+                revisions::keep(context.client(), rollout).await?;
+                self.adopt(context, checked, lens, revisions::name(rollout)).await;
+                self.refused = None;
+            }
+            Err(errors) => {
+                let why: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                self.refused = Some(why.join("; "));
+                self.fall_back(context, rollout).await?;
+            }
+        }
+        self.seen = Some(seen);
+        Ok(())
+    }
+
+    fn parse(&self, context: &Context, spec: &RolloutSpec) -> Result<(Checked, Lens), Vec<FieldError>> {
+        let lens = Lens::compile(&self.key.namespace, &self.key.name, spec);
+        let checked = Checked::parse(spec);
+        let unreachable = spec.prometheus.is_none() && context.options.prometheus_url.is_none();
+        let prometheus = unreachable.then(|| {
+            FieldError::new("spec.prometheus.url", "is missing, and the controller has no --prometheus-url to fall back on")
+        });
+        match (checked, lens, prometheus) {
+            (Ok(checked), Ok(lens), None) => Ok((checked, lens)),
+            (checked, lens, prometheus) => {
+                let errors = checked.err().into_iter().flatten().chain(lens.err().into_iter().flatten());
+                Err(errors.chain(prometheus).collect())
+            }
+        }
+    }
+
+    /// With a refused newest spec the last accepted one stays in force, also after a restart.
+    async fn fall_back(&mut self, context: &Context, rollout: &Rollout) -> Result<(), kube::Error> {
+        let revision = rollout.status.as_ref().and_then(|status| status.accepted_revision.clone());
+        let (None, Some(revision)) = (&self.accepted, revision) else { return Ok(()) };
+        let Some(spec) = revisions::read(context.client(), &self.key.namespace, &revision).await? else { return Ok(()) };
+        if let Ok((checked, lens)) = self.parse(context, &spec) {
+            self.adopt(context, checked, lens, revision).await;
+        }
+        Ok(())
+    }
+
+    async fn adopt(&mut self, context: &Context, checked: Checked, lens: Lens, revision: String) {
+        let definitions = |accepted: &Accepted| accepted.checked.definitions.clone();
+        if self.accepted.as_ref().map(definitions).as_ref() != Some(&checked.definitions) {
+            self.readings = vec![SloReading::default(); checked.spec.slos.len()];
+        }
+        let checked = Arc::new(checked);
+        // The new subscription stands before the old one goes, so that an equal lens keeps its index.
+        let subscription = context.tenants.subscribe(lens);
+        let pipeline = context.executor.pipeline(Arc::new(subscription.clone()));
+        let watching = Watching::start(context, &self.key, checked.clone(), subscription.clone());
+        let forwarder = forward(context, &self.key, &subscription, &pipeline);
+        self.accepted = Some(Accepted { checked, revision, subscription, pipeline, watching, forwarder });
+    }
+
+    /// Takes what a plan leaves to be remembered.
+    pub(super) fn remember(&mut self, plan: &mut Plan) {
+        self.owed |= plan.decided || !plan.transitions.is_empty();
+        self.carried = Some(plan.status.clone());
+        self.reports_owed.extend(plan.reports.drain(..).map(|write| (write.name.clone(), write)));
+        self.events_owed.append(&mut plan.transitions);
+        for (reading, judge) in self.readings.iter_mut().zip(plan.judges.drain(..)) {
+            let until = judge.until_seconds();
+            // What the plan did not take yet (a wave's history was not read) is offered again.
+            reading.steps.retain(|step| until.is_none_or(|until| step.end_seconds > until));
+            reading.recent.clear();
+            reading.state = Some(judge);
+            if plan.watch_since.is_none() {
+                *reading = SloReading::default();
+            }
+        }
+    }
+
+    /// Causes that are fresh enough, and the ones among `wanted` that are not.
+    pub(super) fn causes(&mut self, now: Timestamp) -> HashMap<TenantId, Cause> {
+        self.causes.retain(|_, (_, at)| now.duration_since(*at) < CAUSE_AGE);
+        self.causes.iter().map(|(id, (cause, _))| (*id, cause.clone())).collect()
+    }
+
+    /// Notes a looked-up cause.
+    pub(super) fn learn(&mut self, id: TenantId, cause: Cause, now: Timestamp) {
+        self.causes.insert(id, (cause, now));
+    }
+}
+
+/// Wakes the reconcile when tenants change or writes are answered, at most every [`COALESCE`].
+fn forward(context: &Context, key: &Key, subscription: &Subscription, pipeline: &Pipeline) -> Forwarder {
+    let (wake, key) = (context.wake.clone(), key.clone());
+    let mut changes = subscription.changes();
+    let outcomes = pipeline.outcomes();
+    let task = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = outcomes.notified() => {}
+            }
+            if wake.send(key.clone()).is_err() {
+                return;
+            }
+            tokio::time::sleep(COALESCE).await;
+        }
+    });
+    Forwarder(task.abort_handle())
+}

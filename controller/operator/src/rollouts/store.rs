@@ -1,0 +1,97 @@
+//! What a plan leaves in the API beside tenants: reports, the status, answers to actions, Events. I/O.
+
+use std::collections::HashMap;
+
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction, RolloutStatus};
+use breakwater_plan::{
+    observed::Report,
+    outcome::{ActionResult, ReportWrite},
+};
+use jiff::Timestamp;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use crate::clock;
+
+/// Answered actions that are kept per Rollout.
+const ACTIONS_KEPT: usize = 500;
+/// How long answered actions are kept.
+const ACTIONS_KEPT_DAYS: i64 = 90;
+
+/// Creates a report if it is absent and writes its account; what is stored comes back.
+pub(super) async fn report(client: &Client, namespace: &str, write: &ReportWrite) -> Result<Report, kube::Error> {
+    let api: Api<DeviationReport> = Api::namespaced(client.clone(), namespace);
+    let fresh = DeviationReport::new(&write.name, write.spec.clone());
+    let mut stored = match api.create(&PostParams::default(), &fresh).await {
+        Ok(created) => created,
+        Err(kube::Error::Api(status)) if status.code == 409 => api.get(&write.name).await?,
+        Err(error) => return Err(error),
+    };
+    stored.status = Some(write.status.clone());
+    let stored = api.replace_status(&write.name, &PostParams::default(), &stored).await?;
+    Ok(Report { name: stored.name_any(), spec: stored.spec, status: stored.status.unwrap_or_default() })
+}
+
+/// Stores the status, guarded by the resourceVersion that was read (R28); the stored object comes back.
+pub(super) async fn status(client: &Client, rollout: &Rollout, status: &RolloutStatus) -> Result<Rollout, kube::Error> {
+    let api: Api<Rollout> = Api::namespaced(client.clone(), &rollout.namespace().unwrap_or_default());
+    let mut next = rollout.clone();
+    next.metadata.managed_fields = None;
+    next.status = Some(status.clone());
+    api.replace_status(&rollout.name_any(), &PostParams::default(), &next).await
+}
+
+/// Answers an action in its own status; one that is gone needs no answer.
+pub(super) async fn answer(client: &Client, namespace: &str, result: &ActionResult) -> Result<(), kube::Error> {
+    let api: Api<RolloutAction> = Api::namespaced(client.clone(), namespace);
+    let body = json!({"metadata": {"uid": result.uid}, "status": result.status});
+    match api.patch_status(&result.name, &PatchParams::default(), &Patch::Merge(&body)).await {
+        Ok(_) => Ok(()),
+        // Gone, or a namesake with another UID.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Forgets answered actions beyond the newest 500 or 90 days, a few at a time.
+pub(super) async fn forget_actions(client: &Client, namespace: &str, answered: &[(String, Timestamp)]) -> Result<(), kube::Error> {
+    let horizon = clock::now() - jiff::SignedDuration::from_hours(24 * ACTIONS_KEPT_DAYS);
+    let mut newest_first: Vec<_> = answered.iter().collect();
+    newest_first.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
+    let surplus = newest_first.iter().enumerate().filter(|(i, (_, at))| *i >= ACTIONS_KEPT || *at < horizon);
+    let api: Api<RolloutAction> = Api::namespaced(client.clone(), namespace);
+    for (_, (name, _)) in surplus.take(8) {
+        match api.delete(name, &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Says on an object that cannot be decoded that it stops itself, and why.
+pub(super) async fn undecodable(client: &Client, namespace: &str, name: &str, why: &str) -> Result<(), kube::Error> {
+    let api: Api<kube::api::DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &kube::api::ApiResource::erase::<Rollout>(&()));
+    let body = json!({"status": {"summary": "Pending (Undecodable)", "message": why}});
+    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&body)).await.map(drop)
+}
+
+/// How long what this process wrote is believed over the cache.
+const OVERLAY: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
+/// Reports as cached, overlaid by what this process wrote a moment ago and the cache may not show yet.
+pub(super) fn overlay(
+    cached: Vec<Report>,
+    written: &mut HashMap<String, (Report, Timestamp)>,
+    now: Timestamp,
+) -> Vec<Report> {
+    written.retain(|_, (own, at)| now.duration_since(*at) < OVERLAY && !cached.contains(own));
+    let mut reports: Vec<Report> = cached.into_iter().filter(|report| !written.contains_key(&report.name)).collect();
+    reports.extend(written.values().map(|(own, _)| own.clone()));
+    reports
+}

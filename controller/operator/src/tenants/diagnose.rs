@@ -1,0 +1,138 @@
+//! Why a tenant's pods are not ready: infrastructure, or the release (rule R4). Pure.
+
+use breakwater_plan::observed::Cause;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+/// Reasons of a waiting container that the image registry or the node answers for.
+const IMAGE: [&str; 5] =
+    ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"];
+/// Reasons of a whole pod that the node answers for.
+const NODE: [&str; 8] = [
+    "Evicted",
+    "NodeLost",
+    "NodeShutdown",
+    "Terminated",
+    "Preempting",
+    "UnexpectedAdmissionError",
+    "OutOfcpu",
+    "OutOfmemory",
+];
+
+/// The cause that the pods show. One pod that crashes is enough for `Application`: only what is *plainly*
+/// infrastructure may excuse a release.
+pub fn cause_of(pods: &[Pod]) -> Cause {
+    let mut infrastructure = None;
+    for pod in pods {
+        match cause_of_pod(pod) {
+            application @ Cause::Application(_) => return application,
+            found @ Cause::Infrastructure(_) => {
+                infrastructure.get_or_insert(found);
+            }
+            Cause::Unknown => {}
+        }
+    }
+    infrastructure.unwrap_or(Cause::Unknown)
+}
+
+fn cause_of_pod(pod: &Pod) -> Cause {
+    let name = pod.metadata.name.as_deref().unwrap_or("?");
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Cause::Unknown;
+    }
+    let Some(status) = &pod.status else {
+        return Cause::Unknown;
+    };
+    let condition = |kind: &str| {
+        let mut list = status.conditions.iter().flatten();
+        list.find(|condition| condition.type_ == kind && condition.status == "False")
+    };
+    if let Some(reason) = status.reason.as_deref().filter(|reason| NODE.contains(reason)) {
+        return Cause::Infrastructure(format!("pod {name}: {reason}"));
+    }
+    if let Some(scheduled) = condition("PodScheduled") {
+        let message = scheduled.message.as_deref().unwrap_or_default();
+        let reason = scheduled.reason.as_deref().unwrap_or("Unschedulable");
+        return Cause::Infrastructure(cut(&format!("pod {name}: {reason}: {message}")));
+    }
+    let all = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let causes: Vec<Cause> = all.map(|container| cause_of_container(name, container)).collect();
+    if let Some(found) = causes.iter().find(|cause| matches!(cause, Cause::Application(_))) {
+        return found.clone();
+    }
+    if let Some(found) = causes.into_iter().find(|cause| matches!(cause, Cause::Infrastructure(_))) {
+        return found;
+    }
+    // Volumes are mounted and the sandbox is made before any container starts.
+    if let Some(sandbox) = condition("PodReadyToStartContainers") {
+        let message = sandbox.message.as_deref().unwrap_or("volumes or network are not ready");
+        return Cause::Infrastructure(cut(&format!("pod {name}: {message}")));
+    }
+    Cause::Unknown
+}
+
+fn cause_of_container(pod: &str, container: &ContainerStatus) -> Cause {
+    let name = &container.name;
+    let state = container.state.as_ref();
+    if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        let message = waiting.message.as_deref().unwrap_or_default();
+        let text = cut(&format!("pod {pod}, container {name}: {reason}: {message}"));
+        return match reason {
+            reason if IMAGE.contains(&reason) => Cause::Infrastructure(text),
+            "" | "ContainerCreating" | "PodInitializing" => Cause::Unknown,
+            _ => Cause::Application(text),
+        };
+    }
+    let ended = state.and_then(|state| state.terminated.as_ref()).filter(|ended| ended.exit_code != 0);
+    if let Some(ended) = ended {
+        let reason = ended.reason.as_deref().unwrap_or("Error");
+        let text = format!("pod {pod}, container {name}: {reason}, exit code {}", ended.exit_code);
+        return Cause::Application(text);
+    }
+    let running = state.is_some_and(|state| state.running.is_some());
+    if running && container.started == Some(true) && !container.ready {
+        return Cause::Application(format!("pod {pod}, container {name}: runs and is not ready"));
+    }
+    Cause::Unknown
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(status: &serde_json::Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap()
+    }
+
+    fn container(state: &serde_json::Value) -> serde_json::Value {
+        json!({"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 1, "started": true, "state": state}]})
+    }
+
+    #[test]
+    fn r4_pulls_scheduling_volumes_and_nodes_are_infrastructure_and_crashes_are_not() {
+        let crash = pod(&container(&json!({"waiting": {"reason": "CrashLoopBackOff"}})));
+        let pull = pod(&container(&json!({"waiting": {"reason": "ImagePullBackOff", "message": "back-off"}})));
+        for (pods, expected) in [
+            (vec![pull.clone()], "Infrastructure(\"pod p, container c: ImagePullBackOff: back-off\")"),
+            (vec![pod(&json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}))],
+                "Infrastructure(\"pod p: Unschedulable: 0/3 nodes\")"),
+            (vec![pod(&json!({"conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]}))], "volumes or network"),
+            (vec![pod(&json!({"reason": "Evicted"}))], "Infrastructure(\"pod p: Evicted\")"),
+            (vec![pull, crash], "Application(\"pod p, container c: CrashLoopBackOff"),
+            (vec![pod(&container(&json!({"terminated": {"exitCode": 1, "reason": "OOMKilled"}})))], "Application(\"pod p, container c: OOMKilled, exit code 1"),
+            (vec![pod(&container(&json!({"waiting": {"reason": "CreateContainerConfigError"}})))], "Application"),
+            (vec![pod(&container(&json!({"running": {}})))], "runs and is not ready"),
+            (vec![pod(&container(&json!({"waiting": {"reason": "ContainerCreating"}})))], "Unknown"),
+            (vec![], "Unknown"),
+        ] {
+            let found = format!("{:?}", cause_of(&pods));
+            assert!(found.contains(expected), "{found} is not {expected}");
+        }
+    }
+}

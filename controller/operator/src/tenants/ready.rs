@@ -1,0 +1,499 @@
+//! When a tenant is ready, by kind (rule R3): one object says it all, and a stale status never counts. Pure.
+
+use breakwater_crds::rollout::Resource;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Kinds whose readiness is known here; every other kind is judged by its conditions, as kstatus does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// `apps` Deployment.
+    Deployment,
+    /// `apps` StatefulSet.
+    StatefulSet,
+    /// `apps` DaemonSet.
+    DaemonSet,
+    /// `installation.mattermost.com` Mattermost.
+    Mattermost,
+    /// Argo CD's `argoproj.io` Application.
+    Application,
+    /// Flux's `helm.toolkit.fluxcd.io` HelmRelease.
+    HelmRelease,
+    /// Flux's `kustomize.toolkit.fluxcd.io` Kustomization.
+    Kustomization,
+    /// Any other kind: condition `Ready`, as in kstatus.
+    Conditions,
+}
+
+/// Whether an object's status speaks of its present generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generations {
+    /// The kind always reports `status.observedGeneration`.
+    Always,
+    /// The kind has none (Argo CD): a rule must compare versions.
+    Never,
+    /// Not known here: where it is, it must be equal.
+    Perhaps,
+}
+
+/// What a ready rule says of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ready; `since` when the object itself says so in a way that can be trusted.
+    Ready {
+        /// The object's own word.
+        since: Option<Timestamp>,
+    },
+    /// Not ready: why, in a few words.
+    NotReady(String),
+}
+
+/// The parts of an object that are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// `metadata.generation`.
+    pub generation: Option<i64>,
+    /// The object without its metadata.
+    pub data: &'a Value,
+    /// The version that its fields hold.
+    pub version: &'a str,
+}
+
+impl Known {
+    /// The kind, if it is known here; `Conditions` if not.
+    pub fn of(resource: &Resource) -> Self {
+        let group = resource.api_version.split_once('/').map_or("", |(group, _)| group);
+        match (group, resource.kind.as_str()) {
+            ("apps", "Deployment") => Self::Deployment,
+            ("apps", "StatefulSet") => Self::StatefulSet,
+            ("apps", "DaemonSet") => Self::DaemonSet,
+            ("installation.mattermost.com", "Mattermost") => Self::Mattermost,
+            ("argoproj.io", "Application") => Self::Application,
+            ("helm.toolkit.fluxcd.io", "HelmRelease") => Self::HelmRelease,
+            ("kustomize.toolkit.fluxcd.io", "Kustomization") => Self::Kustomization,
+            _ => Self::Conditions,
+        }
+    }
+
+    /// Whether the kind reports `observedGeneration`.
+    pub const fn generations(self) -> Generations {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::HelmRelease | Self::Kustomization => {
+                Generations::Always
+            }
+            Self::Application => Generations::Never,
+            // Mattermost's operator writes it in newer releases only; its status names the version.
+            Self::Mattermost | Self::Conditions => Generations::Perhaps,
+        }
+    }
+
+    /// The rule that is built in for this kind.
+    pub fn judge(self, object: &Judged<'_>) -> Verdict {
+        if let Err(stale) = self.fresh(object) {
+            return Verdict::NotReady(stale);
+        }
+        let verdict = match self {
+            Self::Deployment => deployment(object),
+            Self::StatefulSet => stateful_set(object),
+            Self::DaemonSet => daemon_set(object),
+            Self::Mattermost => mattermost(object),
+            Self::Application => application(object),
+            Self::HelmRelease => helm_release(object),
+            Self::Kustomization => kustomization(object),
+            Self::Conditions => conditions(object),
+        };
+        match verdict {
+            Ok(since) => Verdict::Ready { since },
+            Err(reason) => Verdict::NotReady(reason),
+        }
+    }
+
+    /// `Err` when the status speaks of another generation (or may do so) than the present one.
+    pub fn fresh(self, object: &Judged<'_>) -> Result<(), String> {
+        let observed = object.int("/status/observedGeneration");
+        match (self.generations(), observed, object.generation) {
+            (Generations::Always | Generations::Perhaps, Some(observed), Some(generation)) => {
+                if observed == generation {
+                    Ok(())
+                } else {
+                    Err(format!("status is of generation {observed}, not {generation}"))
+                }
+            }
+            (Generations::Always, _, _) => Err("status has no observedGeneration yet".into()),
+            (Generations::Never, _, _) | (Generations::Perhaps, _, _) => Ok(()),
+        }
+    }
+}
+
+type Judgement = Result<Option<Timestamp>, String>;
+
+impl<'a> Judged<'a> {
+    fn int(&self, pointer: &str) -> Option<i64> {
+        self.data.pointer(pointer).and_then(Value::as_i64)
+    }
+
+    /// Counts that are zero are left out of many statuses.
+    fn count(&self, pointer: &str) -> i64 {
+        self.int(pointer).unwrap_or(0)
+    }
+
+    fn text(&self, pointer: &str) -> Option<&'a str> {
+        self.data.pointer(pointer).and_then(Value::as_str)
+    }
+
+    fn condition(&self, kind: &str) -> Option<Condition<'a>> {
+        let list = self.data.pointer("/status/conditions")?.as_array()?;
+        list.iter().map(Condition).find(|condition| condition.text("type") == Some(kind))
+    }
+}
+
+/// One entry of `status.conditions`.
+#[derive(Clone, Copy)]
+struct Condition<'a>(&'a Value);
+
+impl<'a> Condition<'a> {
+    fn text(self, key: &str) -> Option<&'a str> {
+        self.0.get(key).and_then(Value::as_str)
+    }
+
+    fn is(self, status: &str) -> bool {
+        self.text("status") == Some(status)
+    }
+
+    fn time(self, key: &str) -> Option<Timestamp> {
+        self.text(key).and_then(|text| text.parse().ok())
+    }
+
+    /// `Ready is False: ImagePullBackOff: back-off pulling image`.
+    fn describe(self) -> String {
+        let part = |key: &str| self.text(key).filter(|text| !text.is_empty()).map(|text| format!(": {text}"));
+        let (kind, status) = (self.text("type").unwrap_or("?"), self.text("status").unwrap_or("?"));
+        let text = format!(
+            "{kind} is {status}{}{}",
+            part("reason").unwrap_or_default(),
+            part("message").unwrap_or_default()
+        );
+        text.chars().take(160).collect()
+    }
+}
+
+fn at_least(have: i64, want: i64, what: &str) -> Result<(), String> {
+    if have >= want { Ok(()) } else { Err(format!("{have} of {want} replicas {what}")) }
+}
+
+fn deployment(object: &Judged<'_>) -> Judgement {
+    let want = object.int("/spec/replicas").unwrap_or(1);
+    let progressing = object.condition("Progressing");
+    if let Some(condition) = progressing
+        && condition.text("reason") == Some("ProgressDeadlineExceeded")
+    {
+        return Err(condition.describe());
+    }
+    let updated = object.count("/status/updatedReplicas");
+    at_least(updated, want, "updated")?;
+    let old = object.count("/status/replicas") - updated;
+    if old > 0 {
+        return Err(format!("{old} old replicas are still there"));
+    }
+    at_least(object.count("/status/availableReplicas"), want, "available")?;
+    // Progressing's lastUpdateTime is when the new ReplicaSet became available; Available's transition is when the
+    // Deployment last came back. Both must speak, else only the observation counts.
+    let complete = progressing
+        .filter(|condition| condition.text("reason") == Some("NewReplicaSetAvailable"))
+        .and_then(|condition| condition.time("lastUpdateTime"));
+    let available = object
+        .condition("Available")
+        .filter(|condition| condition.is("True"))
+        .and_then(|condition| condition.time("lastTransitionTime"));
+    Ok(complete.zip(available).map(|(complete, available)| complete.max(available)))
+}
+
+/// Partitions and `OnDelete` leave replicas on the old revision; such a tenant is not on its version yet.
+fn stateful_set(object: &Judged<'_>) -> Judgement {
+    let want = object.int("/spec/replicas").unwrap_or(1);
+    // When nothing is being rolled, older API servers leave updatedReplicas out.
+    let settled = object.text("/status/updateRevision").is_some()
+        && object.text("/status/updateRevision") == object.text("/status/currentRevision");
+    if !settled {
+        at_least(object.count("/status/updatedReplicas"), want, "updated")?;
+    }
+    at_least(object.count("/status/readyReplicas"), want, "ready")?;
+    if let Some(available) = object.int("/status/availableReplicas") {
+        at_least(available, want, "available")?;
+    }
+    let surplus = object.count("/status/replicas") - want;
+    if surplus > 0 { Err(format!("{surplus} replicas too many")) } else { Ok(None) }
+}
+
+fn daemon_set(object: &Judged<'_>) -> Judgement {
+    let want = object.count("/status/desiredNumberScheduled");
+    at_least(object.count("/status/updatedNumberScheduled"), want, "updated")?;
+    at_least(object.count("/status/numberAvailable"), want, "available")?;
+    Ok(None)
+}
+
+/// <https://github.com/mattermost/mattermost-operator>, apis/mattermost/v1beta1: `state` is `stable` once the
+/// Deployment is rolled out; `version` and `image` are read from the running pods.
+fn mattermost(object: &Judged<'_>) -> Judgement {
+    if let Some(error) = object.text("/status/error").filter(|error| !error.is_empty()) {
+        return Err(error.chars().take(160).collect());
+    }
+    let state = object.text("/status/state").unwrap_or("not reported");
+    if state != "stable" {
+        return Err(format!("state is {state}"));
+    }
+    for field in ["version", "image"] {
+        let wanted = object.text(&format!("/spec/{field}")).filter(|wanted| !wanted.is_empty());
+        let found = object.text(&format!("/status/{field}")).unwrap_or("not reported");
+        if let Some(wanted) = wanted
+            && wanted != found
+        {
+            return Err(format!("{field} is {found}, not {wanted}"));
+        }
+    }
+    if object.text("/spec/version").is_none_or(str::is_empty)
+        && object.text("/status/version") != Some(object.version)
+    {
+        return Err(format!("version is not {}", object.version));
+    }
+    let want = object.int("/spec/replicas").unwrap_or_else(|| object.count("/status/replicas"));
+    at_least(object.count("/status/updatedReplicas"), want, "updated")?;
+    at_least(object.count("/status/replicas"), want, "there")?;
+    Ok(None)
+}
+
+/// Argo CD has no observedGeneration: what it compared with must be what the spec says now.
+fn application(object: &Judged<'_>) -> Judgement {
+    if object.data.get("operation").is_some_and(|operation| !operation.is_null()) {
+        return Err("an operation is waiting".into());
+    }
+    for part in ["source", "sources"] {
+        let wanted = object.data.pointer(&format!("/spec/{part}")).and_then(without_blanks);
+        let compared = object.data.pointer(&format!("/status/sync/comparedTo/{part}")).and_then(without_blanks);
+        if wanted.is_some() && wanted != compared {
+            return Err("not compared with the present source yet".into());
+        }
+    }
+    let phase = object.text("/status/operationState/phase");
+    for (what, found, wanted) in [
+        ("sync", object.text("/status/sync/status"), "Synced"),
+        ("operation", phase.or(Some("Succeeded")), "Succeeded"),
+        ("health", object.text("/status/health/status"), "Healthy"),
+    ] {
+        if found != Some(wanted) {
+            return Err(format!("{what} is {}", found.unwrap_or("not reported")));
+        }
+    }
+    Ok(None)
+}
+
+/// Go's `omitempty` drops blanks on the way from spec to status; `None` for a blank.
+fn without_blanks(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Bool(truth) => truth.then_some(Value::Bool(true)),
+        Value::Number(number) => (number.as_f64() != Some(0.0)).then(|| value.clone()),
+        Value::String(text) => (!text.is_empty()).then(|| value.clone()),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| without_blanks(item).unwrap_or(Value::Null)).collect();
+            (!items.is_empty()).then_some(Value::Array(items))
+        }
+        Value::Object(map) => {
+            let map: serde_json::Map<_, _> =
+                map.iter().filter_map(|(key, value)| Some((key.clone(), without_blanks(value)?))).collect();
+            (!map.is_empty()).then_some(Value::Object(map))
+        }
+    }
+}
+
+fn helm_release(object: &Judged<'_>) -> Judgement {
+    let since = flux_ready(object)?;
+    let wanted = object.text("/spec/chart/spec/version").filter(|version| is_exact(version));
+    let attempted = object.text("/status/lastAttemptedRevision").unwrap_or("nothing");
+    match wanted {
+        // A chart's version gets the digest of its values appended: 1.2.3+0f1e2d.
+        Some(wanted) if attempted != wanted && !attempted.starts_with(&format!("{wanted}+")) => {
+            Err(format!("the last attempt was at {attempted}, not {wanted}"))
+        }
+        Some(_) | None => Ok(since),
+    }
+}
+
+fn kustomization(object: &Judged<'_>) -> Judgement {
+    let since = flux_ready(object)?;
+    let (applied, attempted) =
+        (object.text("/status/lastAppliedRevision"), object.text("/status/lastAttemptedRevision"));
+    if attempted.is_some() && applied != attempted {
+        return Err(format!("applied is {}, attempted {}", applied.unwrap_or("nothing"), attempted.unwrap_or("-")));
+    }
+    Ok(since)
+}
+
+/// Flux's toolkit: `Ready` of the present generation, and nothing under way.
+fn flux_ready(object: &Judged<'_>) -> Judgement {
+    if let Some(condition) = object.condition("Reconciling").filter(|condition| condition.is("True")) {
+        return Err(condition.describe());
+    }
+    condition_ready(object)
+}
+
+/// A semver range is no version: what is attempted then is for Flux to say.
+fn is_exact(version: &str) -> bool {
+    version.starts_with(|c: char| c.is_ascii_digit() || c == 'v')
+        && version.split(['-', '+']).next().is_some_and(|core| {
+            core.trim_start_matches('v').split('.').all(|part| part.parse::<u64>().is_ok())
+                && core.split('.').count() == 3
+        })
+}
+
+/// As kstatus judges unknown kinds, but stricter: without `Ready` or `Available` nothing is ready.
+fn conditions(object: &Judged<'_>) -> Judgement {
+    for kind in ["Stalled", "Reconciling"] {
+        if let Some(condition) = object.condition(kind).filter(|condition| condition.is("True")) {
+            return Err(condition.describe());
+        }
+    }
+    condition_ready(object)
+}
+
+fn condition_ready(object: &Judged<'_>) -> Judgement {
+    let condition = object
+        .condition("Ready")
+        .or_else(|| object.condition("Available"))
+        .ok_or("no condition Ready or Available is reported")?;
+    if !condition.is("True") {
+        return Err(condition.describe());
+    }
+    let observed = condition.0.get("observedGeneration").and_then(Value::as_i64);
+    match (observed.or_else(|| object.int("/status/observedGeneration")), object.generation) {
+        (Some(observed), Some(generation)) if observed != generation => {
+            Err(format!("condition is of generation {observed}, not {generation}"))
+        }
+        // Ready may have stayed True all along, so its transition time is not when *this* version became ready.
+        (Some(_), Some(_)) => Ok(None),
+        (None, _) | (_, None) => {
+            Err("no observedGeneration is reported: give tenants.ready, and let it compare version".into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judge(known: Known, generation: i64, data: &Value) -> Verdict {
+        known.judge(&Judged { generation: Some(generation), data, version: "1.0.0" })
+    }
+
+    /// The object is ready; with any one change it is not, for this reason.
+    fn check(known: Known, ready: &Value, changes: &[(&str, Value, &str)]) {
+        assert!(matches!(judge(known, 3, ready), Verdict::Ready { .. }), "{known:?}: {:?}", judge(known, 3, ready));
+        for (pointer, value, reason) in changes {
+            let mut object = ready.clone();
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            match object.pointer_mut(parent).unwrap() {
+                Value::Object(map) => drop(map.insert(key.to_owned(), value.clone())),
+                Value::Array(list) => list[key.parse::<usize>().unwrap()] = value.clone(),
+                other => panic!("{pointer}: {other}"),
+            }
+            match judge(known, 3, &object) {
+                Verdict::NotReady(found) => assert!(found.contains(reason), "{known:?} {pointer}: {found}"),
+                Verdict::Ready { .. } => panic!("{known:?} is ready in spite of {pointer} = {value}"),
+            }
+        }
+        let all_stale = judge(known, 4, ready);
+        if known.generations() != Generations::Never {
+            assert!(matches!(all_stale, Verdict::NotReady(_)), "{known:?}: a stale status counted");
+        }
+    }
+
+    #[test]
+    fn r3_a_deployment_is_ready_when_all_its_replicas_are_new_and_available() {
+        let ready = json!({"spec": {"replicas": 3}, "status": {
+            "observedGeneration": 3, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3,
+            "conditions": [
+                {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "lastUpdateTime": "2026-01-02T00:00:00Z"},
+                {"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+        check(Known::Deployment, &ready, &[
+            ("/status/updatedReplicas", json!(2), "2 of 3 replicas updated"),
+            ("/status/replicas", json!(4), "1 old replicas"),
+            ("/status/availableReplicas", json!(1), "1 of 3 replicas available"),
+            ("/status/observedGeneration", json!(2), "generation 2, not 3"),
+            ("/status/observedGeneration", Value::Null, "no observedGeneration"),
+            ("/status/conditions/0", json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}), "ProgressDeadlineExceeded"),
+        ]);
+        let since = "2026-01-02T00:00:00Z".parse().ok();
+        assert_eq!(judge(Known::Deployment, 3, &ready), Verdict::Ready { since });
+    }
+
+    #[test]
+    fn r3_a_stateful_set_and_a_daemon_set_are_ready_when_all_replicas_are_new() {
+        let ready = json!({"spec": {"replicas": 2}, "status": {"observedGeneration": 3, "replicas": 2, "readyReplicas": 2,
+            "availableReplicas": 2, "updatedReplicas": 2, "currentRevision": "a", "updateRevision": "b"}});
+        check(Known::StatefulSet, &ready, &[
+            ("/status/updatedReplicas", json!(1), "1 of 2 replicas updated"),
+            ("/status/readyReplicas", json!(1), "1 of 2 replicas ready"),
+            ("/status/availableReplicas", json!(0), "available"),
+            ("/status/replicas", json!(3), "too many"),
+        ]);
+        let ready = json!({"status": {"observedGeneration": 3, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}});
+        check(Known::DaemonSet, &ready, &[
+            ("/status/updatedNumberScheduled", json!(1), "updated"),
+            ("/status/numberAvailable", json!(1), "available"),
+        ]);
+    }
+
+    #[test]
+    fn r3_a_mattermost_is_ready_when_stable_on_the_version_and_image_it_was_asked_for() {
+        let ready = json!({"spec": {"version": "1.0.0", "image": "mm/ee", "replicas": 2}, "status": {"observedGeneration": 3,
+            "state": "stable", "version": "1.0.0", "image": "mm/ee", "replicas": 2, "updatedReplicas": 2}});
+        check(Known::Mattermost, &ready, &[
+            ("/status/state", json!("reconciling"), "state is reconciling"),
+            ("/status/version", json!("0.9.0"), "version is 0.9.0, not 1.0.0"),
+            ("/status/image", json!("mm/te"), "image is mm/te"),
+            ("/status/updatedReplicas", json!(1), "1 of 2 replicas updated"),
+            ("/status/error", json!("no database"), "no database"),
+        ]);
+    }
+
+    #[test]
+    fn r3_an_argo_application_is_ready_when_synced_and_healthy_at_its_present_source() {
+        let source = json!({"repoURL": "r", "targetRevision": "1.0.0"});
+        let ready = json!({"spec": {"source": {"repoURL": "r", "targetRevision": "1.0.0", "helm": {"parameters": []}}}, "status": {
+            "sync": {"status": "Synced", "comparedTo": {"source": source}}, "health": {"status": "Healthy"},
+            "operationState": {"phase": "Succeeded"}}});
+        check(Known::Application, &ready, &[
+            ("/status/sync/status", json!("OutOfSync"), "sync is OutOfSync"),
+            ("/status/sync/comparedTo", json!({"source": {"repoURL": "r", "targetRevision": "0.9.0"}}), "not compared"),
+            ("/status/health", json!({}), "health is not reported"),
+            ("/status/operationState/phase", json!("Running"), "operation is Running"),
+            ("/operation", json!({"sync": {}}), "an operation is waiting"),
+        ]);
+    }
+
+    #[test]
+    fn r3_flux_objects_are_ready_when_ready_at_this_generation_and_revision() {
+        let ready = json!({"spec": {"chart": {"spec": {"version": "1.0.0"}}}, "status": {"observedGeneration": 3,
+            "lastAttemptedRevision": "1.0.0+ab", "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 3}]}});
+        check(Known::HelmRelease, &ready, &[
+            ("/status/lastAttemptedRevision", json!("0.9.0"), "the last attempt was at 0.9.0"),
+            ("/status/conditions/0", json!({"type": "Ready", "status": "False", "reason": "UpgradeFailed"}), "UpgradeFailed"),
+            ("/status/conditions/0", json!({"type": "Ready", "status": "True", "observedGeneration": 2}), "generation 2"),
+        ]);
+        let ready = json!({"status": {"observedGeneration": 3, "lastAppliedRevision": "m", "lastAttemptedRevision": "m",
+            "conditions": [{"type": "Ready", "status": "True"}]}});
+        check(Known::Kustomization, &ready, &[("/status/lastAppliedRevision", json!("l"), "applied is l")]);
+    }
+
+    #[test]
+    fn r3_any_other_kind_is_ready_by_its_conditions_and_never_without_an_observed_generation() {
+        let ready = json!({"status": {"observedGeneration": 3, "conditions": [{"type": "Ready", "status": "True"}]}});
+        check(Known::Conditions, &ready, &[
+            ("/status/conditions", json!([]), "no condition Ready"),
+            ("/status/conditions", json!([{"type": "Ready", "status": "True"}, {"type": "Stalled", "status": "True", "reason": "Broken"}]), "Broken"),
+            ("/status/observedGeneration", Value::Null, "give tenants.ready"),
+        ]);
+    }
+}

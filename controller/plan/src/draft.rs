@@ -1,0 +1,196 @@
+//! The plan in the making: the new status, what stands in the way, what is to be written. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use breakwater_crds::status::{MESSAGE_MAX, Phase, RolloutStatus, Transition, WaveStatus};
+use breakwater_slo::{Evidence, State};
+use jiff::Timestamp;
+
+use crate::{
+    fleet::{self, Context, Place, Standing},
+    observed::{Claim, Fleet, Marker, Observed, Tenant},
+    outcome::{Purpose, ReportWrite, Write},
+};
+
+/// Why nothing advances. It ends by itself with its cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// One word for machines.
+    pub(crate) reason: &'static str,
+    /// The sentence.
+    pub(crate) message: String,
+    /// Whether only a human can end it.
+    pub(crate) needs_human: bool,
+}
+
+/// Everything that planning fills in.
+pub(crate) struct Draft<'a> {
+    pub(crate) observed: &'a Observed<'a>,
+    pub(crate) now: Timestamp,
+    pub(crate) status: RolloutStatus,
+    /// Versions that may not stay on any marked tenant: rejected ones, and the one that is taken out.
+    pub(crate) out: BTreeSet<String>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) holds: Vec<Hold>,
+    pub(crate) judges: Vec<State>,
+    pub(crate) evidence: Vec<Option<Evidence>>,
+    pub(crate) reports: BTreeMap<String, ReportWrite>,
+    pub(crate) writes: Vec<Write>,
+    pub(crate) diagnose: Vec<breakwater_slo::TenantId>,
+    pub(crate) transitions: Vec<Transition>,
+    pub(crate) wakes: Vec<Timestamp>,
+    pub(crate) waiting: String,
+    /// Judged time: up to where it was before, from where it is on time and in one piece, up to where it is now.
+    pub(crate) judged: Option<(Timestamp, Timestamp, Timestamp)>,
+    /// A Revert that an action asked for: its name, who, why.
+    pub(crate) manual: Option<(String, String, String)>,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(observed: &'a Observed<'a>, now: Timestamp) -> Self {
+        let mut status = observed.status.clone();
+        status.observed_generation = observed.generation;
+        status.epoch = status.epoch.max(observed.epoch);
+        status.accepted_revision = observed.revision.map(str::to_owned);
+        let mut draft = Self {
+            observed,
+            now,
+            status,
+            out: BTreeSet::new(),
+            places: Vec::new(),
+            holds: Vec::new(),
+            judges: Vec::new(),
+            evidence: Vec::new(),
+            reports: BTreeMap::new(),
+            writes: Vec::new(),
+            diagnose: Vec::new(),
+            transitions: Vec::new(),
+            wakes: Vec::new(),
+            waiting: String::new(),
+            judged: None,
+            manual: None,
+        };
+        draft.follow_waves();
+        draft
+    }
+
+    /// Keeps the status's waves in the spec's order and number. Waves are known by name; nothing moves back because
+    /// of an edit: what stands before the wave in flight counts as passed (R9).
+    fn follow_waves(&mut self) {
+        let old = std::mem::take(&mut self.status.waves);
+        let specs = &self.observed.spec.spec.waves;
+        self.status.waves = specs
+            .iter()
+            .map(|spec| {
+                let known = old.iter().find(|wave| wave.name == spec.name).cloned();
+                known.unwrap_or_else(|| WaveStatus { name: spec.name.clone(), ..WaveStatus::default() })
+            })
+            .collect();
+        let reached = self.status.waves.iter().rposition(|wave| wave.started_at.is_some()).unwrap_or(0);
+        let now = self.now;
+        for wave in &mut self.status.waves[..reached] {
+            wave.passed_at.get_or_insert(now);
+        }
+    }
+
+    /// The version that goes in, or is wanted while none does.
+    pub(crate) fn wanted(&self) -> &str {
+        self.status.candidate_version.as_deref().unwrap_or(&self.observed.spec.spec.version)
+    }
+
+    /// Looks at every tenant again.
+    pub(crate) fn muster(&mut self) {
+        let reverting = self.status.phase.is_reverting();
+        let context = Context {
+            spec: self.observed.spec,
+            wanted: self.status.candidate_version.as_deref().unwrap_or(&self.observed.spec.spec.version),
+            out: &self.out,
+            reverting_since: self.status.revert.as_ref().filter(|_| reverting).map(|revert| revert.decided_at),
+            waves: &self.status.waves,
+            started_at: self.status.started_at,
+            now: self.now,
+        };
+        self.places = fleet::muster(self.observed.tenants, &context);
+    }
+
+    /// Tenants with their places.
+    pub(crate) fn fleet(&self) -> impl Iterator<Item = (&'a Tenant, &Place)> {
+        self.observed.tenants.iter().zip(&self.places)
+    }
+
+    /// How many tenants stand as `which` says.
+    pub(crate) fn count(&self, which: impl Fn(&Standing) -> bool) -> usize {
+        self.places.iter().filter(|place| which(&place.standing)).count()
+    }
+
+    /// Index of the first wave that is not passed.
+    pub(crate) fn current_wave(&self) -> Option<usize> {
+        self.status.waves.iter().position(|wave| wave.passed_at.is_none())
+    }
+
+    /// Name of the wave in flight, or of the last one.
+    pub(crate) fn wave_name(&self) -> &str {
+        let index = self.current_wave().or(self.status.waves.len().checked_sub(1));
+        index.map_or("", |index| &self.status.waves[index].name)
+    }
+
+    /// Adds a hold.
+    pub(crate) fn hold(&mut self, reason: &'static str, needs_human: bool, message: impl Into<String>) {
+        self.holds.push(Hold { reason, message: clip(&message.into()), needs_human });
+    }
+
+    /// Tells a transition once.
+    pub(crate) fn tell(&mut self, reason: &str, warning: bool, message: impl Into<String>) {
+        let message = clip(&message.into());
+        self.transitions.push(Transition { at: self.now, reason: reason.into(), message, warning });
+    }
+
+    /// Looks again at `at`, if that is to come.
+    pub(crate) fn wake(&mut self, at: Option<Timestamp>) {
+        self.wakes.extend(at.filter(|at| *at > self.now));
+    }
+
+    /// True while no write at all may be sent (R36).
+    pub(crate) fn is_stopped(&self) -> bool {
+        use breakwater_crds::status::BrakeKind;
+        self.observed.stopped.is_some() || self.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop)
+    }
+
+    /// True when the list of tenants may be relied on.
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self.observed.fleet, Fleet::Complete)
+    }
+
+    /// Moves to a phase.
+    pub(crate) fn enter(&mut self, phase: Phase) {
+        self.status.phase = phase;
+    }
+
+    /// Plans one write. `written_at` is a lower bound: the executor puts in the time of sending, if later.
+    pub(crate) fn write(&mut self, tenant: &Tenant, version: Arc<str>, previous: Arc<str>, wave: &str, purpose: Purpose) {
+        let decided = match purpose {
+            Purpose::Advance => self.status.started_at,
+            Purpose::Revert => self.status.revert.as_ref().map(|revert| revert.decided_at),
+        };
+        let marker = Marker {
+            claim: Claim::Own,
+            target: version.clone(),
+            previous,
+            wave: wave.into(),
+            written_at: decided.map_or(self.now, |decided| decided.max(self.now)),
+            epoch: self.observed.epoch,
+        };
+        self.writes.push(Write { tenant: tenant.clone(), version, marker, purpose });
+    }
+}
+
+/// Cuts a message to what the status may carry (R27), at a character's edge.
+pub(crate) fn clip(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_MAX - 1) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}

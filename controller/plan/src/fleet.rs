@@ -1,0 +1,304 @@
+//! Where every tenant stands: one look at each, then its wave (rules R3-R6, R17, R24, R34, R39). Pure.
+
+use std::collections::BTreeSet;
+
+use breakwater_crds::{
+    rollout::{Unmatched, VersionOrder},
+    status::WaveStatus,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    observed::{Claim, Marker, Readiness, Reading, Tenant},
+    spec::Checked,
+    version::is_ahead,
+};
+
+/// What standing depends on beside the tenant itself.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The spec.
+    pub spec: &'a Checked,
+    /// The version that goes in: the candidate, or the wanted one while none is under way.
+    pub wanted: &'a str,
+    /// Versions that may not stay on any marked tenant.
+    pub out: &'a BTreeSet<String>,
+    /// When the revert under way was decided; `None` while there is none.
+    pub reverting_since: Option<Timestamp>,
+    /// The waves so far, by index as in the spec.
+    pub waves: &'a [WaveStatus],
+    /// When the version under way started.
+    pub started_at: Option<Timestamp>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Where a tenant stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// No tenant of this Rollout, or one that left: not selected, excluded, being deleted.
+    Ignored,
+    /// Asleep; joins on waking.
+    Dormant,
+    /// Under another Rollout's marker.
+    Claimed,
+    /// In a namespace that has not consented.
+    Unconsented,
+    /// Its version cannot be read.
+    Unreadable,
+    /// On a later version than the wanted one.
+    Ahead,
+    /// In no wave.
+    Unmatched,
+    /// Marked by us and changed by somebody else.
+    Contested,
+    /// Looks contested, and must be read afresh to be sure.
+    Unsure,
+    /// Its version belongs to a manager that has not released it.
+    NotReleased,
+    /// Waits for the wanted version.
+    Pending,
+    /// On the wanted version, not ready yet.
+    Updating {
+        /// When it counts as failed.
+        deadline: Option<Timestamp>,
+    },
+    /// On the wanted version, past its deadline.
+    Failed,
+    /// On the wanted version and ready.
+    Ready {
+        /// When its numbers begin to say something.
+        warm_at: Timestamp,
+    },
+    /// On a version that must go.
+    Outgoing,
+    /// Written back, not ready yet.
+    Returning {
+        /// When it gives its place to the next.
+        deadline: Timestamp,
+    },
+    /// Written back, not ready in time.
+    ReturnFailed,
+    /// Written back and ready.
+    Returned {
+        /// When its numbers begin to say something.
+        warm_at: Timestamp,
+    },
+}
+
+impl Standing {
+    /// True for tenants that waves count.
+    pub const fn is_live(&self) -> bool {
+        match self {
+            Self::Contested
+            | Self::Unsure
+            | Self::NotReleased
+            | Self::Pending
+            | Self::Updating { .. }
+            | Self::Failed
+            | Self::Ready { .. }
+            | Self::Outgoing
+            | Self::Returning { .. }
+            | Self::ReturnFailed
+            | Self::Returned { .. } => true,
+            Self::Ignored
+            | Self::Dormant
+            | Self::Claimed
+            | Self::Unconsented
+            | Self::Unreadable
+            | Self::Ahead
+            | Self::Unmatched => false,
+        }
+    }
+
+    /// True for tenants that are on the wanted version.
+    pub const fn is_updated(&self) -> bool {
+        matches!(self, Self::Updating { .. } | Self::Failed | Self::Ready { .. })
+    }
+}
+
+/// A tenant's place in the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where it stands.
+    pub standing: Standing,
+    /// Its wave, as an index into the spec's waves; `None` where it is in none.
+    pub wave: Option<usize>,
+}
+
+/// Places of all tenants, in their order.
+pub fn muster(tenants: &[Tenant], context: &Context<'_>) -> Vec<Place> {
+    let mut places: Vec<Place> = tenants
+        .iter()
+        .map(|tenant| Place { standing: standing(tenant, context), wave: marked_wave(tenant, context) })
+        .collect();
+    assign_waves(tenants, &mut places, context);
+    places
+}
+
+/// The marker, if it is this Rollout's.
+pub fn own(tenant: &Tenant) -> Option<&Marker> {
+    tenant.marker.as_deref().filter(|marker| marker.claim == Claim::Own)
+}
+
+fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
+    let own = own(tenant);
+    let wanted_here = tenant.selected && !tenant.excluded;
+    if tenant.terminating || (own.is_none() && !wanted_here) {
+        return Standing::Ignored;
+    }
+    if tenant.marker.as_deref().is_some_and(|marker| marker.claim == Claim::Other) {
+        return Standing::Claimed;
+    }
+    if !tenant.consented {
+        return Standing::Unconsented;
+    }
+    let Reading::Version(version) = &tenant.version else { return Standing::Unreadable };
+    if let Some(marker) = own {
+        if marker.target != *version {
+            return if tenant.confirmed { Standing::Contested } else { Standing::Unsure };
+        }
+        if context.out.contains(&**version) {
+            return Standing::Outgoing;
+        }
+        if let Some(standing) = returned(tenant, marker, context) {
+            return standing;
+        }
+    }
+    if !wanted_here {
+        return Standing::Ignored;
+    }
+    if tenant.dormant {
+        return Standing::Dormant;
+    }
+    if **version == *context.wanted {
+        return updated(tenant, own, context);
+    }
+    let order = context.spec.spec.version_order;
+    if own.is_none() && order == VersionOrder::SemVer && is_ahead(version, context.wanted) {
+        return Standing::Ahead;
+    }
+    if own.is_none() && tenant.foreign_owner.is_some() {
+        return Standing::NotReleased;
+    }
+    Standing::Pending
+}
+
+/// Standing of a tenant that the revert under way wrote back: its marker asks for its own previous version.
+fn returned(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> Option<Standing> {
+    let since = context.reverting_since?;
+    if marker.target != marker.previous || marker.written_at < since {
+        return None;
+    }
+    let tenants = &context.spec.spec.tenants;
+    Some(match &tenant.readiness {
+        Readiness::Ready { since } => Standing::Returned { warm_at: *since + tenants.warm_up.as_duration() },
+        // A sleeper is written without waiting (R18).
+        Readiness::NotReady { .. } if tenant.dormant => Standing::Returned { warm_at: marker.written_at },
+        Readiness::NotReady { .. } => {
+            let deadline = marker.written_at + context.spec.spec.revert.tenant_deadline.as_duration();
+            if context.now < deadline { Standing::Returning { deadline } } else { Standing::ReturnFailed }
+        }
+    })
+}
+
+/// Standing of a tenant that is on the wanted version, by whoever's hand.
+fn updated(tenant: &Tenant, own: Option<&Marker>, context: &Context<'_>) -> Standing {
+    let tenants = &context.spec.spec.tenants;
+    match &tenant.readiness {
+        Readiness::Ready { since } => {
+            let since = ready_since(*since, own, context);
+            Standing::Ready { warm_at: since + tenants.warm_up.as_duration() }
+        }
+        Readiness::NotReady { .. } => {
+            // Nobody knows when somebody else wrote it: the rollout's start is the earliest that counts.
+            let from = own.map(|marker| marker.written_at).or(context.started_at);
+            let deadline = from.map(|from| from + tenants.progress_deadline.as_duration());
+            if deadline.is_some_and(|deadline| deadline <= context.now) {
+                Standing::Failed
+            } else {
+                Standing::Updating { deadline }
+            }
+        }
+    }
+}
+
+/// Since when a tenant is ready. After a restart of the controller the observation may be young; a wave that was
+/// complete after the tenant's write is the witness of an older one.
+fn ready_since(seen: Timestamp, own: Option<&Marker>, context: &Context<'_>) -> Timestamp {
+    let Some(marker) = own else { return seen };
+    let complete = context.waves.iter().find(|wave| *wave.name == *marker.wave).and_then(|wave| wave.completed_at);
+    complete.filter(|at| marker.written_at <= *at).map_or(seen, |at| seen.min(at))
+}
+
+/// The wave that was written down when the tenant was touched for the version that goes in (R5).
+fn marked_wave(tenant: &Tenant, context: &Context<'_>) -> Option<usize> {
+    let marker = own(tenant)?;
+    let keeps = *marker.target == *context.wanted || context.out.contains(&*marker.target);
+    let keeps = keeps || context.reverting_since.is_some_and(|since| marker.written_at >= since);
+    keeps.then(|| context.spec.spec.waves.iter().position(|wave| *wave.name == *marker.wave))?
+}
+
+/// Gives every live tenant without a written-down wave its own: selector, percent by draw, the rest (R5).
+fn assign_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>) {
+    let waves = &context.spec.spec.waves;
+    let rest = waves.iter().position(|wave| wave.selector.is_none() && wave.percent.is_none());
+    let fallback = rest.or(match context.spec.spec.unmatched {
+        Unmatched::LastWave => waves.len().checked_sub(1),
+        Unmatched::Ignore | Unmatched::Refuse => None,
+    });
+    let mut drawn = Vec::new();
+    for (tenant, place) in tenants.iter().zip(places.iter_mut()) {
+        if !place.standing.is_live() || place.wave.is_some() {
+            continue;
+        }
+        place.wave = tenant.selector_wave.map(usize::from).filter(|wave| *wave < waves.len());
+        if place.wave.is_none() {
+            place.wave = by_draw(tenant.id.0, context).or(fallback);
+            drawn.push(tenant.id.0);
+        }
+        if place.wave.is_none() {
+            place.standing = Standing::Unmatched;
+        }
+    }
+    if !drawn.is_empty() {
+        fill_empty_percent_waves(tenants, places, context);
+    }
+}
+
+/// The percent wave into whose band the draw falls; bands are stacked in wave order.
+fn by_draw(draw: u64, context: &Context<'_>) -> Option<usize> {
+    let percent = draw as f64 / 2.0_f64.powi(64) * 100.0;
+    let mut upper = 0.0;
+    context.spec.spec.waves.iter().position(|wave| {
+        upper += wave.percent.unwrap_or_default();
+        wave.percent.is_some() && percent < upper
+    })
+}
+
+/// An empty percent wave takes the lowest remaining draw of a later wave (R5).
+fn fill_empty_percent_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>) {
+    for (wave, spec) in context.spec.spec.waves.iter().enumerate() {
+        let empty = || !places.iter().any(|place| place.wave == Some(wave) && place.standing.is_live());
+        if spec.percent.is_none() || !empty() {
+            continue;
+        }
+        let lowest = (0..tenants.len())
+            .filter(|i| places[*i].standing.is_live() && places[*i].wave.is_some_and(|w| w > wave))
+            .filter(|i| tenants[*i].selector_wave.is_none() && marked_wave(&tenants[*i], context).is_none())
+            .min_by_key(|i| tenants[*i].id.0);
+        if let Some(lowest) = lowest {
+            places[lowest].wave = Some(wave);
+        }
+    }
+}
+
+/// When the first of `instants` after `now` is.
+pub fn earliest(instants: impl IntoIterator<Item = Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    instants.into_iter().filter(|at| *at > now).min()
+}
+
+/// How long `since` is ago, never negative.
+pub fn elapsed(since: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(since).max(SignedDuration::ZERO)
+}

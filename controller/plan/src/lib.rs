@@ -1,0 +1,50 @@
+//! `plan(&Observed, now) -> Plan`: every decision of Breakwater, as a pure function of values and time.
+//!
+//! Neither kube nor tokio is in this crate's dependency tree; the executor gets no choices.
+
+mod actions;
+pub mod alerts;
+mod choose;
+mod deviation;
+mod draft;
+pub mod fleet;
+mod judging;
+pub mod observed;
+pub mod outcome;
+pub mod promql;
+mod refuse;
+mod revert;
+mod road;
+pub mod schedule;
+pub mod spec;
+mod tell;
+pub mod version;
+
+use breakwater_crds::status::Phase;
+use jiff::Timestamp;
+
+pub use observed::Observed;
+pub use outcome::Plan;
+pub use refuse::refuse;
+
+use crate::draft::Draft;
+
+/// Decides everything that is to happen to one Rollout at `now`.
+///
+/// Planning again on a plan's own result, at the same time, changes nothing; that is a property test.
+pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
+    let mut draft = Draft::new(observed, now);
+    actions::honour(&mut draft);
+    choose::version(&mut draft);
+    draft.muster();
+    judging::judge(&mut draft);
+    deviation::decide(&mut draft);
+    match draft.status.phase {
+        Phase::Pending | Phase::Adopting => choose::begin(&mut draft),
+        Phase::Advancing | Phase::Soaking | Phase::AwaitingApproval | Phase::Watching => road::advance(&mut draft),
+        Phase::Reverting | Phase::Verifying => revert::carry_through(&mut draft),
+        Phase::Completed | Phase::Reverted | Phase::RevertedPartly => {}
+    }
+    revert::write_back(&mut draft);
+    tell::finish(draft)
+}

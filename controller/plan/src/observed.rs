@@ -1,0 +1,256 @@
+//! Everything that a plan is made of: one value, read once, so that planning needs no I/O. Pure.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use breakwater_crds::{
+    action::RolloutActionSpec,
+    report::{DeviationReportSpec, DeviationReportStatus},
+    status::RolloutStatus,
+};
+use breakwater_slo::{Series, State, TenantId};
+use jiff::Timestamp;
+
+use crate::spec::Checked;
+
+/// One Rollout and all that is known of its fleet at one instant.
+#[derive(Debug, Clone)]
+pub struct Observed<'a> {
+    /// The Rollout's namespace.
+    pub namespace: &'a str,
+    /// The Rollout's name.
+    pub name: &'a str,
+    /// When the Rollout object was created; older actions are not for it.
+    pub created_at: Timestamp,
+    /// `metadata.generation` of the newest spec.
+    pub generation: i64,
+    /// The accepted spec: the newest one that was valid (R9).
+    pub spec: &'a Checked,
+    /// Why the newest spec was refused, if it was; `spec` is then an older one.
+    pub refused: Option<&'a str>,
+    /// Name of the ControllerRevision that keeps `spec`.
+    pub revision: Option<&'a str>,
+    /// The stored status, freshly read.
+    pub status: &'a RolloutStatus,
+    /// Lease epoch of this controller (R26).
+    pub epoch: i64,
+    /// Whether `tenants` is all there is.
+    pub fleet: Fleet,
+    /// The tenants, in no particular order.
+    pub tenants: &'a [Tenant],
+    /// Tenants whose write was sent and not answered yet; they count as busy (R2).
+    pub in_flight: &'a HashSet<TenantId>,
+    /// RolloutActions of this Rollout without a result of their own, oldest first.
+    pub actions: &'a [Action],
+    /// DeviationReports of this Rollout's name, in no particular order.
+    pub reports: &'a [Report],
+    /// Why every write is stopped, if the stop ConfigMap exists or cannot be read (R36).
+    pub stopped: Option<&'a str>,
+    /// One entry per SLO of `spec`, in its order.
+    pub readings: &'a [SloReading],
+    /// Tenants whose last write was refused or rewritten by the API server's admission, and how.
+    pub problems: &'a HashMap<TenantId, String>,
+    /// Why failed tenants are not ready, as far as it was looked up (R4).
+    pub causes: &'a HashMap<TenantId, Cause>,
+}
+
+/// Whether the list of tenants may be relied on. Unknown is never safe: an incomplete one holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fleet {
+    /// All watches have listed once and run.
+    Complete,
+    /// They have not, or the kind is missing: why.
+    Incomplete(String),
+}
+
+/// One tenant, pruned to what decisions and writes need.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tenant {
+    /// Stable hash of the Rollout's and the tenant's namespace and name: identity, percent draw and order at once (R5).
+    pub id: TenantId,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What the guarded patch needs beside the version.
+    pub object: ObjectFacts,
+    /// The tenant's name in metrics; `None`: `namespace/name`.
+    pub metric_id: Option<Arc<str>>,
+    /// The version that all version fields agree on.
+    pub version: Reading,
+    /// True while selector and namespace selector match; a marked tenant stays known without (R17).
+    pub selected: bool,
+    /// Index in the spec's waves of the first wave whose selector matches.
+    pub selector_wave: Option<u8>,
+    /// `exclude` says so.
+    pub excluded: bool,
+    /// `dormant` says so.
+    pub dormant: bool,
+    /// Has a deletion timestamp; never touched (R24).
+    pub terminating: bool,
+    /// Its namespace is the Rollout's own or consents (R39).
+    pub consented: bool,
+    /// Whether it is ready *at its present version*, with no stale status (R3).
+    pub readiness: Readiness,
+    /// The marker, if there is one.
+    pub marker: Option<Box<Marker>>,
+    /// A field manager that owns a version field and is neither ours nor in `takeFrom` (R24).
+    pub foreign_owner: Option<Arc<str>>,
+    /// True when this very resourceVersion came from a read that bypassed every cache.
+    pub confirmed: bool,
+}
+
+/// The version as read from the tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// All fields hold this version.
+    Version(Arc<str>),
+    /// A field is absent, does not fit its format, or fields disagree: why.
+    Unreadable(Arc<str>),
+}
+
+impl Reading {
+    /// The version, if it could be read.
+    pub fn version(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Version(version) => Some(version),
+            Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// Whether a tenant is ready at its present version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is, at least since this instant (the observation's, or the object's own word).
+    Ready {
+        /// Since when, as far as is known.
+        since: Timestamp,
+    },
+    /// It is not: why.
+    NotReady {
+        /// A short reason for people, such as `2 of 3 replicas updated`.
+        reason: Arc<str>,
+    },
+}
+
+/// What the guarded patch needs (R24).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectFacts {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: Arc<str>,
+    /// Positions of the list items on the version fields' paths, in order of fields and of list keys.
+    pub positions: Arc<[u16]>,
+    /// Whether `metadata.labels` exists (JSON patch cannot add into an absent map).
+    pub has_labels: bool,
+    /// Whether `metadata.annotations` exists.
+    pub has_annotations: bool,
+}
+
+/// The marker on a tenant (R17).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// Whose it is.
+    pub claim: Claim,
+    /// Version that the last write asked for.
+    pub target: Arc<str>,
+    /// Last verified version, where a revert goes.
+    pub previous: Arc<str>,
+    /// Wave in which it was touched.
+    pub wave: Arc<str>,
+    /// When the write was sent.
+    pub written_at: Timestamp,
+    /// Lease epoch of the writer.
+    pub epoch: i64,
+}
+
+/// Whose marker it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// This Rollout's.
+    Own,
+    /// Another, existing Rollout's: the tenant is `Claimed`.
+    Other,
+    /// A Rollout's that is gone: free.
+    Gone,
+}
+
+/// A RolloutAction that waits to be honoured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// Its UID.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What it asks.
+    pub spec: RolloutActionSpec,
+}
+
+/// A DeviationReport as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    pub spec: DeviationReportSpec,
+    /// The account so far.
+    pub status: DeviationReportStatus,
+}
+
+/// What was read for one SLO since the last plan.
+#[derive(Debug, Clone, Default)]
+pub struct SloReading {
+    /// The judge's state that the last plan returned; `None` after a restart: the status's checkpoint is taken.
+    pub state: Option<State>,
+    /// Steps after `status.slos[].evaluatedUntil`, in order, each exactly once.
+    pub steps: Vec<Step>,
+    /// Steps at or before it, in order: after a restart they refill the short windows only.
+    pub recent: Vec<Step>,
+    /// Why nothing newer could be read; the steps are fetched later (R12).
+    pub error: Option<String>,
+    /// Length of a step, in seconds; known once the scrape interval was asked for.
+    pub step_seconds: i64,
+    /// How long after its end a step is read, in seconds: two scrape intervals, or 90 s.
+    pub lag_seconds: i64,
+    /// Bad and total over seven days before the keyed instant (a wave's start), by tenant (R14).
+    pub history: HashMap<Timestamp, HashMap<TenantId, breakwater_slo::Counts>>,
+}
+
+/// One step's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Its end, in seconds since the epoch, a multiple of the step.
+    pub end_seconds: i64,
+    /// When it was fetched, so that late steps count as evidence and not as soak (R7).
+    pub fetched_at: Timestamp,
+    /// What was read.
+    pub data: StepData,
+}
+
+/// What was read in one step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepData {
+    /// By tenant; tenants that are not in it had no series.
+    Counts(HashMap<TenantId, Series>),
+    /// The values of a `query` SLO.
+    Values(Vec<f64>),
+    /// Prometheus answered, and it was no good: why.
+    Missing(String),
+}
+
+/// Why a failed tenant is not ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Plainly infrastructure (unschedulable, image pull, volume): which.
+    Infrastructure(String),
+    /// Its own pods crash or do not become ready: how.
+    Application(String),
+    /// Nothing could be learnt.
+    Unknown,
+}

@@ -1,0 +1,465 @@
+//! The queries around a SLO's selectors, and the check of what users wrote into them (analysis.md 1). Pure.
+//!
+//! One query per SLO and step serves all tenants: an instant query at the step's end, whose rows carry in the label
+//! [`ROW_LABEL`] what they are. Matchers of the Rollout are put into every selector of the parsed expression, never
+//! pasted into text.
+
+mod selector;
+
+use std::fmt::Write as _;
+
+use breakwater_crds::slo::{Errors, Latency, Slo, Step};
+pub use selector::Matchers;
+use selector::{Refusal, Selector, guarded, le_matcher};
+
+use crate::spec::FieldError;
+
+/// The label in which a row says what it is.
+pub const ROW_LABEL: &str = "breakwater";
+/// Shortest and longest step, in seconds.
+pub const STEP_SECONDS: std::ops::RangeInclusive<i64> = 5..=300;
+/// Step of recorded series and of `query` where `auto` is said: what `breakwater rules` prints.
+const RECORDED_STEP_SECONDS: i64 = 60;
+/// Windows, in seconds, over which samples are counted to learn the scrape interval.
+const SCRAPE_WINDOWS: [u32; 3] = [300, 60, 15];
+/// Value of [`ROW_LABEL`] on the row that proves five minutes of samples.
+const OLD_ROW: &str = "old";
+
+/// What a row of an answer is, by its [`ROW_LABEL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Row {
+    /// All events of the step.
+    Total,
+    /// Bad events of the step.
+    Bad,
+    /// Events at most as slow as the threshold.
+    Good,
+    /// The number of series of the total that had a sample one step before.
+    Before,
+}
+
+impl Row {
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Bad => "bad",
+            Self::Good => "good",
+            Self::Before => "before",
+        }
+    }
+
+    /// From the label's value.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Total, Self::Bad, Self::Good, Self::Before].into_iter().find(|row| row.as_str() == text)
+    }
+}
+
+/// How the rows of a step are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// `Total`, `Bad` and `Before`.
+    Counters,
+    /// `Total` and `Bad`, as recorded.
+    Recorded,
+    /// `Total`, `Good` and `Before`.
+    Histogram,
+    /// Plain values, no tenants.
+    Values,
+}
+
+/// The parsed SLI: nothing in it can fail any more.
+#[derive(Debug, Clone, PartialEq)]
+enum Sli {
+    Counters { bad: Selector, total: Selector },
+    Recorded { bad: Selector, total: Selector },
+    Histogram { total: Selector, good: Selector, buckets: Selector, native: Selector },
+    Values { query: String },
+}
+
+/// All queries of one SLO.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queries {
+    sli: Sli,
+    labels: Vec<String>,
+    step: Step,
+}
+
+impl Queries {
+    /// Parses the SLO's PromQL and puts `matchers` into every selector; `path` is the SLO's own
+    /// (`spec.slos[0]`), for the errors.
+    pub fn new(slo: &Slo, matchers: &Matchers, path: &str) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let sli = parse_sli(slo, matchers, path, &mut errors);
+        check_labels(slo, path, &mut errors);
+        match sli {
+            Some(sli) if errors.is_empty() => {
+                Ok(Self { sli, labels: slo.tenant_labels.clone(), step: slo.step })
+            }
+            _ => Err(errors),
+        }
+    }
+
+    /// How the rows of [`Queries::step`] are to be read.
+    pub const fn measure(&self) -> Measure {
+        match self.sli {
+            Sli::Counters { .. } => Measure::Counters,
+            Sli::Recorded { .. } => Measure::Recorded,
+            Sli::Histogram { .. } => Measure::Histogram,
+            Sli::Values { .. } => Measure::Values,
+        }
+    }
+
+    /// The labels that, joined by `/`, name a tenant.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The query of one step of `step_seconds`, to be asked at its end.
+    pub fn step(&self, step_seconds: i64) -> String {
+        let by = self.by();
+        match &self.sli {
+            Sli::Counters { bad, total } => {
+                let frame = Frame { total, labels: &self.labels, step_seconds };
+                union([
+                    row(Row::Total, &format!("sum{by}({})", frame.increase(total))),
+                    row(Row::Bad, &format!("sum{by}({})", frame.increase(bad))),
+                    row(Row::Before, &format!("count{by}({})", frame.before(total))),
+                ])
+            }
+            Sli::Histogram { total, good, .. } => {
+                let frame = Frame { total, labels: &self.labels, step_seconds };
+                union([
+                    row(Row::Total, &format!("sum{by}({})", frame.increase(total))),
+                    row(Row::Good, &format!("sum{by}({})", frame.increase_of_bucket(good))),
+                    row(Row::Before, &format!("count{by}({})", frame.before(total))),
+                ])
+            }
+            Sli::Recorded { bad, total } => union([
+                row(Row::Total, &format!("sum{by}(last_over_time({total}[{step_seconds}s]))")),
+                row(Row::Bad, &format!("sum{by}(last_over_time({bad}[{step_seconds}s]))")),
+            ]),
+            Sli::Values { query } => query.clone(),
+        }
+    }
+
+    /// Bad and total over the seven days before the instant of the query, by tenant (R14); `None` for a `query`.
+    /// Counters are read at 1 h resolution: a ratio needs no more, and a week of raw samples is too many.
+    pub fn history(&self) -> Option<String> {
+        let by = self.by();
+        let week = |selector: &Selector| format!("sum{by}(increase({selector}[7d:1h]))");
+        match &self.sli {
+            Sli::Counters { bad, total } => {
+                Some(union([row(Row::Total, &week(total)), row(Row::Bad, &week(bad))]))
+            }
+            Sli::Histogram { total, good, .. } => {
+                Some(union([row(Row::Total, &week(total)), row(Row::Good, &week(good))]))
+            }
+            Sli::Recorded { bad, total } => Some(union([
+                row(Row::Total, &format!("sum{by}(sum_over_time({total}[7d]))")),
+                row(Row::Bad, &format!("sum{by}(sum_over_time({bad}[7d]))")),
+            ])),
+            Sli::Values { .. } => None,
+        }
+    }
+
+    /// Most samples of one series in windows of several lengths, from which [`scrape_seconds`] learns the scrape
+    /// interval. `None` where no counters are scraped.
+    pub fn scrapes(&self) -> Option<String> {
+        let total = match &self.sli {
+            Sli::Counters { total, .. } | Sli::Histogram { total, .. } => total,
+            Sli::Recorded { .. } | Sli::Values { .. } => return None,
+        };
+        let counts = SCRAPE_WINDOWS
+            .map(|window| named(&window.to_string(), &format!("max(count_over_time({total}[{window}s]))")));
+        let old = named(OLD_ROW, &format!("group(last_over_time({total}[60s] offset 4m))"));
+        Some(union(counts.into_iter().chain([old])))
+    }
+
+    /// The histogram's bucket edges (label `le`, row `edge`) and whether there are native ones (row `native`).
+    pub fn edges(&self) -> Option<String> {
+        let Sli::Histogram { buckets, native, .. } = &self.sli else { return None };
+        Some(union([
+            named("edge", &format!("group by (le) ({buckets})")),
+            named("native", &format!("group({native})")),
+        ]))
+    }
+
+    /// How long a step is, in seconds; `None` while `auto` and the scrape interval is not known.
+    pub fn step_seconds(&self, scrape_seconds: Option<i64>) -> Option<i64> {
+        match (self.step, &self.sli) {
+            (Step::Fixed(span), _) => Some(span.as_seconds().clamp(*STEP_SECONDS.start(), *STEP_SECONDS.end())),
+            (Step::Auto, Sli::Recorded { .. } | Sli::Values { .. }) => Some(RECORDED_STEP_SECONDS),
+            (Step::Auto, Sli::Counters { .. } | Sli::Histogram { .. }) => scrape_seconds.map(auto_step_seconds),
+        }
+    }
+
+    fn by(&self) -> String {
+        format!(" by ({}) ", self.labels.join(", "))
+    }
+}
+
+/// `auto`: four scrapes, at least a minute where scrapes are 15 s apart or more, 5 s to 5 min.
+pub fn auto_step_seconds(scrape_seconds: i64) -> i64 {
+    let four = scrape_seconds.saturating_mul(4);
+    let least = if scrape_seconds >= 15 { 60 } else { *STEP_SECONDS.start() };
+    four.max(least).clamp(*STEP_SECONDS.start(), *STEP_SECONDS.end())
+}
+
+/// How long after its end a step is read: two scrapes, at least 90 s where scrapes are 30 s apart or more.
+pub fn lag_seconds(scrape_seconds: i64) -> i64 {
+    let two = scrape_seconds.saturating_mul(2);
+    if scrape_seconds >= 30 { two.max(90) } else { two }
+}
+
+/// The scrape interval from the answer to [`Queries::scrapes`]: rows as (value of [`ROW_LABEL`], number).
+///
+/// A window's estimate is its length over the number of samples; short windows speak with four samples or more, the
+/// longest only where samples are five minutes old, since a young Prometheus looks like a slow one.
+pub fn scrape_seconds<'a>(rows: impl IntoIterator<Item = (&'a str, f64)>) -> Option<i64> {
+    let (mut long, mut short, mut old) = (None, None::<f64>, false);
+    for (name, count) in rows {
+        if name == OLD_ROW {
+            old = true;
+        }
+        let window = SCRAPE_WINDOWS.into_iter().find(|window| window.to_string() == name);
+        match window {
+            Some(window @ 300) if count >= 1.0 => long = Some(f64::from(window) / count),
+            Some(window) if count >= 4.0 => {
+                let estimate = f64::from(window) / count;
+                short = Some(short.map_or(estimate, |best: f64| best.min(estimate)));
+            }
+            _ => {}
+        }
+    }
+    let long = long.filter(|_| old);
+    let estimate = match (long, short) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }?;
+    #[expect(clippy::cast_possible_truncation, reason = "between 0 and 300: windows over counts of at least one")]
+    let seconds = estimate.clamp(1.0, 300.0).round() as i64;
+    // A window that is closed on both sides holds one sample more; nobody scrapes every 14 s.
+    Some(if seconds < 10 { seconds } else { (seconds + 2) / 5 * 5 })
+}
+
+/// Every mistake in the SLO's PromQL, by field.
+pub fn check(slo: &Slo, path: &str) -> Vec<FieldError> {
+    Queries::new(slo, &Matchers::none(), path).err().unwrap_or_default()
+}
+
+/// Every mistake in `prometheus.matchers`.
+pub fn check_matchers(text: &str, path: &str) -> Vec<FieldError> {
+    Matchers::parse(text).err().map(|refusal| refusal.at(path, text)).into_iter().collect()
+}
+
+/// Why a latency SLO cannot be measured, given the `le` values that exist and whether native histograms do.
+/// `None`: it can. Without any series there is nothing to say yet: also `None`.
+pub fn check_edges(latency: &Latency, edges: &[&str], native: bool, path: &str) -> Option<FieldError> {
+    let threshold = threshold_seconds(&latency.threshold).ok()?;
+    let mut known: Vec<f64> =
+        edges.iter().filter_map(|edge| edge.parse().ok()).filter(|edge: &f64| edge.is_finite()).collect();
+    known.sort_by(f64::total_cmp);
+    known.dedup();
+    if known.iter().any(|edge| (edge - threshold).abs() <= 1e-9 * threshold) || (known.is_empty() && !native) {
+        return None;
+    }
+    let Latency { histogram, threshold, matchers: _ } = latency;
+    if known.is_empty() {
+        return Some(FieldError {
+            path: format!("{path}.latency.histogram"),
+            message: format!(
+                "{histogram:?} is a native histogram; only classic ones, with {histogram}_bucket series, can be \
+                 measured: scrape it with always_scrape_classic_histograms, or record its counts and use errors.recorded"
+            ),
+        });
+    }
+    let edges = known.iter().take(30).map(|edge| seconds_text(*edge)).collect::<Vec<_>>().join(", ");
+    Some(FieldError {
+        path: format!("{path}.latency.threshold"),
+        message: format!("{threshold:?} is no bucket edge of {histogram}; choose one of {edges}"),
+    })
+}
+
+fn parse_sli(slo: &Slo, matchers: &Matchers, path: &str, errors: &mut Vec<FieldError>) -> Option<Sli> {
+    let Slo { errors: counters, latency, query, .. } = slo;
+    match (counters, latency, query) {
+        (Some(counters), None, None) => parse_errors(counters, matchers, &format!("{path}.errors"), errors),
+        (None, Some(latency), None) => parse_latency(latency, matchers, &format!("{path}.latency"), errors),
+        (None, None, Some(query)) => {
+            let parsed = selector::expression(query, matchers);
+            parsed.map_err(|refusal| errors.push(refusal.at(&format!("{path}.query"), query))).ok().map(|query| {
+                Sli::Values { query }
+            })
+        }
+        (None, None, None) | (Some(_), ..) | (_, Some(_), _) => {
+            errors.push(FieldError {
+                path: path.to_owned(),
+                message: format!("{:?} must have exactly one of errors, latency and query", slo.name),
+            });
+            None
+        }
+    }
+}
+
+fn parse_errors(sli: &Errors, matchers: &Matchers, path: &str, errors: &mut Vec<FieldError>) -> Option<Sli> {
+    let mut parse = |text: &str, field: &str| {
+        Selector::parse(text, matchers)
+            .map_err(|refusal| errors.push(refusal.at(&format!("{path}.{field}"), text)))
+            .ok()
+    };
+    match sli {
+        Errors { bad: Some(bad), total: Some(total), recorded: None } => {
+            let (bad, total) = (parse(bad, "bad"), parse(total, "total"));
+            Some(Sli::Counters { bad: bad?, total: total? })
+        }
+        Errors { bad: None, total: None, recorded: Some(recorded) } => {
+            let (bad, total) = (parse(&recorded.bad, "recorded.bad"), parse(&recorded.total, "recorded.total"));
+            Some(Sli::Recorded { bad: bad?, total: total? })
+        }
+        Errors { .. } => {
+            errors.push(FieldError {
+                path: path.to_owned(),
+                message: "give either both bad and total, or recorded alone".to_owned(),
+            });
+            None
+        }
+    }
+}
+
+fn parse_latency(sli: &Latency, matchers: &Matchers, path: &str, errors: &mut Vec<FieldError>) -> Option<Sli> {
+    let Latency { histogram, matchers: own, threshold } = sli;
+    let mut keep = |refusal: Refusal, field: &str, value: &str| errors.push(refusal.at(&format!("{path}.{field}"), value));
+    let own = Matchers::parse(own).and_then(Matchers::without_le).map_err(|r| keep(r, "matchers", &sli.matchers));
+    let threshold = threshold_seconds(threshold).map_err(|r| keep(r, "threshold", threshold));
+    let named = |suffix: &str| Selector::parse(&format!("{histogram}{suffix}"), matchers);
+    let series = named("_count").and_then(|count| Ok((count, named("_bucket")?, named("")?)));
+    let series = series.map_err(|r| keep(r, "histogram", histogram));
+    let (own, threshold, (count, bucket, native)) = (own.ok()?, threshold.ok()?, series.ok()?);
+    let buckets = bucket.with(&own);
+    let le = le_matcher(&le_pattern(threshold)).map_err(|r| keep(r, "threshold", &sli.threshold)).ok()?;
+    Some(Sli::Histogram { total: count.with(&own), good: buckets.with(&le), buckets, native: native.with(&own) })
+}
+
+fn check_labels(slo: &Slo, path: &str, errors: &mut Vec<FieldError>) {
+    let mut refuse = |index: usize, label: &str, why: &str| {
+        errors.push(FieldError {
+            path: format!("{path}.tenantLabels[{index}]"),
+            message: format!("{label:?} {why}; name the label that tells tenants apart, such as installationId"),
+        });
+    };
+    for (index, label) in slo.tenant_labels.iter().enumerate() {
+        let mut chars = label.chars();
+        let starts_well = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        if !starts_well || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            refuse(index, label, "is not a label name");
+        } else if [ROW_LABEL, "le", "__name__"].contains(&label.as_str()) {
+            refuse(index, label, "cannot name a tenant");
+        } else if slo.tenant_labels[..index].contains(label) {
+            refuse(index, label, "is there twice");
+        }
+    }
+    if slo.query.is_none() && slo.tenant_labels.is_empty() {
+        errors.push(FieldError {
+            path: format!("{path}.tenantLabels"),
+            message: "is empty; name the label that tells tenants apart, such as installationId".to_owned(),
+        });
+    }
+}
+
+/// The step query's pieces around one total.
+struct Frame<'a> {
+    total: &'a Selector,
+    labels: &'a [String],
+    step_seconds: i64,
+}
+
+impl Frame<'_> {
+    fn now(&self, selector: &Selector) -> String {
+        format!("last_over_time({selector}[{}s])", self.step_seconds)
+    }
+
+    fn before(&self, selector: &Selector) -> String {
+        format!("last_over_time({selector}[{0}s] offset {0}s)", self.step_seconds)
+    }
+
+    /// Per series: the difference to one step before; a reset or a newborn series counts from zero.
+    fn increase(&self, of: &Selector) -> String {
+        let (now, before) = (self.now(of), self.before(of));
+        format!("({now} - {before} >= 0) or {}", self.from_zero(of))
+    }
+
+    /// The same for a bucket, whose reset shows in the histogram's count: a bucket that has outgrown its old value
+    /// within the step would otherwise miss what its count has, and good events would look slow.
+    fn increase_of_bucket(&self, of: &Selector) -> String {
+        let (now, before, from_zero) = (self.now(of), self.before(of), self.from_zero(of));
+        let reset = format!("({} - {} < 0)", self.now(self.total), self.before(self.total));
+        format!("(({now} - {before} >= 0) unless ignoring (le) {reset}) or {from_zero}")
+    }
+
+    /// A series counts from zero only where its own target had a total one step before: a target that was out of
+    /// sight for ten minutes would otherwise bring all that it ever counted. Targets without `job` and `instance`
+    /// are told apart by tenant alone.
+    fn from_zero(&self, of: &Selector) -> String {
+        let mut target = self.labels.to_vec();
+        target.extend(["job", "instance"].map(str::to_owned).into_iter().filter(|label| !self.labels.contains(label)));
+        format!("({} and on ({}) {})", self.now(of), target.join(", "), self.before(self.total))
+    }
+}
+
+fn row(row: Row, expression: &str) -> String {
+    named(row.as_str(), expression)
+}
+
+fn named(name: &str, expression: &str) -> String {
+    format!("label_replace({expression}, \"{ROW_LABEL}\", \"{name}\", \"\", \"\")")
+}
+
+fn union(parts: impl IntoIterator<Item = String>) -> String {
+    parts.into_iter().collect::<Vec<_>>().join("\nor\n")
+}
+
+/// `500ms` or `0.25s` in seconds.
+fn threshold_seconds(text: &str) -> Result<f64, Refusal> {
+    let refuse = || Refusal::new("is no threshold", "write it as 500ms, 0.25s or 2s");
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1e-3),
+        None => (text.strip_suffix('s').ok_or_else(refuse)?, 1.0),
+    };
+    let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let value: f64 = number.parse().map_err(|_| refuse())?;
+    // Nine decimals are the finest that the field's pattern can say; rounding keeps 500 x 0.001 at 0.5.
+    let seconds = (value * unit * 1e9).round() / 1e9;
+    if digits && seconds > 0.0 && seconds < 1e6 { Ok(seconds) } else { Err(refuse()) }
+}
+
+/// A number of seconds without an exponent and without trailing zeros.
+fn seconds_text(seconds: f64) -> String {
+    let text = format!("{seconds:.9}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The spellings of one edge in the label `le`: `1`, `1.0`, `0.5`, `0.50`, `5e-05`.
+fn le_pattern(seconds: f64) -> String {
+    let text = seconds_text(seconds);
+    let mut pattern = match text.split_once('.') {
+        Some((whole, fraction)) => format!("{whole}\\.{fraction}0*"),
+        None => format!("{text}(\\.0*)?"),
+    };
+    if seconds < 1e-4 {
+        // Go and Python write small floats with an exponent.
+        let scientific = format!("{seconds:e}");
+        if let Some((mantissa, exponent)) = scientific.split_once("e-") {
+            let _ = write!(pattern, "|{}[eE]-0?{exponent}", mantissa.replace('.', "\\."));
+        }
+    }
+    pattern
+}
+
+/// Re-exported for the checks of other expressions, such as gates: refuses what is too deep to be parsed safely.
+pub fn parses(text: &str) -> Result<promql_parser::parser::Expr, String> {
+    guarded(text).map_err(|refusal| refusal.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+use breakwater_crds::{scalars::Span, slo::Slo};
+use promql_parser::parser::{self, Expr};
+use serde_json::json;
+
+use super::*;
+
+const PATH: &str = "spec.slos[0]";
+
+fn slo(value: serde_json::Value) -> Slo {
+    let mut whole = json!({"name": "s", "objective": "99.5%", "tenantLabels": ["tenant"]});
+    whole.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+    serde_json::from_value(whole).unwrap()
+}
+
+fn counters(bad: &str, total: &str) -> Slo {
+    slo(json!({"errors": {"bad": bad, "total": total}}))
+}
+
+fn latency(threshold: &str, matchers: &str) -> Slo {
+    slo(json!({"latency": {"histogram": "api_time", "threshold": threshold, "matchers": matchers}}))
+}
+
+fn with(slo: &Slo, matchers: &str) -> Queries {
+    Queries::new(slo, &Matchers::parse(matchers).unwrap(), PATH).unwrap()
+}
+
+fn selectors(query: &str) -> Vec<String> {
+    let mut expression = parser::parse(query).unwrap();
+    let mut all = Vec::new();
+    selector::each_selector(&mut expression, &mut |s| all.push(s.matchers.to_string()));
+    all
+}
+
+#[test]
+fn every_query_parses_and_every_selector_carries_the_matchers() {
+    let slos = [
+        counters("r{code=~\"5..|429\"}", "r"),
+        latency("500ms", "handler=~\"a|b\""),
+        slo(json!({"errors": {"recorded": {"bad": "job:e:count1m", "total": "job:r:count1m"}}})),
+        slo(json!({"query": "topk(scalar(k), rate(a[5m] offset 1m)) / on () max_over_time((b)[1h:1m])",
+            "limit": {"max": 5.0}, "objective": null, "tenantLabels": []})),
+    ];
+    for slo in slos {
+        let queries = with(&slo, "cluster=\"eu\\\"1\"");
+        let step = queries.step(60);
+        for query in [Some(step), queries.history(), queries.scrapes(), queries.edges()].into_iter().flatten() {
+            let found = selectors(&query);
+            assert!(!found.is_empty(), "{query}");
+            for matchers in found {
+                assert!(matchers.contains("cluster=\"eu\\\"1\""), "{matchers} in {query}");
+            }
+        }
+    }
+}
+
+#[test]
+fn r12_a_newborn_bad_series_counts_from_zero_and_a_new_target_does_not() {
+    let query = with(&counters("e", "r"), "").step(60);
+    assert_eq!(
+        query,
+        "label_replace(sum by (tenant) ((last_over_time(r[60s]) - last_over_time(r[60s] offset 60s) >= 0) or \
+         (last_over_time(r[60s]) and on (tenant, job, instance) last_over_time(r[60s] offset 60s))), \
+         \"breakwater\", \"total\", \"\", \"\")\n\
+         or\n\
+         label_replace(sum by (tenant) ((last_over_time(e[60s]) - last_over_time(e[60s] offset 60s) >= 0) or \
+         (last_over_time(e[60s]) and on (tenant, job, instance) last_over_time(r[60s] offset 60s))), \
+         \"breakwater\", \"bad\", \"\", \"\")\n\
+         or\n\
+         label_replace(count by (tenant) (last_over_time(r[60s] offset 60s)), \"breakwater\", \"before\", \"\", \"\")"
+    );
+}
+
+#[test]
+fn selectors_that_cannot_be_framed_are_refused_by_field_value_and_fix() {
+    let deep = format!("{}r{}", "(".repeat(4000), ")".repeat(4000));
+    for (bad, what) in [
+        ("rate(r[5m])", "a function call, no selector"),
+        ("r[5m]", "has a range"),
+        ("r offset 5m", "has an offset or @"),
+        ("r @ 5", "has an offset or @"),
+        ("r + r", "an operation, no selector"),
+        ("1", "a number"),
+        ("{code=\"500\"}", "names no single metric"),
+        ("{__name__=~\"a|b\"}", "names no single metric"),
+        ("r{code=~\"(\"}", "is no PromQL"),
+        ("r{a=\"b\" or c=\"d\"}", "holds an `or`"),
+        ("", "is no PromQL"),
+        ("r{", "is no PromQL"),
+        (deep.as_str(), "too long to be checked"),
+    ] {
+        let errors = check(&counters(bad, "r"), PATH);
+        assert_eq!(errors.len(), 1, "{bad}: {errors:?}");
+        assert_eq!(errors[0].path, "spec.slos[0].errors.bad");
+        assert!(errors[0].message.contains(what), "{bad}: {}", errors[0].message);
+        assert!(errors[0].message.contains("; "), "{}", errors[0].message);
+    }
+    assert_eq!(check(&counters("rate(r[5m])", "sum(r)"), PATH).len(), 2);
+    assert!(check(&counters("{__name__=\"r\",code=\"500\"}", "r"), PATH).is_empty());
+}
+
+#[test]
+fn queries_are_values_and_matchers_stay_inside_their_braces() {
+    let query = |text: &str| slo(json!({"query": text, "limit": {"min": 1.0}}));
+    for text in ["sum(r)", "1 + 1", "scalar(r)", "r > 5", "time()"] {
+        assert!(check(&query(text), PATH).is_empty(), "{text}");
+    }
+    for text in ["r[5m]", "\"text\"", "sum(", "r[5m:1m]"] {
+        assert_eq!(check(&query(text), PATH)[0].path, "spec.slos[0].query", "{text}");
+    }
+    for text in ["a=\"b\"} or y{c=\"d\"", "a=\"b\"} offset 5m #", "__name__=\"y\"", "a", "a=~\"(\"", "a=\"b\"}[5m] #"] {
+        let errors = check_matchers(text, "spec.prometheus.matchers");
+        assert_eq!(errors.len(), 1, "{text}");
+        assert_eq!(errors[0].path, "spec.prometheus.matchers");
+    }
+    for text in ["", "  ", "a=\"b\"", "a=\"b\", c!~\"d.*\",", "a='}'"] {
+        assert!(check_matchers(text, "x").is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn the_deepest_expression_that_is_let_in_is_walked_on_a_small_stack() {
+    let deepest = [
+        format!("{}r{}", "(".repeat(290), ")".repeat(290)),
+        format!("{}r", "-".repeat(590)),
+        format!("r{}", "+r".repeat(590)),
+        format!("r{}", "^r".repeat(590)),
+        format!("r{}", " or r".repeat(295)),
+    ];
+    for text in deepest {
+        let queries = slo(json!({"query": text, "limit": {"max": 1.0}}));
+        let walk = move || {
+            let matchers = Matchers::parse("a=\"b\"").unwrap();
+            Queries::new(&queries, &matchers, PATH).map(|_| ()).map_err(|errors| errors[0].to_string())
+        };
+        let walked = std::thread::Builder::new().stack_size(1 << 20).spawn(walk).unwrap().join().unwrap();
+        assert!(walked.is_ok() || walked.is_err(), "it came back");
+    }
+}
+
+#[test]
+fn the_threshold_matches_every_spelling_of_its_edge_and_no_other() {
+    for (threshold, fits, other) in [
+        ("500ms", vec!["0.5", "0.50", "0.500"], vec!["0.51", "5", "0.05", "00.5", "0x5"]),
+        ("1s", vec!["1", "1.0", "1.00"], vec!["10", "1.01", "11", "0.1"]),
+        ("2500ms", vec!["2.5", "2.500"], vec!["25", "2.55"]),
+        ("10s", vec!["10", "10.0"], vec!["1", "100"]),
+        ("0.05ms", vec!["5e-05", "0.00005", "5e-5"], vec!["5e-06"]),
+    ] {
+        let query = with(&latency(threshold, ""), "").step(60);
+        let Expr::VectorSelector(first) = parser::parse(
+            query.split("last_over_time(").find(|part| part.starts_with("api_time_bucket")).unwrap().split("[60s]").next().unwrap(),
+        )
+        .unwrap() else {
+            panic!("no selector");
+        };
+        let le = first.matchers.find_matchers("le").remove(0);
+        assert!(fits.iter().all(|text| le.is_match(text)), "{threshold}: {le}");
+        assert!(!other.iter().any(|text| le.is_match(text)), "{threshold}: {le}");
+    }
+}
+
+#[test]
+fn a_threshold_that_is_no_edge_is_refused_naming_the_edges() {
+    let sli = latency("300ms", "").latency.unwrap();
+    let error = check_edges(&sli, &["+Inf", "0.5", "1.0", "0.25"], false, PATH).unwrap();
+    assert_eq!(error.path, "spec.slos[0].latency.threshold");
+    assert_eq!(error.message, "\"300ms\" is no bucket edge of api_time; choose one of 0.25, 0.5, 1");
+    assert_eq!(check_edges(&latency("1s", "").latency.unwrap(), &["1.0", "+Inf"], true, PATH), None);
+    assert_eq!(check_edges(&sli, &[], false, PATH), None);
+    let native = check_edges(&sli, &[], true, PATH).unwrap();
+    assert!(native.message.contains("native histogram"), "{native}");
+    for (threshold, matchers, field) in
+        [("0s", "", "threshold"), ("5", "", "threshold"), ("1s", "le=\"1\"", "matchers"), ("1s", "x", "matchers")]
+    {
+        assert_eq!(check(&latency(threshold, matchers), PATH)[0].path, format!("spec.slos[0].latency.{field}"));
+    }
+}
+
+#[test]
+fn tenant_labels_that_cannot_name_a_tenant_are_refused() {
+    for labels in [json!([]), json!(["le"]), json!(["breakwater"]), json!(["a", "a"]), json!(["a-b"]), json!([""])] {
+        let mut slo = counters("e", "r");
+        slo.tenant_labels = serde_json::from_value(labels.clone()).unwrap();
+        assert!(check(&slo, PATH)[0].path.starts_with("spec.slos[0].tenantLabels"), "{labels}");
+    }
+}
+
+#[test]
+fn auto_is_four_scrapes_and_the_lag_two() {
+    for (scrape, step, lag) in
+        [(1, 5, 2), (5, 20, 10), (10, 40, 20), (15, 60, 30), (30, 120, 90), (60, 240, 120), (120, 300, 240)]
+    {
+        assert_eq!((auto_step_seconds(scrape), lag_seconds(scrape)), (step, lag), "{scrape}");
+    }
+    let queries = with(&counters("e", "r"), "");
+    assert_eq!(queries.step_seconds(None), None);
+    assert_eq!(queries.step_seconds(Some(15)), Some(60));
+    let mut fixed = counters("e", "r");
+    fixed.step = Step::Fixed(Span::seconds(30));
+    assert_eq!(with(&fixed, "").step_seconds(None), Some(30));
+}
+
+#[test]
+fn the_scrape_interval_is_learnt_from_counts_of_samples() {
+    for (rows, seconds) in [
+        (vec![("300", 20.0), ("60", 4.0), ("15", 1.0), ("old", 1.0)], Some(15)),
+        (vec![("300", 21.0), ("60", 5.0), ("15", 1.0), ("old", 1.0)], Some(10)),
+        (vec![("300", 21.0), ("60", 4.0), ("15", 1.0), ("old", 1.0)], Some(15)),
+        (vec![("300", 10.0), ("60", 2.0), ("old", 1.0)], Some(30)),
+        (vec![("300", 5.0), ("60", 1.0), ("old", 1.0)], Some(60)),
+        (vec![("300", 3.0), ("old", 1.0)], Some(100)),
+        // Young: twenty seconds of samples.
+        (vec![("300", 20.0), ("60", 20.0), ("15", 15.0)], Some(1)),
+        (vec![("300", 2.0), ("60", 2.0), ("15", 1.0)], None),
+        (vec![("300", f64::NAN), ("60", f64::INFINITY)], Some(1)),
+        (vec![], None),
+    ] {
+        assert_eq!(scrape_seconds(rows.iter().copied()), seconds, "{rows:?}");
+    }
+}

@@ -1,0 +1,204 @@
+//! The way back: decided once, carried through, verified (rules R17-R20). Pure.
+
+use breakwater_crds::{
+    report::{Attribution, Outcome},
+    status::{Phase, RevertStatus},
+};
+use breakwater_slo::Verdict;
+use jiff::Timestamp;
+
+use crate::{
+    choose,
+    deviation,
+    draft::{Draft, clip},
+    fleet::{self, Standing},
+    outcome::Purpose,
+};
+
+/// How many times `verifyFor` a verification without data may take before it ends without an answer.
+const BLIND_VERIFICATIONS: i32 = 3;
+
+/// Decides to take `version` out. What is written follows from that, level-triggered.
+pub(crate) fn start(draft: &mut Draft<'_>, version: &str, by_spec: bool, message: String) {
+    draft.tell("Reverting", true, message.clone());
+    draft.out.insert(version.to_owned());
+    draft.status.revert = Some(RevertStatus {
+        version: version.to_owned(),
+        by_spec,
+        message: clip(&message),
+        decided_at: draft.now,
+        back_at: None,
+        verifying_since: None,
+        finished_at: None,
+        reverted: 0,
+        failed: 0,
+        attribution: None,
+    });
+    draft.enter(Phase::Reverting);
+}
+
+/// Goes on with the revert under way: until all are back, then until the SLOs have told whether it helped.
+pub(crate) fn carry_through(draft: &mut Draft<'_>) {
+    let Some(mut revert) = draft.status.revert.clone() else {
+        draft.enter(Phase::Pending); // a forged status; the reports and markers know
+        return;
+    };
+    let stuck = stuck(draft);
+    revert.reverted = clamp(draft.count(|s| matches!(s, Standing::Returned { .. })));
+    revert.failed = clamp(draft.count(|s| *s == Standing::ReturnFailed) + stuck);
+    if draft.status.phase == Phase::Reverting {
+        let on_the_way = draft.count(|s| matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::Unsure));
+        let no_way = draft.fleet().filter(|(t, p)| p.standing == Standing::Outgoing && !has_safe_version(draft, t)).count();
+        if on_the_way > no_way || !draft.observed.in_flight.is_empty() || !draft.is_complete() {
+            draft.waiting = format!("{} of {} tenants are back", revert.reverted, revert.reverted as usize + on_the_way);
+            let deadlines = draft.places.iter().filter_map(|place| match place.standing {
+                Standing::Returning { deadline } => Some(deadline),
+                _ => None,
+            });
+            let next = fleet::earliest(deadlines, draft.now);
+            draft.wake(next);
+            draft.status.revert = Some(revert);
+            return;
+        }
+        revert.back_at = Some(draft.now);
+        draft.tell("RevertedTenants", false, format!("{} tenants are back, {} are not", revert.reverted, revert.failed));
+        draft.enter(Phase::Verifying);
+    }
+    verify(draft, &mut revert);
+    draft.status.revert = Some(revert);
+}
+
+/// Tenants on the outgoing version, or fought over, that cannot go back.
+fn stuck(draft: &Draft<'_>) -> usize {
+    draft
+        .fleet()
+        .filter(|(tenant, place)| match place.standing {
+            Standing::Contested => true,
+            Standing::Outgoing => !has_safe_version(draft, tenant),
+            _ => false,
+        })
+        .count()
+}
+
+fn has_safe_version(draft: &Draft<'_>, tenant: &crate::observed::Tenant) -> bool {
+    fleet::own(tenant).is_some_and(|marker| choose::safe_version(draft, &marker.previous).is_some())
+}
+
+/// Watches the reverted tenants for `verifyFor` once they are warm (R20).
+fn verify(draft: &mut Draft<'_>, revert: &mut RevertStatus) {
+    if revert.by_spec || revert.reverted == 0 {
+        finish(draft, revert, None);
+        return;
+    }
+    let Some(since) = revert.verifying_since else {
+        let warm = draft.places.iter().filter_map(|place| match place.standing {
+            Standing::Returned { warm_at } => Some(warm_at),
+            _ => None,
+        });
+        match warm.max().filter(|warm| *warm > draft.now) {
+            Some(warm) => {
+                draft.waiting = format!("the reverted tenants are warm at {warm}");
+                draft.wake(Some(warm));
+            }
+            None => {
+                revert.verifying_since = Some(draft.now);
+                draft.judges.iter_mut().for_each(breakwater_slo::State::restart);
+                let span = draft.observed.spec.spec.revert.verify_for;
+                draft.tell("Verifying", false, format!("the SLOs are watched for {span} to see whether the revert helped"));
+                draft.wake(Some(draft.now + span.as_duration()));
+            }
+        }
+        return;
+    };
+    let span = draft.observed.spec.spec.revert.verify_for.as_duration();
+    let end = since + span;
+    draft.waiting = format!("watching until {end} whether the revert helped");
+    if draft.now < end {
+        draft.wake(Some(end));
+        return;
+    }
+    match Verdict::combine(draft.evidence.iter().flatten().map(|evidence| evidence.verdict)) {
+        Some(Verdict::Healthy) if judged_until(draft) >= Some(end) => finish(draft, revert, Some(Attribution::Attributed)),
+        Some(Verdict::Deviating | Verdict::Inconclusive) => finish(draft, revert, Some(Attribution::NotAttributed)),
+        Some(Verdict::Healthy | Verdict::NoData) | None => {
+            // Without data nobody can tell; a patch release must not wait for that for ever.
+            let last = since + span * BLIND_VERIFICATIONS;
+            if draft.now < last {
+                draft.wake(Some(last));
+            } else {
+                finish(draft, revert, None);
+            }
+        }
+    }
+}
+
+/// Up to when every SLO is judged.
+fn judged_until(draft: &Draft<'_>) -> Option<Timestamp> {
+    let until = draft.judges.iter().map(breakwater_slo::State::until_seconds).min()??;
+    // A step ends on its grid: the last one inside the span may end up to a step before the span does.
+    let step = draft.observed.readings.iter().map(|reading| reading.step_seconds).max().unwrap_or(0);
+    Timestamp::from_second(until + step).ok()
+}
+
+fn finish(draft: &mut Draft<'_>, revert: &mut RevertStatus, attribution: Option<Attribution>) {
+    revert.finished_at = Some(draft.now);
+    revert.attribution = attribution;
+    let whole = revert.failed == 0;
+    let (phase, outcome) = match (revert.by_spec, whole) {
+        (true, _) => (Phase::Completed, None),
+        (false, true) => (Phase::Reverted, Some(Outcome::Reverted)),
+        (false, false) => (Phase::RevertedPartly, Some(Outcome::RevertedPartly)),
+    };
+    let answer = match attribution {
+        Some(Attribution::Attributed) => "the SLOs recovered, so the release was the cause",
+        Some(Attribution::NotAttributed) => "the SLOs did not recover, so look for another cause",
+        None => "the SLOs were not asked",
+    };
+    let version = &revert.version;
+    let back = format!("version {version} is out of {} tenants, {} are not back; {answer}", revert.reverted, revert.failed);
+    let warning = !whole || attribution == Some(Attribution::NotAttributed);
+    draft.tell(phase.as_str(), warning, back);
+    if let Some(outcome) = outcome {
+        deviation::close_report(draft, version, outcome, revert);
+    }
+    draft.status.candidate_version = None;
+    draft.enter(phase);
+}
+
+/// Writes back every marked tenant that is on a version that must go: newest wave first, without a barrier, in every
+/// phase (R18). Sleepers are written without waiting for a place.
+pub(crate) fn write_back(draft: &mut Draft<'_>) {
+    let touched = draft.count(|s| {
+        matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::ReturnFailed | Standing::Returned { .. })
+    });
+    if draft.is_stopped() || touched == 0 {
+        return;
+    }
+    let busy = draft.count(|s| matches!(s, Standing::Returning { .. })) + draft.observed.in_flight.len();
+    let mut places = draft.observed.spec.spec.revert.max_concurrent.of(touched).saturating_sub(busy);
+    let mut order: Vec<usize> = (0..draft.places.len())
+        .filter(|i| draft.places[*i].standing == Standing::Outgoing)
+        .filter(|i| !draft.observed.in_flight.contains(&draft.observed.tenants[*i].id))
+        .collect();
+    order.sort_by_key(|i| (std::cmp::Reverse(draft.places[*i].wave), draft.observed.tenants[*i].id.0));
+    let forward = std::mem::take(&mut draft.writes);
+    for i in order {
+        let tenant = &draft.observed.tenants[i];
+        let Some(marker) = fleet::own(tenant) else { continue };
+        let Some(target) = choose::safe_version(draft, &marker.previous).map(std::sync::Arc::<str>::from) else { continue };
+        if !tenant.dormant {
+            if places == 0 {
+                continue;
+            }
+            places -= 1;
+        }
+        let wave = marker.wave.clone();
+        draft.write(tenant, target.clone(), target, &wave, Purpose::Revert);
+    }
+    draft.writes.extend(forward);
+}
+
+/// A count for the API.
+pub(crate) fn clamp(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

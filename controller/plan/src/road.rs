@@ -1,0 +1,325 @@
+//! The road forward: one wave at a time, soak, approvals, windows, and who is written next (rules R1, R2, R6-R8). Pure.
+
+use breakwater_crds::{
+    rollout::{Approval, Wave},
+    scalars::Span,
+    status::Phase,
+};
+use breakwater_slo::Verdict;
+use jiff::Timestamp;
+
+use crate::{
+    choose,
+    draft::{Draft, Hold},
+    fleet::{self, Standing},
+    observed::Fleet,
+    outcome::Purpose,
+    revert::clamp,
+    schedule::Gate,
+};
+
+/// What the waves up to the one in flight look like.
+struct Tally {
+    total: usize,
+    waiting: usize,
+    ready: usize,
+    failed: usize,
+    next_deadline: Option<Timestamp>,
+    warm_at: Option<Timestamp>,
+}
+
+/// Moves the version on as far as it may go now, and plans the next writes.
+pub(crate) fn advance(draft: &mut Draft<'_>) {
+    gather_holds(draft);
+    loop {
+        let Some(index) = draft.current_wave() else {
+            watch(draft);
+            break;
+        };
+        if !pass(draft, index) {
+            break;
+        }
+    }
+    if draft.status.phase != Phase::Completed {
+        write_forward(draft);
+    }
+}
+
+/// What else keeps everything where it is.
+fn gather_holds(draft: &mut Draft<'_>) {
+    if let Some(why) = draft.observed.stopped {
+        draft.hold("Stopped", true, why);
+    }
+    let brakes: Vec<(bool, String)> = draft
+        .status
+        .brakes
+        .iter()
+        .map(|brake| {
+            let stop = brake.kind == breakwater_crds::status::BrakeKind::Stop;
+            let why = if brake.reason.is_empty() { "no reason given" } else { &brake.reason };
+            (stop, format!("{:?} {} by {}: {why}", brake.kind, brake.name, brake.requested_by))
+        })
+        .collect();
+    for (stop, message) in brakes {
+        draft.hold(if stop { "Stopped" } else { "Held" }, true, message);
+    }
+    if draft.observed.spec.spec.paused {
+        draft.hold("Paused", true, "spec.paused is true");
+    }
+    if let Fleet::Incomplete(why) = &draft.observed.fleet {
+        draft.hold("FleetUnknown", false, why.clone());
+    }
+    let contested = draft.fleet().find(|(_, place)| place.standing == Standing::Contested);
+    if let Some((tenant, _)) = contested {
+        let n = draft.count(|s| *s == Standing::Contested);
+        let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
+        let message = format!("{n} tenants contested: {owner} changed the version of {}/{}", tenant.namespace, tenant.name);
+        draft.hold("Contested", true, message);
+    }
+    if draft.count(|s| *s == Standing::NotReleased) > 0 {
+        let message = crate::tell::owners_sentence(draft);
+        draft.hold("OwnerNotReleased", true, message);
+    }
+    let outgoing = draft.count(|s| *s == Standing::Outgoing);
+    if outgoing > 0 {
+        draft.hold("Reverting", false, format!("{outgoing} tenants are on a rejected version and go back first"));
+    }
+}
+
+/// Takes one wave as far as it goes; true when it is passed.
+fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
+    let spec = &draft.observed.spec.spec.waves[index];
+    let tally = tally(draft, index);
+    draft.status.wave = Some(spec.name.clone());
+    if draft.status.waves[index].started_at.is_none() && !start(draft, index, spec, &tally) {
+        return draft.status.waves[index].passed_at.is_some();
+    }
+    let complete = is_complete(draft, spec, &tally);
+    let wave = &mut draft.status.waves[index];
+    if complete && wave.completed_at.is_none() {
+        wave.completed_at = Some(draft.now);
+        let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
+        draft.tell("WaveUpdated", false, format!("wave {}: {} tenants are updated and ready{failed}", spec.name, tally.ready));
+    }
+    if draft.status.waves[index].completed_at.is_none() {
+        draft.enter(Phase::Advancing);
+        draft.waiting = format!("updating wave {}: {} of {} tenants are ready", spec.name, tally.ready, tally.total);
+        draft.wake(tally.next_deadline);
+        return false;
+    }
+    draft.enter(Phase::Soaking);
+    draft.wake(tally.next_deadline);
+    let warm = complete && tally.warm_at.is_none_or(|warm| warm <= draft.now);
+    if warm && draft.status.waves[index].warm_at.is_none() {
+        draft.status.waves[index].warm_at = Some(draft.now);
+        draft.tell("SoakStarted", false, format!("wave {} is warm and soaks for {}", spec.name, spec.soak));
+    }
+    soak(draft, index);
+    if !warm {
+        draft.wake(tally.warm_at);
+        draft.waiting = format!("wave {}: {} of {} tenants are ready; waiting for warm-up", spec.name, tally.ready, tally.total);
+        return false;
+    }
+    end(draft, index, spec)
+}
+
+/// Starts a wave, or says why it does not; an empty wave that may be empty is passed.
+fn start(draft: &mut Draft<'_>, index: usize, spec: &Wave, tally: &Tally) -> bool {
+    draft.enter(Phase::Advancing);
+    let members = draft.places.iter().filter(|p| p.wave == Some(index) && p.standing.is_live()).count();
+    if members == 0 && draft.is_complete() {
+        if spec.selector.is_none() || spec.optional {
+            draft.status.waves[index].passed_at = Some(draft.now);
+            draft.tell("WaveSkipped", false, format!("wave {} is empty", spec.name));
+        } else {
+            let message = format!("no live tenant matches the selector of wave {}; mend it or set optional: true", spec.name);
+            draft.hold("EmptyWave", true, message);
+        }
+        return false;
+    }
+    if spec.approval == Some(Approval::Before) && draft.status.waves[index].approved_before.is_none() {
+        await_approval(draft, spec, "before it starts");
+        return false;
+    }
+    if let Some(hold) = draft.holds.first() {
+        draft.waiting = hold.message.clone();
+        return false;
+    }
+    if let Some(reason) = closed(draft) {
+        draft.waiting = format!("wave {} waits: {reason}", spec.name);
+        return false;
+    }
+    draft.status.waves[index].started_at = Some(draft.now);
+    draft.judges.iter_mut().for_each(breakwater_slo::State::begin_wave);
+    let version = draft.wanted().to_owned();
+    draft.tell("WaveStarted", false, format!("wave {}: {} tenants go to {version}", spec.name, tally.total));
+    true
+}
+
+fn await_approval(draft: &mut Draft<'_>, spec: &Wave, when: &str) {
+    let version = draft.wanted().to_owned();
+    let message = format!("wave {} of {version} waits for an approval {when}", spec.name);
+    if draft.observed.status.phase != Phase::AwaitingApproval || draft.observed.status.wave.as_ref() != Some(&spec.name) {
+        draft.tell("ApprovalNeeded", false, message.clone());
+    }
+    draft.enter(Phase::AwaitingApproval);
+    draft.waiting = message;
+}
+
+/// Why no update may start now, by windows and freezes (R8).
+fn closed(draft: &mut Draft<'_>) -> Option<String> {
+    match draft.observed.spec.schedule.gate(draft.now) {
+        Gate::Open { until } => {
+            draft.wake(until);
+            None
+        }
+        Gate::Closed { reason, until } => {
+            draft.wake(until);
+            Some(reason)
+        }
+    }
+}
+
+fn tally(draft: &Draft<'_>, index: usize) -> Tally {
+    let mut tally = Tally { total: 0, waiting: 0, ready: 0, failed: 0, next_deadline: None, warm_at: None };
+    for place in draft.places.iter().filter(|p| p.wave.is_some_and(|wave| wave <= index) && p.standing.is_live()) {
+        let in_wave = usize::from(place.wave == Some(index));
+        tally.total += in_wave;
+        match &place.standing {
+            Standing::Ready { warm_at } => {
+                tally.ready += in_wave;
+                tally.warm_at = tally.warm_at.max(Some(*warm_at));
+            }
+            Standing::Failed => tally.failed += in_wave,
+            Standing::Updating { deadline } => {
+                tally.waiting += 1;
+                tally.next_deadline = [tally.next_deadline, *deadline].into_iter().flatten().min();
+            }
+            _ => tally.waiting += 1,
+        }
+    }
+    tally
+}
+
+/// A wave is complete when its live tenants are updated and ready bar the failed ones it bears, one of them ready (R1).
+fn is_complete(draft: &Draft<'_>, spec: &Wave, tally: &Tally) -> bool {
+    let borne = tally.failed == 0 || tally.failed <= spec.max_failures.of(tally.total);
+    tally.waiting == 0 && tally.ready > 0 && borne && draft.is_complete() && draft.observed.in_flight.is_empty()
+}
+
+/// Lets the soak clock run over what every SLO judged on time, Healthy, and not held (R7).
+fn soak(draft: &mut Draft<'_>, index: usize) {
+    let healthy = Verdict::combine(draft.evidence.iter().flatten().map(|evidence| evidence.verdict));
+    let spoken = draft.evidence.iter().all(Option::is_some);
+    if healthy != Some(Verdict::Healthy) || !spoken || !draft.holds.is_empty() {
+        return;
+    }
+    let wave = &mut draft.status.waves[index];
+    let (Some((seen, on_time, until)), Some(warm)) = (draft.judged, wave.warm_at) else { return };
+    let from = seen.max(on_time).max(warm);
+    wave.soaked_seconds += until.duration_since(from).as_secs().max(0);
+}
+
+/// Ends a complete and warm wave once its soak is spent, nothing holds, and its approval `After` is given.
+fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
+    let wave = &draft.status.waves[index];
+    let left = spec.soak.as_seconds() - wave.soaked_seconds;
+    let promoted = wave.promoted.is_some();
+    if left > 0 && !promoted {
+        draft.waiting = format!("wave {} soaks for another {}", spec.name, Span::seconds(left).rounded());
+        return false;
+    }
+    // A promotion ends the soak although data are missing; it never overrides a human or a fight over fields.
+    let blocks = |hold: &&Hold| !promoted || hold.needs_human || hold.reason == "Deviating" || hold.reason == "FleetUnknown";
+    if let Some(hold) = draft.holds.iter().find(blocks) {
+        draft.waiting = hold.message.clone();
+        return false;
+    }
+    if spec.approval == Some(Approval::After) && draft.status.waves[index].approved_after.is_none() {
+        await_approval(draft, spec, "before it ends");
+        return false;
+    }
+    draft.status.waves[index].passed_at = Some(draft.now);
+    let soaked = Span::seconds(draft.status.waves[index].soaked_seconds).rounded();
+    draft.tell("WavePassed", false, format!("wave {} is passed after a soak of {soaked}", spec.name));
+    true
+}
+
+/// After the last wave the SLOs are watched on for `watchAfter`; then the version is the stable one.
+fn watch(draft: &mut Draft<'_>) {
+    let version = draft.wanted().to_owned();
+    let span = draft.observed.spec.spec.watch_after;
+    if draft.status.watching_since.is_none() {
+        draft.status.watching_since = Some(draft.now);
+        draft.tell("Watching", false, format!("all waves of {version} are passed; watching for another {span}"));
+    }
+    draft.enter(Phase::Watching);
+    let end = draft.status.watching_since.unwrap_or(draft.now) + span.as_duration();
+    if draft.now < end {
+        draft.waiting = format!("watching the SLOs until {end}");
+        draft.wake(Some(end));
+        return;
+    }
+    let touched = draft.count(|s| matches!(s, Standing::Ready { .. })) > 0;
+    let healthy = draft.evidence.iter().all(|e| e.as_ref().is_some_and(|e| e.verdict == Verdict::Healthy));
+    if let Some(hold) = draft.holds.first() {
+        draft.waiting = hold.message.clone();
+    } else if touched && !healthy {
+        draft.waiting = "watching is over once every SLO is Healthy".into();
+    } else {
+        draft.tell("Completed", false, format!("version {version} is the stable one"));
+        draft.status.stable_version = Some(version);
+        draft.status.candidate_version = None;
+        draft.status.completed_at = Some(draft.now);
+        draft.status.wave = None;
+        draft.enter(Phase::Completed);
+    }
+}
+
+/// Plans the next forward writes: the waves up to the one in flight, in order, under its concurrency (R1, R2, R6).
+fn write_forward(draft: &mut Draft<'_>) {
+    let Some(current) = draft.status.waves.iter().rposition(|wave| wave.started_at.is_some()) else { return };
+    if !draft.holds.is_empty() || draft.is_stopped() {
+        return;
+    }
+    if let Some(reason) = closed(draft) {
+        if draft.status.phase == Phase::Advancing {
+            draft.waiting = reason;
+        }
+        return;
+    }
+    let reached = |wave: Option<usize>| wave.is_some_and(|wave| wave <= current);
+    let busy = draft.places.iter().filter(|p| reached(p.wave) && matches!(p.standing, Standing::Updating { .. })).count();
+    let total = draft.places.iter().filter(|p| p.wave == Some(current) && p.standing.is_live()).count();
+    let allowed = draft.observed.spec.spec.waves[current].max_concurrent.of(total);
+    let room = allowed.saturating_sub(busy + draft.observed.in_flight.len());
+    let mut next: Vec<usize> = (0..draft.places.len())
+        .filter(|i| draft.places[*i].standing == Standing::Pending && reached(draft.places[*i].wave))
+        .filter(|i| !draft.observed.in_flight.contains(&draft.observed.tenants[*i].id))
+        .collect();
+    next.sort_unstable_by_key(|i| (draft.places[*i].wave, draft.observed.tenants[*i].id.0));
+    let version: std::sync::Arc<str> = draft.wanted().into();
+    for i in next.into_iter().take(room) {
+        let tenant = &draft.observed.tenants[i];
+        let wave = draft.places[i].wave.map_or_else(String::new, |wave| draft.status.waves[wave].name.clone());
+        if let Some(previous) = choose::previous_version(draft, tenant) {
+            draft.write(tenant, version.clone(), previous, &wave, Purpose::Advance);
+        }
+    }
+}
+
+/// Live tenants on the wanted version and all live ones, for the table.
+pub(crate) fn updated(draft: &Draft<'_>) -> (u32, u32) {
+    (clamp(draft.count(Standing::is_updated)), clamp(draft.count(Standing::is_live)))
+}
+
+/// The next instant at which a tenant becomes warm or is late.
+pub(crate) fn next_change(draft: &Draft<'_>) -> Option<Timestamp> {
+    let instants = draft.places.iter().filter_map(|place| match place.standing {
+        Standing::Ready { warm_at } | Standing::Returned { warm_at } => Some(warm_at),
+        Standing::Updating { deadline } => deadline,
+        Standing::Returning { deadline } => Some(deadline),
+        _ => None,
+    });
+    fleet::earliest(instants, draft.now)
+}

@@ -1,0 +1,163 @@
+//! From a `RolloutSpec` to a checked one: parse once, and from then on there are no doubts left. Pure.
+
+use std::fmt;
+
+use breakwater_crds::{
+    rollout::RolloutSpec,
+    scalars::IntOrPercent,
+    slo::{Errors, Latency, Pair, Slo, Step},
+};
+use breakwater_slo as slo;
+
+use crate::{alerts, promql, schedule::Schedule};
+
+/// Why a field of a Rollout was refused, by its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The path, such as `spec.slos[0].errors.bad`.
+    pub path: String,
+    /// What is wrong with which value, and what would be right.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error of the field at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// A spec without contradictions.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The spec as written.
+    pub spec: RolloutSpec,
+    /// Its windows and freezes.
+    pub schedule: Schedule,
+    /// Per SLO a hash of its definition: an edited SLO starts its evidence anew (R9).
+    pub definitions: Vec<String>,
+}
+
+impl Checked {
+    /// Checks what the CRD cannot. What needs the tenants' kind (paths, CEL) is checked by the operator's lens.
+    pub fn parse(spec: &RolloutSpec) -> Result<Self, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let schedule = Schedule::parse(&spec.schedule).map_err(|more| errors.extend(more)).ok();
+        check_waves(spec, &mut errors);
+        for (i, slo) in spec.slos.iter().enumerate() {
+            check_slo(slo, &format!("spec.slos[{i}]"), &mut errors);
+        }
+        for (i, alert) in spec.alerts.iter().enumerate() {
+            errors.extend(alerts::check(alert, &format!("spec.alerts[{i}]")));
+        }
+        if let Some(prometheus) = &spec.prometheus {
+            errors.extend(promql::check_matchers(&prometheus.matchers, "spec.prometheus.matchers"));
+        }
+        match schedule {
+            Some(schedule) if errors.is_empty() => {
+                let definitions = spec.slos.iter().map(definition).collect();
+                Ok(Self { spec: spec.clone(), schedule, definitions })
+            }
+            _ => Err(errors),
+        }
+    }
+
+    /// The judge's configuration of one SLO at a known step length.
+    pub fn judge(&self, index: usize, step_seconds: i64) -> slo::Config {
+        judge_config(&self.spec.slos[index], step_seconds)
+    }
+}
+
+/// The judge's configuration of an SLO.
+pub fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
+    let pairs = |pairs: &[Pair]| pairs.iter().map(pair).collect();
+    let kind = match &spec.limit {
+        Some(limit) => slo::Kind::Limit { max: limit.max, min: limit.min, for_seconds: limit.for_.as_seconds() },
+        None => slo::Kind::Ratio { objective: spec.objective.map_or(f64::NAN, |o| o.as_ratio()) },
+    };
+    let config = slo::Config {
+        kind,
+        step_seconds,
+        page: pairs(&spec.burn_rate.page),
+        hold: pairs(&spec.burn_rate.hold),
+        sharp: slo::Sharp {
+            long_seconds: spec.sharp.long.as_seconds(),
+            short_seconds: spec.sharp.short.as_seconds(),
+            factor: spec.sharp.factor,
+            min_bad: spec.sharp.min_bad,
+        },
+        update_cost_max: spec.update_cost.max.as_ratio(),
+    };
+    match spec.step {
+        Step::Auto => config.rounded_to_steps(),
+        Step::Fixed(_) => config,
+    }
+}
+
+fn pair(pair: &Pair) -> slo::Pair {
+    slo::Pair { long_seconds: pair.long.as_seconds(), short_seconds: pair.short.as_seconds(), factor: pair.factor }
+}
+
+fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
+    if spec.waves.is_empty() {
+        errors.push(FieldError::new("spec.waves", "there must be at least one wave"));
+    }
+    let mut percents = 0.0;
+    for (i, wave) in spec.waves.iter().enumerate() {
+        let at = |field: &str| format!("spec.waves[{i}].{field}");
+        if spec.waves[..i].iter().any(|earlier| earlier.name == wave.name) {
+            errors.push(FieldError::new(at("name"), format!("{:?} names an earlier wave already", wave.name)));
+        }
+        if wave.selector.is_some() && wave.percent.is_some() {
+            errors.push(FieldError::new(at("percent"), "a wave has either selector or percent, not both"));
+        }
+        let rest = wave.selector.is_none() && wave.percent.is_none();
+        if rest && i + 1 < spec.waves.len() {
+            errors.push(FieldError::new(
+                at("selector"),
+                format!("wave {:?} has neither selector nor percent, so it takes the rest and must be the last", wave.name),
+            ));
+        }
+        for (field, value) in [("maxConcurrent", wave.max_concurrent), ("maxFailures", wave.max_failures)] {
+            if matches!(value, IntOrPercent::Percent(p) if p > 100) {
+                errors.push(FieldError::new(at(field), format!("{value} is more than 100%")));
+            }
+        }
+        percents += wave.percent.unwrap_or_default();
+    }
+    if percents > 100.0 + 1e-9 {
+        errors.push(FieldError::new("spec.waves", format!("the percents sum to {percents}, more than 100")));
+    }
+}
+
+fn check_slo(spec: &Slo, path: &str, errors: &mut Vec<FieldError>) {
+    errors.extend(promql::check(spec, path));
+    // Steps of `auto` are known at run time only; a minute is the usual one, and windows are rounded to it.
+    let step_seconds = match spec.step {
+        Step::Auto => 60,
+        Step::Fixed(span) => span.as_seconds(),
+    };
+    if let Err(error) = slo::check(&judge_config(spec, step_seconds)) {
+        errors.push(FieldError::new(format!("{path}.{}", error.field), error.problem.to_string()));
+    }
+}
+
+/// Hash of what an SLO measures and decides.
+fn definition(spec: &Slo) -> String {
+    let text = serde_json::to_string(spec).unwrap_or_default();
+    format!("{:016x}", breakwater_crds::marker::stable_hash(&[&text]))
+}
+
+/// True for an SLO whose counts are split by tenant, and false for a `query`.
+pub fn is_per_tenant(spec: &Slo) -> bool {
+    match spec {
+        Slo { errors: Some(Errors { .. }), .. } | Slo { latency: Some(Latency { .. }), .. } => true,
+        Slo { .. } => false,
+    }
+}

@@ -1,0 +1,57 @@
+//! The marker: what Breakwater writes on a tenant beside the version (rule R17). Pure.
+
+/// Label: hash of the Rollout's namespace and name, so that a watch by label finds every touched tenant.
+pub const ROLLOUT_LABEL: &str = "breakwater.dev/rollout";
+/// Annotation: `namespace/name` of the Rollout, for people.
+pub const ROLLOUT_REF: &str = "breakwater.dev/rollout-ref";
+/// Annotation: the version that the last write asked for.
+pub const TARGET_VERSION: &str = "breakwater.dev/target-version";
+/// Annotation: the tenant's last verified version, where a revert takes it.
+pub const PREVIOUS_VERSION: &str = "breakwater.dev/previous-version";
+/// Annotation: the wave in which the tenant was touched.
+pub const WAVE: &str = "breakwater.dev/wave";
+/// Annotation: when the write was sent, RFC 3339.
+pub const WRITTEN_AT: &str = "breakwater.dev/written-at";
+/// Annotation: the lease epoch of the writer (rule R26).
+pub const EPOCH: &str = "breakwater.dev/epoch";
+/// Namespace label: Rollouts of the named namespace may write tenants here (rule R39).
+pub const CONSENT_LABEL: &str = "breakwater.dev/rollouts-from";
+/// `ConfigMap` in the controller's namespace whose existence stops every write (rule R36).
+pub const STOP_CONFIG_MAP: &str = "breakwater-stop";
+
+/// The marker's label value: 16 hex digits of a hash of the Rollout's namespace and name, never of its UID,
+/// so that it survives deletion and re-creation.
+pub fn rollout_label(namespace: &str, name: &str) -> String {
+    format!("{:016x}", stable_hash(&[namespace, name]))
+}
+
+/// FNV-1a (64 bit) over length-delimited parts, finished with murmur3's mixer; stable across versions,
+/// machines and rebuilt clusters (rule R5).
+pub fn stable_hash(parts: &[&str]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut feed = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    for part in parts {
+        part.bytes().for_each(&mut feed);
+        feed(0xff); // not a UTF-8 byte, so parts cannot run into each other
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r5_the_hash_is_the_same_on_every_machine_and_release() {
+        assert_eq!(rollout_label("ops", "app"), rollout_label("ops", "app"));
+        assert_ne!(stable_hash(&["ab", "c"]), stable_hash(&["a", "bc"]));
+        // Pinned: a changed hash would move tenants between waves in mid-rollout.
+        assert_eq!(format!("{:016x}", stable_hash(&["ops", "app", "tenants", "t-1"])), PINNED);
+    }
+
+    const PINNED: &str = "781d5d599a42323c";
+}

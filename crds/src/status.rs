@@ -1,0 +1,676 @@
+//! `Rollout.status`: the road so far, bounded at any fleet size (rule R27).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{action::ActionResult, report::Attribution, scalars::Span};
+
+/// Most entries of `status.history` (R31).
+pub const HISTORY_MAX: usize = 100;
+/// Most tenants listed in `status.troubled` (R27).
+pub const TROUBLED_MAX: usize = 32;
+/// Most versions listed anywhere in the status.
+pub const VERSIONS_MAX: usize = 16;
+/// Longest message that the status carries, in bytes.
+pub const MESSAGE_MAX: usize = 320;
+/// Longest message of an entry of which there are many (`history`, `troubled`, brakes), in bytes.
+pub const ENTRY_MESSAGE_MAX: usize = 160;
+/// Longest name of a human in the status, in bytes; the `RolloutAction` tells the whole of it.
+pub const REQUESTER_MAX: usize = 64;
+/// Largest status, in bytes of JSON (R27).
+pub const STATUS_MAX_BYTES: usize = 64 * 1024;
+
+/// Where a Rollout stands.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutStatus {
+    /// The generation that this status speaks of.
+    pub observed_generation: i64,
+    /// Lease epoch of the controller that wrote it (R26).
+    pub epoch: i64,
+    /// The place on the road.
+    pub phase: Phase,
+    /// The phase as shown: `Soaking (Held: prometheus)`.
+    pub summary: String,
+    /// What is happening and why, in one sentence.
+    pub message: String,
+    /// Figures for the table.
+    pub progress: Progress,
+    /// The last version that completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_version: Option<String>,
+    /// The version that is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate_version: Option<String>,
+    /// The version that waits for the one under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<String>,
+    /// Versions that deviation reports reject, newest first, at most 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<String>,
+    /// When the version under way started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the last wave was passed and watching went on alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watching_since: Option<Timestamp>,
+    /// When the last version completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// Name of the wave in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wave: Option<String>,
+    /// The waves, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveStatus>,
+    /// The fleet in numbers.
+    pub counts: Counts,
+    /// The worst tenants, at most 32.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub troubled: Vec<TroubledTenant>,
+    /// The SLOs' verdicts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slos: Vec<SloStatus>,
+    /// Holds and Stops in force; they add up and are lifted by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub brakes: Vec<Brake>,
+    /// Actions whose effect stands here but not yet in their own status.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processed: Vec<ProcessedAction>,
+    /// What an adoption found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
+    /// The revert under way, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revert: Option<RevertStatus>,
+    /// Name of the `DeviationReport` that is open for the version under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+    /// The `ControllerRevision` that keeps the accepted spec (R9).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted_revision: Option<String>,
+    /// kstatus conditions (R29).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])))]
+    pub conditions: Vec<Condition>,
+    /// The last hundred transitions, newest last (R31).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Transition>,
+}
+
+impl RolloutStatus {
+    /// Keeps the status within [`STATUS_MAX_BYTES`] whatever was put into it (R27): cuts lists and texts to their
+    /// bounds, and where that is not enough forgets the oldest history (Events and logs keep it), then troubled
+    /// tenants (the tenants' own annotations keep theirs). What decisions hang on, such as waves, brakes, processed
+    /// actions and evidence, is never dropped. Doing it twice changes nothing.
+    pub fn bound(&mut self) {
+        self.cut_lists();
+        self.cut_texts();
+        let mut excess = json_bytes(self).saturating_sub(STATUS_MAX_BYTES);
+        for (history, troubled) in [(HISTORY_MAX / 4, TROUBLED_MAX), (HISTORY_MAX / 4, TROUBLED_MAX / 4), (0, 0)] {
+            let oldest = self.history.iter().take(self.history.len().saturating_sub(history));
+            let drop = take_bytes(oldest.map(json_bytes), &mut excess);
+            self.history.drain(..drop);
+            let mildest = self.troubled.iter().skip(troubled).rev();
+            let drop = take_bytes(mildest.map(json_bytes), &mut excess);
+            self.troubled.truncate(self.troubled.len() - drop);
+        }
+    }
+
+    fn cut_lists(&mut self) {
+        self.history.drain(..self.history.len().saturating_sub(HISTORY_MAX));
+        self.troubled.truncate(TROUBLED_MAX);
+        self.rejected.truncate(VERSIONS_MAX);
+        if let Some(Adoption { versions, owners, approved: _ }) = &mut self.adoption {
+            versions.truncate(VERSIONS_MAX);
+            owners.truncate(VERSIONS_MAX);
+        }
+    }
+
+    fn cut_texts(&mut self) {
+        cut(&mut self.message, MESSAGE_MAX);
+        cut(&mut self.summary, ENTRY_MESSAGE_MAX);
+        let conditions = self.conditions.iter_mut().map(|condition| &mut condition.message);
+        let slos = self.slos.iter_mut().map(|slo| &mut slo.message);
+        let revert = self.revert.iter_mut().map(|revert| &mut revert.message);
+        conditions.chain(slos).chain(revert).for_each(|text| cut(text, MESSAGE_MAX));
+        let history = self.history.iter_mut().map(|entry| &mut entry.message);
+        let troubled = self.troubled.iter_mut().map(|tenant| &mut tenant.message);
+        let brakes = self.brakes.iter_mut().map(|brake| &mut brake.reason);
+        let processed = self.processed.iter_mut().map(|action| &mut action.message);
+        history.chain(troubled).chain(brakes).chain(processed).for_each(|text| cut(text, ENTRY_MESSAGE_MAX));
+        let waves = self.waves.iter_mut();
+        let approved = waves.flat_map(|wave| [&mut wave.approved_before, &mut wave.approved_after, &mut wave.promoted]);
+        let adopted = self.adoption.iter_mut().map(|adoption| &mut adoption.approved);
+        let approvers = approved.chain(adopted).flatten().map(|approved| &mut approved.by);
+        let stopped_by = self.brakes.iter_mut().map(|brake| &mut brake.requested_by);
+        approvers.chain(stopped_by).for_each(|text| cut(text, REQUESTER_MAX));
+    }
+}
+
+/// Cuts a text to `max` bytes at a character's edge, the last of which then says so, and makes spaces of control
+/// characters, since each would take six bytes of JSON.
+fn cut(text: &mut String, max: usize) {
+    if text.contains(char::is_control) {
+        *text = text.replace(char::is_control, " ");
+    }
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max.saturating_sub('…'.len_utf8())));
+        text.push('…');
+    }
+}
+
+/// Bytes of JSON, with the comma that parts it from the next; what does not render takes none, since it is not written either.
+fn json_bytes(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(0, |bytes| bytes.len() + 1)
+}
+
+/// How many of these sizes must go to make up for `excess`, which is lowered by them.
+fn take_bytes(sizes: impl Iterator<Item = usize>, excess: &mut usize) -> usize {
+    let mut taken = 0;
+    for size in sizes {
+        if *excess == 0 {
+            break;
+        }
+        *excess = excess.saturating_sub(size);
+        taken += 1;
+    }
+    taken
+}
+
+/// The place on the road (product.md 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Phase {
+    /// Not yet begun: gates, owners, missing kinds.
+    #[default]
+    Pending,
+    /// A fleet without history was counted; waits for an approval.
+    Adopting,
+    /// A wave is being updated.
+    Advancing,
+    /// A wave is updated and spends its soak.
+    Soaking,
+    /// A human is asked.
+    AwaitingApproval,
+    /// All waves passed; the SLOs are watched on.
+    Watching,
+    /// The version is the stable one.
+    Completed,
+    /// Touched tenants go back.
+    Reverting,
+    /// All are back; the SLOs show whether it helped.
+    Verifying,
+    /// The version is out.
+    Reverted,
+    /// The version is out but for tenants that are listed.
+    RevertedPartly,
+}
+
+impl Phase {
+    /// The name as in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Adopting => "Adopting",
+            Self::Advancing => "Advancing",
+            Self::Soaking => "Soaking",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Watching => "Watching",
+            Self::Completed => "Completed",
+            Self::Reverting => "Reverting",
+            Self::Verifying => "Verifying",
+            Self::Reverted => "Reverted",
+            Self::RevertedPartly => "RevertedPartly",
+        }
+    }
+
+    /// True while a candidate is somewhere on the road forward.
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Advancing | Self::Soaking | Self::AwaitingApproval | Self::Watching)
+    }
+
+    /// True from the decision to revert until the SLOs were verified.
+    pub const fn is_reverting(self) -> bool {
+        matches!(self, Self::Reverting | Self::Verifying)
+    }
+}
+
+/// Figures for the table of `kubectl get`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct Progress {
+    /// `2/4`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub wave: String,
+    /// `120/300`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub updated: String,
+    /// `2d4h`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub soak_left: String,
+}
+
+/// One wave of the version under way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct WaveStatus {
+    /// Its name.
+    pub name: String,
+    /// Live tenants in it.
+    pub total: u32,
+    /// Those on the wanted version.
+    pub updated: u32,
+    /// Those that are ready there.
+    pub ready: u32,
+    /// Those past their deadline.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u32,
+    /// When its first tenant could be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it was first complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// When it was first complete and warm: the soak clock's start (R7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_at: Option<Timestamp>,
+    /// Soak judged on time so far, in seconds (R7).
+    #[serde(skip_serializing_if = "is_zero_i64")]
+    pub soaked_seconds: i64,
+    /// When it was passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_at: Option<Timestamp>,
+    /// Who approved its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_before: Option<Approved>,
+    /// Who approved its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_after: Option<Approved>,
+    /// Who ended its soak early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<Approved>,
+}
+
+/// A human's word for a wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Approved {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// The `RolloutAction`.
+    pub action: String,
+}
+
+/// The fleet in numbers; the first three count live tenants.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counts {
+    /// Tenants that count for waves.
+    pub live: u32,
+    /// Those on the wanted version.
+    pub updated: u32,
+    /// Those that are ready there.
+    pub ready: u32,
+    /// Past their deadline.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u32,
+    /// Asleep, left alone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dormant: u32,
+    /// Ahead of the wanted version, left alone (R34).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ahead: u32,
+    /// Under another Rollout's marker, left alone (R24).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub claimed: u32,
+    /// Marked by us, changed by somebody else, left alone (R24).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub contested: u32,
+    /// The version's field belongs to a manager not in `takeFrom` (R24).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_released: u32,
+    /// In a namespace that has not consented (R39).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unconsented: u32,
+    /// The version could not be read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unreadable: u32,
+    /// In no wave (`unmatched`).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unmatched: u32,
+    /// Without any series in any SLO.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub uninstrumented: u32,
+    /// Tenants on a rejected version that still have to go back.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub to_revert: u32,
+}
+
+/// A tenant that a human may want to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TroubledTenant {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its wave.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub wave: String,
+    /// `Failed`, `Contested`, `Claimed`, `OwnerNotReleased`, `RevertFailed`, `NoSafeVersion`, `Unreadable`, `NoConsent`, `Rewritten`, `NotReady`.
+    pub reason: String,
+    /// More words: the owner, what is not ready.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// One SLO's verdict and its evidence.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct SloStatus {
+    /// Its name.
+    pub name: String,
+    /// `Healthy`, `Deviating`, `Inconclusive`, `NoData`; absent before the first warm candidate (R10).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// The sentence with the numbers (R30).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Measured on the candidate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Measured on the baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<f64>,
+    /// The limit of the guard that is nearest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// The window of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Span>,
+    /// Since when there is no data (R12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_data_since: Option<Timestamp>,
+    /// End of the last step that was judged, each exactly once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluated_until: Option<Timestamp>,
+    /// Hash of the SLO's definition: an edited one starts anew (R9).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub definition: String,
+    /// The judge's running sums, opaque; fed again from `evaluatedUntil` after a restart (R28).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(extend("x-kubernetes-preserve-unknown-fields" = true, "type" = "object")))]
+    pub evidence: Option<serde_json::Value>,
+}
+
+/// A Hold or Stop in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Brake {
+    /// Name of the `RolloutAction`, by which it is lifted.
+    pub name: String,
+    /// Which of the two.
+    pub kind: BrakeKind,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Who.
+    pub requested_by: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// The two brakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum BrakeKind {
+    /// Nothing advances.
+    Hold,
+    /// Nothing is written.
+    Stop,
+}
+
+/// An action whose effect is part of this status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessedAction {
+    /// UID of the `RolloutAction`.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it was honoured.
+    pub result: ActionResult,
+    /// The effect, or why there is none.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What was found on a fleet without history (R33).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct Adoption {
+    /// Versions and how many tenants are on each, most common first, at most 16.
+    pub versions: Vec<VersionCount>,
+    /// Field managers of the version and how many tenants each owns, at most 16.
+    pub owners: Vec<OwnerCount>,
+    /// The approval, once given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+}
+
+/// Tenants on one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct VersionCount {
+    /// The version.
+    pub version: String,
+    /// How many.
+    pub tenants: u32,
+}
+
+/// Tenants whose version one manager owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerCount {
+    /// The field manager.
+    pub manager: String,
+    /// How many.
+    pub tenants: u32,
+    /// Whether the version may be taken from it.
+    pub released: bool,
+}
+
+/// A revert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RevertStatus {
+    /// The version that is taken out.
+    pub version: String,
+    /// True where a human asked through Git by setting `spec.version` back: rejects nothing (R19).
+    #[serde(default)]
+    pub by_spec: bool,
+    /// Why.
+    pub message: String,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// When all were back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_at: Option<Timestamp>,
+    /// When the reverted tenants were warm and the verification began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifying_since: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Tenants that went back.
+    #[serde(default)]
+    pub reverted: u32,
+    /// Tenants that did not become ready again in time.
+    #[serde(default)]
+    pub failed: u32,
+    /// Whether it helped (R20).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Attribution>,
+}
+
+/// A condition with Kubernetes' semantics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// `Ready`, `Reconciling`, `Stalled`, `Progressing`, `Deviating`, `Held`, `Blind`, `Accepted`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// One word for machines.
+    pub reason: String,
+    /// A sentence for people.
+    #[serde(default)]
+    pub message: String,
+    /// When `status` last changed.
+    pub last_transition_time: Timestamp,
+    /// The generation that it speaks of.
+    #[serde(default)]
+    pub observed_generation: i64,
+}
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum ConditionStatus {
+    /// It does.
+    True,
+    /// It does not.
+    False,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// One transition (R31).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Transition {
+    /// When.
+    pub at: Timestamp,
+    /// One word, also the Event's reason.
+    pub reason: String,
+    /// A sentence with its numbers.
+    pub message: String,
+    /// True where the Event is a warning.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub warning: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes references")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes references")]
+const fn is_zero_i64(n: &i64) -> bool {
+    *n == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: &str = "2026-11-22T22:51:00.123456789Z";
+    const EVIDENCE_BYTES: usize = 2_560;
+
+    fn times<T>(n: usize, make: impl Fn(usize) -> T) -> Vec<T> {
+        (0..n).map(make).collect()
+    }
+
+    /// Everything there is room for, with texts of `text` characters and names of `name`.
+    fn full(text: &str, name: &str) -> RolloutStatus {
+        let approved = serde_json::json!({"by": name, "at": AT, "action": name});
+        let status = serde_json::json!({
+            "observedGeneration": i64::MAX, "epoch": i64::MAX, "phase": "AwaitingApproval", "summary": text, "message": text,
+            "progress": {"wave": "32/32", "updated": "100000/100000", "soakLeft": "99d23h"},
+            "stableVersion": name, "candidateVersion": name, "queued": name, "rejected": times(VERSIONS_MAX, |_| name),
+            "startedAt": AT, "watchingSince": AT, "completedAt": AT, "wave": name,
+            "waves": times(32, |_| serde_json::json!({
+                "name": name, "total": 100_000, "updated": 100_000, "ready": 100_000, "failed": 100_000,
+                "startedAt": AT, "completedAt": AT, "warmAt": AT, "soakedSeconds": 99_999_999, "passedAt": AT,
+                "approvedBefore": approved,
+            })),
+            "counts": {
+                "live": 100_000, "updated": 100_000, "ready": 100_000, "failed": 100_000, "dormant": 100_000, "ahead": 100_000,
+                "claimed": 100_000, "contested": 100_000, "notReleased": 100_000, "unconsented": 100_000,
+                "unreadable": 100_000, "unmatched": 100_000, "uninstrumented": 100_000, "toRevert": 100_000,
+            },
+            "troubled": times(TROUBLED_MAX, |_| serde_json::json!({
+                "namespace": name, "name": name, "wave": name, "reason": "OwnerNotReleased", "message": text,
+            })),
+            "slos": times(8, |_| serde_json::json!({
+                "name": name, "verdict": "Inconclusive", "message": text, "value": 0.123_456_789_012, "baseline": 0.123_456_789_012,
+                "limit": 0.123_456_789_012, "window": "3d", "evaluatedUntil": AT, "definition": "0123456789abcdef",
+                "evidence": {"sums": "e".repeat(EVIDENCE_BYTES)},
+            })),
+            "conditions": times(8, |i| serde_json::json!({
+                "type": format!("Condition{i}"), "status": "Unknown", "reason": "OwnerNotReleased", "message": text,
+                "lastTransitionTime": AT, "observedGeneration": i64::MAX,
+            })),
+            "brakes": times(4, |_| serde_json::json!({
+                "name": name, "kind": "Hold", "reason": text, "requestedBy": name, "since": AT, "until": AT,
+            })),
+            "history": times(HISTORY_MAX, |i| serde_json::json!({
+                "at": AT, "reason": format!("WaveCompleted{i}"), "message": text, "warning": true,
+            })),
+        });
+        serde_json::from_value(status).unwrap()
+    }
+
+    fn bytes(status: &RolloutStatus) -> usize {
+        serde_json::to_vec(status).unwrap().len()
+    }
+
+    #[test]
+    fn r27_a_full_status_with_messages_of_usual_length_keeps_its_whole_history() {
+        let mut status = full(&"m".repeat(72), &"n".repeat(24));
+        status.bound();
+        assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
+        assert_eq!((status.history.len(), status.troubled.len()), (HISTORY_MAX, TROUBLED_MAX), "{}", bytes(&status));
+    }
+
+    #[test]
+    fn r27_a_status_of_any_content_fits_and_keeps_what_decisions_hang_on() {
+        for text in ["m".repeat(MESSAGE_MAX), "ж\u{1}".repeat(5_000), "🌊".repeat(320)] {
+            let mut status = full(&text, &"n".repeat(40));
+            let before = status.clone();
+            status.bound();
+            assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
+            assert!(status.history.len() >= HISTORY_MAX / 4, "{} of history left", status.history.len());
+            assert_eq!(status.waves.len(), before.waves.len());
+            assert_eq!(status.brakes.len(), before.brakes.len());
+            assert_eq!(status.slos[7].evidence, before.slos[7].evidence);
+            assert_eq!(status.history.last().map(|e| &e.reason), before.history.last().map(|e| &e.reason));
+            let once = status.clone();
+            status.bound();
+            assert_eq!(status, once);
+        }
+    }
+}

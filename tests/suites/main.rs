@@ -1,0 +1,3 @@
+//! All suites, in one binary: they share one bed.
+
+mod bed;
