@@ -162,15 +162,18 @@ pub struct Resource {
 #[cfg_attr(
     feature = "kube",
     derive(kube::KubeSchema),
-    // A Rollout moves versions; it must not be a way to write owners, finalizers or a status (R39).
-    x_kube(validation = kube::core::Rule::new("!self.path.matches('^(apiVersion|kind|metadata|status)([.]|$)')")
-        .message("path must not lead into apiVersion, kind, metadata or status")
+    // A Rollout moves versions; it must not be a way to write owners, finalizers, a status or a marker (R39).
+    x_kube(validation = kube::core::Rule::new(r"!self.path.matches('^(apiVersion|kind|metadata|status)([.\\[]|$)') || self.path.matches('^metadata[.](annotations|labels)[.\\[]')")
+        .message("path must not lead into apiVersion, kind, status, or metadata other than annotations and labels")
+        .field_path(".path")),
+    x_kube(validation = kube::core::Rule::new("!self.path.contains('breakwater.dev/')")
+        .message("path must not lead to Breakwater's own marker")
         .field_path(".path"))
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Field {
-    /// Path with list keys: `spec.version`, `spec.template.spec.containers[name=app].image`.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 256), regex(pattern = r"^[A-Za-z_][-A-Za-z0-9_]*(\[[A-Za-z_][-A-Za-z0-9_]*=[^\[\]=]+\])?(\.[A-Za-z_][-A-Za-z0-9_]*(\[[A-Za-z_][-A-Za-z0-9_]*=[^\[\]=]+\])?)*$")))]
+    /// Path with list keys: `spec.version`, `spec.template.spec.containers[name=app].image`, `metadata.annotations["a.b/c"]`.
+    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 256), regex(pattern = r#"^[-A-Za-z0-9_$/]+(\.[-A-Za-z0-9_$/]+|\["[^"\\]+"\]|\[[-A-Za-z0-9_$/]+=([-A-Za-z0-9_$/.]+|"[^"\\]+")\])*$"#)))]
     pub path: String,
     /// The value, with `{version}` in place of the version: `registry.example/app:{version}`.
     #[serde(default = "bare_version")]

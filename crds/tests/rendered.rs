@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use breakwater_crds::render;
+use breakwater_crds::{Rollout, RolloutAction, render};
 use serde_json::Value;
 
 #[test]
@@ -16,6 +16,40 @@ fn the_rendered_files_are_those_that_are_checked_in() {
             "{} is stale: run `cargo run -p breakwater-crds --features kube --bin render-crds`",
             path.display()
         );
+    }
+}
+
+#[test]
+fn every_example_is_read_by_the_types_without_losing_a_field() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut read = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let written: Value = serde_yaml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let back = match written["kind"].as_str() {
+            Some("Rollout") => serde_json::to_value(serde_json::from_value::<Rollout>(written.clone()).unwrap()),
+            Some("RolloutAction") => serde_json::to_value(serde_json::from_value::<RolloutAction>(written.clone()).unwrap()),
+            kind => panic!("{} is a {kind:?}", path.display()),
+        };
+        let lost = lost(&written["spec"], &back.unwrap()["spec"], "spec");
+        assert!(lost.is_empty(), "{}: {lost:?}", path.display());
+        read += 1;
+    }
+    assert!(read >= 10, "{read} examples");
+}
+
+/// Fields that are written but did not come back, save those that are empty or false there anyway.
+fn lost(written: &Value, back: &Value, path: &str) -> Vec<String> {
+    match (written, back) {
+        (Value::Object(fields), _) => {
+            fields.iter().flat_map(|(name, value)| lost(value, &back[name], &format!("{path}.{name}"))).collect()
+        }
+        (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {
+            let pairs = items.iter().zip(others).enumerate();
+            pairs.flat_map(|(i, (item, other))| lost(item, other, &format!("{path}[{i}]"))).collect()
+        }
+        (_, Value::Null) => vec![path.to_owned()],
+        _ => Vec::new(),
     }
 }
 

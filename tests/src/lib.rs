@@ -9,6 +9,7 @@ pub mod controller;
 pub mod eventually;
 pub mod fleet;
 pub mod kinds;
+pub mod scene;
 pub mod webhook;
 
 pub use bed::{Area, Bed};
@@ -16,6 +17,7 @@ pub use controller::{Controller, ControllerOptions};
 pub use eventually::eventually;
 pub use fleet::Fleet;
 pub use kinds::{Kind, Tenant};
+pub use scene::Scene;
 pub use webhook::Webhook;
 
 /// Makes ring the process's TLS provider. Called before any client is made; calling it again does nothing.

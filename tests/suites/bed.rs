@@ -1,5 +1,6 @@
 //! The bed itself: what the other suites take for granted.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use breakwater_tests::bed::alertmanager::Receiver;
 use breakwater_tests::bed::controlplane::client_of;
+use breakwater_tests::bed::folder::Folder;
 use breakwater_tests::bed::traffic::Behaviour;
-use breakwater_tests::{Area, Bed, Fleet, Kind, Tenant, Webhook, eventually};
+use breakwater_tests::{Area, Bed, Controller, ControllerOptions, Fleet, Kind, Tenant, Webhook, eventually};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, ListParams, PostParams};
 use serde_json::json;
@@ -176,6 +178,34 @@ async fn users_and_service_accounts_have_the_rights_they_were_given() -> Result<
 }
 
 #[tokio::test]
+async fn a_controller_is_run_with_its_flags_and_obeys_signals() -> Result<()> {
+    let folder = Folder::new()?;
+    let program = folder.join("program");
+    let script = "#!/bin/sh\necho \"$KUBECONFIG $MODE $*\"\ntrap 'echo bye; exit 3' TERM\nwhile :; do sleep 0.05; done\n";
+    std::fs::write(&program, script)?;
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+    let options =
+        ControllerOptions::new(Path::new("/kube")).args(["--fast"]).env("MODE", "test").program(&program);
+    let controller = Controller::start(&folder, options)?;
+    let said = format!("/kube test run --listen {} --fast", controller.address());
+    let says = async |words: &str| {
+        eventually(words, SOON, async || {
+            let log = controller.process().last_words();
+            ensure!(log.contains(words), "{log}");
+            Ok(())
+        })
+        .await
+    };
+    says(&said).await?;
+    controller.process().stop();
+    let early = controller.process().terminate(Duration::from_millis(300));
+    ensure!(early.is_err(), "it was stopped and yet ended with {early:?}");
+    controller.process().cont();
+    ensure!(controller.process().wait(SOON)?.code() == Some(3), "it did not end by its trap");
+    says("bye").await
+}
+
+#[tokio::test]
 async fn parts_come_back_on_their_data_and_leave_nothing_behind() -> Result<()> {
     let bed = Bed::own().await?;
     let area = bed.area("parts").await?;
@@ -217,7 +247,7 @@ fn a_killed_test_binary_leaves_nothing_behind() -> Result<()> {
         .args(["--exact", "--ignored", "bed::a_bed_that_waits_to_be_killed"])
         .env("BREAKWATER_BEDS", &root)
         .spawn()?;
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while processes_in(&root)?.len() < 5 {
         ensure!(Instant::now() < deadline, "the bed did not start");
         std::thread::sleep(Duration::from_millis(100));
@@ -235,7 +265,7 @@ fn a_killed_test_binary_leaves_nothing_behind() -> Result<()> {
 #[ignore = "run by a_killed_test_binary_leaves_nothing_behind"]
 async fn a_bed_that_waits_to_be_killed() -> Result<()> {
     let _bed = Bed::own().await?;
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     Ok(())
 }
 

@@ -1,3 +1,4 @@
 //! All suites, in one binary: they share one bed.
 
+mod api;
 mod bed;

@@ -18,7 +18,8 @@ pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     let kubeconfig = match read {
         Ok(kubeconfig) => kubeconfig,
         Err(_) if !is_asked_for && is_in_pod => {
-            return Config::incluster().map_err(|error| format!("cannot use the pod's service account: {error}"));
+            return Config::incluster()
+                .map_err(|error| format!("cannot use the pod's service account: {error}"));
         }
         Err(error) => return Err(format!("cannot read the kubeconfig: {error}; name one with --kubeconfig")),
     };
@@ -26,7 +27,10 @@ pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| match (&error, context) {
         (KubeconfigError::LoadContext(_), Some(wanted)) => {
-            format!("the kubeconfig has no context {wanted}; it has {}", names::nearest(wanted, &contexts).join(", "))
+            format!(
+                "the kubeconfig has no context {wanted}; it has {}",
+                names::nearest(wanted, &contexts).join(", ")
+            )
         }
         _ => format!("cannot use the kubeconfig: {error}"),
     })

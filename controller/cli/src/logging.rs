@@ -22,7 +22,8 @@ pub struct Logging {
 impl Logging {
     /// `filter` is a level, or directives such as `info,breakwater_operator=debug`.
     pub fn parse(format: LogFormat, filter: &str) -> Result<Self, String> {
-        let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level {filter:?}: {error}"))?;
+        let filter =
+            EnvFilter::try_new(filter).map_err(|error| format!("--log-level {filter:?}: {error}"))?;
         Ok(Self { format, filter })
     }
 

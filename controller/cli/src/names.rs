@@ -5,7 +5,8 @@ const NAMES_MAX: usize = 10;
 
 /// The names that may have been meant, nearest first, at most ten.
 pub fn nearest<'a>(wanted: &str, names: &'a [String]) -> Vec<&'a str> {
-    let mut near: Vec<(usize, &str)> = names.iter().map(|name| (distance(wanted, name), name.as_str())).collect();
+    let mut near: Vec<(usize, &str)> =
+        names.iter().map(|name| (distance(wanted, name), name.as_str())).collect();
     near.sort_unstable();
     near.truncate(NAMES_MAX);
     near.into_iter().map(|(_, name)| name).collect()

@@ -1,8 +1,11 @@
 //! The command line of the controller, parsed once into checked [`Settings`].
 
+#![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts, shown as they stand")]
+
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use breakwater_crds::Span;
+use breakwater_operator::lease;
 use clap::{Args, Parser, Subcommand};
 
 use crate::logging::{LogFormat, Logging};
@@ -58,37 +61,85 @@ pub struct RunArgs {
     #[arg(long, env = "BREAKWATER_CONTROLLER_NAMESPACE", value_name = "NAMESPACE", help_heading = "Cluster")]
     pub controller_namespace: Option<String>,
 
-    /// Namespace of the Lease that makes one controller the leader [default: the controller's]
+    /// Namespace of the Lease that makes one controller the leader; none but the controller's
     #[arg(long, env = "BREAKWATER_LEASE_NAMESPACE", value_name = "NAMESPACE", help_heading = "Leadership")]
     pub lease_namespace: Option<String>,
     /// Name of the Lease
-    #[arg(long, env = "BREAKWATER_LEASE_NAME", value_name = "NAME", default_value = "breakwater", help_heading = "Leadership")]
+    #[arg(
+        long,
+        env = "BREAKWATER_LEASE_NAME",
+        value_name = "NAME",
+        default_value = "breakwater",
+        help_heading = "Leadership"
+    )]
     pub lease_name: String,
     /// Name of this process in the Lease; no two may share one [default: $POD_NAME, then host name and process id]
     #[arg(long, env = "BREAKWATER_IDENTITY", value_name = "NAME", help_heading = "Leadership")]
     pub identity: Option<String>,
     /// How long a Lease that is not renewed keeps others out; a new leader waits this long, plus --write-timeout
-    #[arg(long, env = "BREAKWATER_LEASE_DURATION", value_name = "DURATION", default_value = "15s", help_heading = "Leadership")]
+    #[arg(
+        long,
+        env = "BREAKWATER_LEASE_DURATION",
+        value_name = "DURATION",
+        default_value = "15s",
+        help_heading = "Leadership"
+    )]
     pub lease_duration: Span,
     /// How long the leader tries to renew before it stops writing; less than --lease-duration
-    #[arg(long, env = "BREAKWATER_RENEW_DEADLINE", value_name = "DURATION", default_value = "10s", help_heading = "Leadership")]
+    #[arg(
+        long,
+        env = "BREAKWATER_RENEW_DEADLINE",
+        value_name = "DURATION",
+        default_value = "10s",
+        help_heading = "Leadership"
+    )]
     pub renew_deadline: Span,
     /// How often the Lease is renewed, or looked at; less than --renew-deadline
-    #[arg(long, env = "BREAKWATER_RETRY_PERIOD", value_name = "DURATION", default_value = "2s", help_heading = "Leadership")]
+    #[arg(
+        long,
+        env = "BREAKWATER_RETRY_PERIOD",
+        value_name = "DURATION",
+        default_value = "2s",
+        help_heading = "Leadership"
+    )]
     pub retry_period: Span,
 
-    /// Time limit of one write; less than --renew-deadline, so that no write outlives the leadership
-    #[arg(long, env = "BREAKWATER_WRITE_TIMEOUT", value_name = "DURATION", default_value = "5s", help_heading = "Writing")]
+    /// Time limit of one write; fits into --renew-deadline, so that no write outlives the leadership
+    #[arg(
+        long,
+        env = "BREAKWATER_WRITE_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "5s",
+        help_heading = "Writing"
+    )]
     pub write_timeout: Span,
     /// Most tenant writes in flight at once, over all Rollouts
-    #[arg(long, env = "BREAKWATER_MAX_IN_FLIGHT_WRITES", value_name = "COUNT", default_value_t = 32, help_heading = "Writing")]
+    #[arg(
+        long,
+        env = "BREAKWATER_MAX_IN_FLIGHT_WRITES",
+        value_name = "COUNT",
+        default_value_t = 32,
+        help_heading = "Writing"
+    )]
     pub max_in_flight_writes: usize,
     /// At most this often is a Rollout's status written while it advances or reverts; transitions are written at once
-    #[arg(long, env = "BREAKWATER_STATUS_INTERVAL", value_name = "DURATION", default_value = "10s", help_heading = "Writing")]
+    #[arg(
+        long,
+        env = "BREAKWATER_STATUS_INTERVAL",
+        value_name = "DURATION",
+        default_value = "10s",
+        help_heading = "Writing"
+    )]
     pub status_interval: Span,
 
     /// Address of metrics, health checks and the alert webhook
-    #[arg(long, env = "BREAKWATER_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", help_heading = "Surroundings")]
+    #[arg(
+        long,
+        env = "BREAKWATER_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080",
+        help_heading = "Surroundings"
+    )]
     pub listen: SocketAddr,
     /// Prometheus of Rollouts that name none, such as http://prometheus.monitoring:9090
     #[arg(long, env = "BREAKWATER_PROMETHEUS_URL", value_name = "URL", help_heading = "Surroundings")]
@@ -98,10 +149,23 @@ pub struct RunArgs {
     pub webhook_token_secret: Option<String>,
 
     /// Form of the log, on standard error
-    #[arg(long, env = "BREAKWATER_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORM", help_heading = "Log")]
+    #[arg(
+        long,
+        env = "BREAKWATER_LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        value_name = "FORM",
+        help_heading = "Log"
+    )]
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as info,breakwater_operator=debug
-    #[arg(long, env = "BREAKWATER_LOG_LEVEL", value_name = "FILTER", default_value = "info", help_heading = "Log")]
+    #[arg(
+        long,
+        env = "BREAKWATER_LOG_LEVEL",
+        value_name = "FILTER",
+        default_value = "info",
+        help_heading = "Log"
+    )]
     pub log_level: String,
 }
 
@@ -112,22 +176,14 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig, where one is named.
     pub context: Option<String>,
-    /// The controller's namespace: stop ConfigMap, webhook Secret.
+    /// The controller's namespace: Lease, stop ConfigMap, webhook Secret.
     pub controller_namespace: String,
-    /// Namespace of the Lease.
-    pub lease_namespace: String,
-    /// Name of the Lease.
+    /// Name of the Lease, in the controller's namespace.
     pub lease_name: String,
     /// This process in the Lease; never empty.
     pub identity: String,
-    /// How long an unrenewed Lease keeps others out, whole seconds; over `renew_deadline`.
-    pub lease_duration: Duration,
-    /// How long renewing is tried before the leader stops; over `retry_period` and `write_timeout`.
-    pub renew_deadline: Duration,
-    /// How often the Lease is renewed or looked at; never zero.
-    pub retry_period: Duration,
-    /// Time limit of one write; never zero (R26).
-    pub write_timeout: Duration,
+    /// The Lease's times, in an order that lets no write outlive the leadership (R26).
+    pub lease: lease::Config,
     /// Most tenant writes in flight, 1 to 1024.
     pub max_in_flight_writes: NonZeroUsize,
     /// Least time between two status writes without a transition; never zero.
@@ -144,33 +200,39 @@ impl RunArgs {
     /// Checks the arguments; the error names the flag and what it must be.
     pub fn parse(self) -> Result<(Settings, Logging), String> {
         let logging = Logging::parse(self.log_format, &self.log_level)?;
-        let spans = [
-            ("--retry-period", self.retry_period),
-            ("--write-timeout", self.write_timeout),
-            ("--status-interval", self.status_interval),
-        ];
-        if let Some((flag, _)) = spans.iter().find(|(_, span)| span.is_zero()) {
-            return Err(format!("{flag} must be at least 1s"));
+        if self.status_interval.is_zero() || self.write_timeout.is_zero() {
+            return Err("--status-interval and --write-timeout must be at least 1s".into());
         }
-        less(("--renew-deadline", self.renew_deadline), ("--lease-duration", self.lease_duration))?;
-        less(("--retry-period", self.retry_period), ("--renew-deadline", self.renew_deadline))?;
-        less(("--write-timeout", self.write_timeout), ("--renew-deadline", self.renew_deadline))?;
+        let lease = lease::Config {
+            duration: duration(self.lease_duration),
+            renew_deadline: duration(self.renew_deadline),
+            retry: duration(self.retry_period),
+            write_timeout: duration(self.write_timeout),
+        };
+        lease.check().map_err(|error| {
+            format!("--lease-duration, --renew-deadline, --retry-period, --write-timeout do not go together: {error}")
+        })?;
         let max_in_flight_writes = NonZeroUsize::new(self.max_in_flight_writes)
             .filter(|count| count.get() <= IN_FLIGHT_MAX)
             .ok_or_else(|| format!("--max-in-flight-writes must be 1 to {IN_FLIGHT_MAX}"))?;
-        let controller_namespace =
-            given(self.controller_namespace).or_else(own_namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.into());
+        let controller_namespace = given(self.controller_namespace)
+            .or_else(own_namespace)
+            .unwrap_or_else(|| DEFAULT_NAMESPACE.into());
+        if let Some(other) = given(self.lease_namespace).filter(|other| *other != controller_namespace) {
+            return Err(format!(
+                "--lease-namespace ({other}) must be --controller-namespace ({controller_namespace}): the Lease stands \
+                 beside the controller's other objects"
+            ));
+        }
         let settings = Settings {
             kubeconfig: self.kubeconfig.filter(|path| !path.as_os_str().is_empty()),
             context: given(self.context),
-            lease_namespace: given(self.lease_namespace).unwrap_or_else(|| controller_namespace.clone()),
             controller_namespace,
             lease_name: given(Some(self.lease_name)).ok_or("--lease-name must not be empty")?,
-            identity: given(self.identity).or_else(own_name).ok_or("this host has no name: give --identity")?,
-            lease_duration: duration(self.lease_duration),
-            renew_deadline: duration(self.renew_deadline),
-            retry_period: duration(self.retry_period),
-            write_timeout: duration(self.write_timeout),
+            identity: given(self.identity)
+                .or_else(own_name)
+                .ok_or("this host has no name: give --identity")?,
+            lease,
             max_in_flight_writes,
             status_interval: duration(self.status_interval),
             listen: self.listen,
@@ -184,10 +246,6 @@ impl RunArgs {
 /// A value that says something: charts render what is not set as an empty variable.
 fn given(value: Option<String>) -> Option<String> {
     value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-}
-
-fn less((small, a): (&str, Span), (large, b): (&str, Span)) -> Result<(), String> {
-    if a < b { Ok(()) } else { Err(format!("{small} ({a}) must be less than {large} ({b})")) }
 }
 
 const fn duration(span: Span) -> Duration {
@@ -226,7 +284,8 @@ mod tests {
     use super::*;
 
     fn parse(flags: &[&str]) -> Result<Settings, String> {
-        let line = [&["breakwater", "run", "--identity", "me", "--controller-namespace", "ns"], flags].concat();
+        let line =
+            [&["breakwater", "run", "--identity", "me", "--controller-namespace", "ns"], flags].concat();
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(arguments) => arguments.parse().map(|(settings, _)| settings),
             Command::Completion { .. } => Err("not run".into()),
@@ -242,9 +301,10 @@ mod tests {
     #[test]
     fn r26_no_write_outlives_the_leadership() {
         let refused = |flags: &[&str]| parse(flags).unwrap_err();
-        assert_eq!(refused(&["--write-timeout", "10s"]), "--write-timeout (10s) must be less than --renew-deadline (10s)");
-        assert_eq!(refused(&["--lease-duration", "8s"]), "--renew-deadline (10s) must be less than --lease-duration (8s)");
-        assert_eq!(refused(&["--retry-period", "0"]), "--retry-period must be at least 1s");
+        assert!(refused(&["--write-timeout", "10s"]).contains("--write-timeout"));
+        assert!(refused(&["--lease-duration", "8s"]).contains("--renew-deadline"));
+        assert!(refused(&["--retry-period", "0"]).contains("--retry-period"));
+        assert!(refused(&["--write-timeout", "0"]).contains("at least 1s"));
         assert_eq!(refused(&["--max-in-flight-writes", "0"]), "--max-in-flight-writes must be 1 to 1024");
     }
 
@@ -252,8 +312,21 @@ mod tests {
     fn a_url_without_a_host_or_with_credentials_is_refused() {
         assert!(parse(&["--prometheus-url", "prometheus:9090"]).is_err());
         assert!(parse(&["--prometheus-url", "http://user:pw@prometheus"]).is_err());
-        assert_eq!(parse(&["--prometheus-url", "http://p:9090/"]).unwrap().prometheus_url.as_deref(), Some("http://p:9090"));
-        assert_eq!(parse(&["--prometheus-url", ""]).unwrap().prometheus_url, None, "an unset value of the chart");
+        assert_eq!(
+            parse(&["--prometheus-url", "http://p:9090/"]).unwrap().prometheus_url.as_deref(),
+            Some("http://p:9090")
+        );
+        assert_eq!(
+            parse(&["--prometheus-url", ""]).unwrap().prometheus_url,
+            None,
+            "an unset value of the chart"
+        );
+    }
+
+    #[test]
+    fn the_lease_stands_in_the_controllers_namespace() {
+        assert!(parse(&["--lease-namespace", "ns"]).is_ok());
+        assert!(parse(&["--lease-namespace", "other"]).is_err());
     }
 
     #[test]

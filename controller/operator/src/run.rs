@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     client::{self, Clients},
     clock,
-    execute::Executor,
+    execute::{self, Executor},
     http::{self, Metrics},
     lease::{self, Candidate, Election, GiveBack, Lease, Standing},
     rollouts::{Leader, Office, Options as RolloutOptions},
@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Longest wait for writes in flight at the end.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(12);
+/// Slots that advances leave free for a revert (R18).
+const REVERT_RESERVE: usize = 4;
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
@@ -86,11 +88,20 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
     let highest = highest_epoch(clients.requests.clone());
     let (election, lease) =
         Election::new(clients.lease.clone(), candidate, options.lease.clone(), Arc::new(clock::now), highest)?;
-    let executor = Executor::new(Arc::new(lease.clone()), options.max_in_flight_writes, options.write_timeout, Arc::new(metrics.clone()));
+    let executor = Executor::new(
+        execute::Settings {
+            max_in_flight: options.max_in_flight_writes + REVERT_RESERVE,
+            revert_reserve: REVERT_RESERVE,
+            write_timeout: options.write_timeout,
+        },
+        Arc::new(lease.clone()),
+        Arc::new(clock::now),
+        Arc::new(metrics.clone()),
+    );
     let leader = Leader {
         clients,
         lease: lease.clone(),
-        executor: executor.clone(),
+        executor,
         stop,
         metrics: metrics.clone(),
         options: RolloutOptions {
@@ -103,27 +114,45 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
     };
     let (give_back, given_back) = oneshot::channel();
     let elected = tokio::spawn(election.run(async { given_back.await.unwrap_or(GiveBack::Abandon) }));
-    lead_while_leading(&leader, lease, &office_sender, &shutdown).await;
-    let drained = tokio::time::timeout(DRAIN, executor.drain()).await.is_ok();
+    let drained = lead_while_leading(&leader, lease, &office_sender, &shutdown).await;
     let _ = give_back.send(if drained { GiveBack::Release } else { GiveBack::Abandon }); // the election may have ended
     let _ = elected.await; // a panic of it was printed
     let _ = server.await;
     Ok(())
 }
 
-/// One term after the other, each with fresh watches and an empty memory.
+/// Serves health (temporary).
+async fn serve(
+    options: &Options,
+    _clients: &Clients,
+    _metrics: &Metrics,
+    _office: watch::Receiver<Option<Office>>,
+    shutdown: CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, RunError> {
+    let listener = tokio::net::TcpListener::bind(options.listen)
+        .await
+        .map_err(|source| RunError::Listen { address: options.listen, source })?;
+    let app = axum::Router::new()
+        .route("/healthz", axum::routing::get(|| async { "ok" }))
+        .route("/readyz", axum::routing::get(|| async { "ok" }));
+    Ok(tokio::spawn(async move {
+        let _ = axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+    }))
+}
+
+/// One term after the other, each with fresh watches and an empty memory. True when every write was answered at the end.
 async fn lead_while_leading(
     leader: &Leader,
     mut lease: Lease,
     office: &watch::Sender<Option<Office>>,
     shutdown: &CancellationToken,
-) {
+) -> bool {
     loop {
         let epoch = tokio::select! {
             epoch = leading(&mut lease) => epoch,
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return true,
         };
-        let Some(epoch) = epoch else { return };
+        let Some(epoch) = epoch else { return true };
         tracing::info!(epoch, "leading");
         leader.metrics.leading(true);
         let end = shutdown.child_token();
@@ -132,7 +161,7 @@ async fn lead_while_leading(
         });
         tokio::pin!(term);
         tokio::select! {
-            () = &mut term => {}
+            _ = &mut term => {}
             () = lost(&mut lease, epoch) => tracing::warn!(epoch, "no longer leading"),
             () = shutdown.cancelled() => {}
         }
@@ -140,8 +169,7 @@ async fn lead_while_leading(
         office.send_replace(None);
         if shutdown.is_cancelled() {
             // Reconciles that run are waited for, so that nothing is written after the lease is given back.
-            let _ = tokio::time::timeout(DRAIN, &mut term).await;
-            return;
+            return tokio::time::timeout(DRAIN, &mut term).await.unwrap_or(false);
         }
         leader.metrics.leading(false);
     }

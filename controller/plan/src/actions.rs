@@ -4,12 +4,12 @@ use breakwater_crds::{
     action::{ActionResult, Verb},
     report::Outcome,
     rollout::Approval,
-    status::{Approved, Brake, BrakeKind, Phase, ProcessedAction},
+    status::{Approved, Brake, BrakeKind, ENTRY_MESSAGE_MAX, Phase, ProcessedAction, REQUESTER_MAX},
 };
 use jiff::{Timestamp, Unit};
 
 use crate::{
-    draft::{Draft, clip},
+    draft::{Draft, clip_to},
     observed::Action,
     outcome::ReportWrite,
 };
@@ -42,7 +42,7 @@ pub(crate) fn honour(draft: &mut Draft<'_>) {
             uid: action.uid.clone(),
             name: action.name.clone(),
             result,
-            message: clip(&message),
+            message: clip_to(&message, ENTRY_MESSAGE_MAX),
             at: draft.now,
         });
     }
@@ -97,7 +97,7 @@ fn effect(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
 }
 
 fn word(draft: &Draft<'_>, action: &Action) -> Approved {
-    Approved { by: action.spec.requested_by.clone(), at: draft.now, action: action.name.clone() }
+    Approved { by: clip_to(&action.spec.requested_by, REQUESTER_MAX), at: draft.now, action: action.name.clone() }
 }
 
 /// The action's version must be the one under way: an approval for one version never serves another.
@@ -150,6 +150,7 @@ fn adopt(draft: &mut Draft<'_>, action: &Action, word: Approved) -> Result<Strin
     let name = draft.status.waves[0].name.clone();
     draft.status.waves[0].approved_before = Some(word.clone());
     draft.status.adoption.get_or_insert_default().approved = Some(word);
+    draft.status.candidate_version = Some(wanted.to_owned()); // what the approval speaks of, until it starts
     Ok(format!("the fleet is adopted, and wave {name} may start"))
 }
 
@@ -164,8 +165,8 @@ fn brake(draft: &mut Draft<'_>, action: &Action, kind: BrakeKind) -> Result<Stri
     draft.status.brakes.push(Brake {
         name: action.name.clone(),
         kind,
-        reason: clip(&action.spec.reason),
-        requested_by: action.spec.requested_by.clone(),
+        reason: clip_to(&action.spec.reason, ENTRY_MESSAGE_MAX),
+        requested_by: clip_to(&action.spec.requested_by, REQUESTER_MAX),
         since: draft.now,
         until,
     });
@@ -180,23 +181,21 @@ fn brake(draft: &mut Draft<'_>, action: &Action, kind: BrakeKind) -> Result<Stri
 fn lift(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     let subject = action.spec.subject.as_deref().unwrap_or_default();
     let names: Vec<String> = draft.status.brakes.iter().map(|brake| brake.name.clone()).collect();
-    match names.iter().position(|name| name == subject) {
-        Some(at) => {
-            let brake = draft.status.brakes.remove(at);
-            Ok(format!("{:?} {subject} is lifted", brake.kind))
-        }
-        None if names.is_empty() => Err(format!("{subject} is not in force; nothing is")),
-        None => Err(format!("{subject} is not in force; in force are {}", names.join(", "))),
+    draft.status.brakes.retain(|brake| brake.name != subject);
+    if draft.status.brakes.len() < names.len() {
+        Ok(format!("{subject} is lifted"))
+    } else if names.is_empty() {
+        Err(format!("{subject} is not in force; nothing is"))
+    } else {
+        Err(format!("{subject} is not in force; in force are {}", names.join(", ")))
     }
 }
 
 fn promote(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     must_be_under_way(draft, action)?;
     let word = word(draft, action);
-    let index = match draft.status.phase {
-        Phase::Advancing | Phase::Soaking => draft.current_wave(),
-        _ => None,
-    };
+    let soaking = matches!(draft.status.phase, Phase::Advancing | Phase::Soaking);
+    let index = draft.current_wave().filter(|index| soaking && draft.status.waves[*index].started_at.is_some());
     let Some(wave) = index.map(|index| &mut draft.status.waves[index]) else {
         return Err(format!("no wave is soaking; the phase is {}", draft.status.phase.as_str()));
     };
@@ -215,6 +214,9 @@ fn revert(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     }
     if !completed {
         must_be_under_way(draft, action)?;
+        if !draft.status.phase.is_under_way() {
+            return Err(format!("version {asked} has not started; the phase is {}", draft.status.phase.as_str()));
+        }
     }
     let reason = if action.spec.reason.is_empty() { "no reason given".into() } else { action.spec.reason.clone() };
     draft.manual = Some((asked.clone(), action.spec.requested_by.clone(), reason));

@@ -26,6 +26,17 @@ pub(crate) struct Hold {
     pub(crate) needs_human: bool,
 }
 
+/// A stretch of time that every SLO has judged, the slowest deciding (R7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Judged {
+    /// Up to where it was judged before.
+    pub(crate) before: Timestamp,
+    /// Up to where the last step that was late or missing reaches.
+    pub(crate) late: Option<Timestamp>,
+    /// Up to where it is judged now.
+    pub(crate) until: Timestamp,
+}
+
 /// Everything that planning fills in.
 pub(crate) struct Draft<'a> {
     pub(crate) observed: &'a Observed<'a>,
@@ -43,8 +54,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) transitions: Vec<Transition>,
     pub(crate) wakes: Vec<Timestamp>,
     pub(crate) waiting: String,
-    /// Judged time: up to where it was before, from where it is on time and in one piece, up to where it is now.
-    pub(crate) judged: Option<(Timestamp, Timestamp, Timestamp)>,
+    /// What of the time was judged since the last plan, by every SLO.
+    pub(crate) judged: Option<Judged>,
     /// A Revert that an action asked for: its name, who, why.
     pub(crate) manual: Option<(String, String, String)>,
 }
@@ -55,6 +66,9 @@ impl<'a> Draft<'a> {
         status.observed_generation = observed.generation;
         status.epoch = status.epoch.max(observed.epoch);
         status.accepted_revision = observed.revision.map(str::to_owned);
+        if status.phase.is_under_way() {
+            status.started_at.get_or_insert(now); // absent only where somebody else wrote the status
+        }
         let mut draft = Self {
             observed,
             now,
@@ -187,10 +201,18 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Cuts a message to what the status may carry (R27), at a character's edge.
+/// Cuts a message to what the status may carry (R27).
 pub(crate) fn clip(text: &str) -> String {
-    match text.char_indices().nth(MESSAGE_MAX - 1) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
+    clip_to(text, MESSAGE_MAX)
+}
+}
+
+/// Cuts a text to `max` bytes, at a character's edge, and makes spaces of control characters, as the status does.
+pub(crate) fn clip_to(text: &str, max: usize) -> String {
+    let text = text.replace(char::is_control, " ");
+    if text.len() <= max {
+        return text;
     }
+    let end = text.floor_char_boundary(max.saturating_sub('…'.len_utf8()));
+    format!("{}…", &text[..end])
 }

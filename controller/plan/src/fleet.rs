@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use breakwater_crds::{
-    rollout::{Unmatched, VersionOrder},
+    rollout::{Unmatched, VersionOrder, Wave},
+    scalars::Span,
     status::WaveStatus,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -192,11 +193,11 @@ fn returned(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> Option<S
     }
     let tenants = &context.spec.spec.tenants;
     Some(match &tenant.readiness {
-        Readiness::Ready { since } => Standing::Returned { warm_at: *since + tenants.warm_up.as_duration() },
+        Readiness::Ready { since } => Standing::Returned { warm_at: after(*since, tenants.warm_up) },
         // A sleeper is written without waiting (R18).
         Readiness::NotReady { .. } if tenant.dormant => Standing::Returned { warm_at: marker.written_at },
         Readiness::NotReady { .. } => {
-            let deadline = marker.written_at + context.spec.spec.revert.tenant_deadline.as_duration();
+            let deadline = after(marker.written_at, context.spec.spec.revert.tenant_deadline);
             if context.now < deadline { Standing::Returning { deadline } } else { Standing::ReturnFailed }
         }
     })
@@ -208,12 +209,12 @@ fn updated(tenant: &Tenant, own: Option<&Marker>, context: &Context<'_>) -> Stan
     match &tenant.readiness {
         Readiness::Ready { since } => {
             let since = ready_since(*since, own, context);
-            Standing::Ready { warm_at: since + tenants.warm_up.as_duration() }
+            Standing::Ready { warm_at: after(since, tenants.warm_up) }
         }
         Readiness::NotReady { .. } => {
             // Nobody knows when somebody else wrote it: the rollout's start is the earliest that counts.
             let from = own.map(|marker| marker.written_at).or(context.started_at);
-            let deadline = from.map(|from| from + tenants.progress_deadline.as_duration());
+            let deadline = from.map(|from| after(from, tenants.progress_deadline));
             if deadline.is_some_and(|deadline| deadline <= context.now) {
                 Standing::Failed
             } else {
@@ -226,9 +227,13 @@ fn updated(tenant: &Tenant, own: Option<&Marker>, context: &Context<'_>) -> Stan
 /// Since when a tenant is ready. After a restart of the controller the observation may be young; a wave that was
 /// complete after the tenant's write is the witness of an older one.
 fn ready_since(seen: Timestamp, own: Option<&Marker>, context: &Context<'_>) -> Timestamp {
-    let Some(marker) = own else { return seen };
-    let complete = context.waves.iter().find(|wave| *wave.name == *marker.wave).and_then(|wave| wave.completed_at);
-    complete.filter(|at| marker.written_at <= *at).map_or(seen, |at| seen.min(at))
+    own.and_then(|marker| seen_complete(marker, context.waves)).map_or(seen, |at| seen.min(at))
+}
+
+/// When the marker's wave was complete with it: all of its tenants, bar the failed ones, were ready then.
+pub(crate) fn seen_complete(marker: &Marker, waves: &[WaveStatus]) -> Option<Timestamp> {
+    let complete = waves.iter().find(|wave| *wave.name == *marker.wave)?.completed_at;
+    complete.filter(|at| marker.written_at <= *at)
 }
 
 /// The wave that was written down when the tenant was touched for the version that goes in (R5).
@@ -242,55 +247,77 @@ fn marked_wave(tenant: &Tenant, context: &Context<'_>) -> Option<usize> {
 /// Gives every live tenant without a written-down wave its own: selector, percent by draw, the rest (R5).
 fn assign_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>) {
     let waves = &context.spec.spec.waves;
+    let bands = bands(waves);
     let rest = waves.iter().position(|wave| wave.selector.is_none() && wave.percent.is_none());
     let fallback = rest.or(match context.spec.spec.unmatched {
         Unmatched::LastWave => waves.len().checked_sub(1),
         Unmatched::Ignore | Unmatched::Refuse => None,
     });
     let mut drawn = Vec::new();
-    for (tenant, place) in tenants.iter().zip(places.iter_mut()) {
+    for (i, (tenant, place)) in tenants.iter().zip(places.iter_mut()).enumerate() {
         if !place.standing.is_live() || place.wave.is_some() {
             continue;
         }
         place.wave = tenant.selector_wave.map(usize::from).filter(|wave| *wave < waves.len());
-        if place.wave.is_none() {
-            place.wave = by_draw(tenant.id.0, context).or(fallback);
-            drawn.push(tenant.id.0);
+        if place.wave.is_some() {
+            continue;
         }
-        if place.wave.is_none() {
+        place.wave = by_draw(tenant.id.0, &bands).or(fallback);
+        if place.wave.is_some() {
+            drawn.push(i);
+        } else if place.standing == Standing::Pending || own(tenant).is_none() {
+            // What was touched stays known although no wave takes it any more: it is watched, and goes back.
             place.standing = Standing::Unmatched;
         }
     }
-    if !drawn.is_empty() {
-        fill_empty_percent_waves(tenants, places, context);
-    }
+    fill_empty_percent_waves(tenants, places, context, &drawn);
 }
 
-/// The percent wave into whose band the draw falls; bands are stacked in wave order.
-fn by_draw(draw: u64, context: &Context<'_>) -> Option<usize> {
+/// Upper bounds of the percent waves' bands, stacked in wave order, in percent.
+fn bands(waves: &[Wave]) -> Vec<(usize, f64)> {
+    let percents = waves.iter().enumerate().filter_map(|(i, wave)| Some((i, wave.percent?)));
+    percents
+        .scan(0.0, |upper, (wave, percent)| {
+            *upper += percent;
+            Some((wave, *upper))
+        })
+        .collect()
+}
+
+/// The percent wave into whose band the draw falls.
+fn by_draw(draw: u64, bands: &[(usize, f64)]) -> Option<usize> {
     let percent = draw as f64 / 2.0_f64.powi(64) * 100.0;
-    let mut upper = 0.0;
-    context.spec.spec.waves.iter().position(|wave| {
-        upper += wave.percent.unwrap_or_default();
-        wave.percent.is_some() && percent < upper
-    })
+    bands.iter().find(|(_, upper)| percent < *upper).map(|(wave, _)| *wave)
 }
 
-/// An empty percent wave takes the lowest remaining draw of a later wave (R5).
-fn fill_empty_percent_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>) {
-    for (wave, spec) in context.spec.spec.waves.iter().enumerate() {
-        let empty = || !places.iter().any(|place| place.wave == Some(wave) && place.standing.is_live());
-        if spec.percent.is_none() || !empty() {
+/// An empty percent wave takes the lowest remaining draw of a later wave, unless it is passed: then nobody is missed,
+/// and a tenant that goes moves nobody forward (R5). `drawn` are the tenants that no selector and no marker bind.
+fn fill_empty_percent_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>, drawn: &[usize]) {
+    let waves = &context.spec.spec.waves;
+    let mut members = vec![0_usize; waves.len()];
+    for place in places.iter().filter(|place| place.standing.is_live()) {
+        if let Some(wave) = place.wave {
+            members[wave] += 1;
+        }
+    }
+    for wave in 0..waves.len() {
+        let passed = context.waves.get(wave).is_some_and(|status| status.passed_at.is_some());
+        if waves[wave].percent.is_none() || members[wave] > 0 || passed {
             continue;
         }
-        let lowest = (0..tenants.len())
-            .filter(|i| places[*i].standing.is_live() && places[*i].wave.is_some_and(|w| w > wave))
-            .filter(|i| tenants[*i].selector_wave.is_none() && marked_wave(&tenants[*i], context).is_none())
-            .min_by_key(|i| tenants[*i].id.0);
-        if let Some(lowest) = lowest {
-            places[lowest].wave = Some(wave);
+        let later = drawn.iter().copied().filter(|i| places[*i].wave.is_some_and(|own| own > wave));
+        if let Some(lowest) = later.min_by_key(|i| tenants[*i].id.0)
+            && let Some(from) = places[lowest].wave.replace(wave)
+        {
+            members[from] -= 1;
+            members[wave] += 1;
         }
     }
+}
+
+/// `at` and a span later. Annotations and statuses can hold any instant, also the calendar's last.
+pub fn after(at: Timestamp, span: Span) -> Timestamp {
+    at.checked_add(span.as_duration()).unwrap_or(Timestamp::MAX)
 }
 
 /// When the first of `instants` after `now` is.

@@ -70,6 +70,7 @@ pub enum Measure {
 
 /// The parsed SLI: nothing in it can fail any more.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one per SLO, at most eight per Rollout")]
 enum Sli {
     Counters { bad: Selector, total: Selector },
     Recorded { bad: Selector, total: Selector },
@@ -86,7 +87,7 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// Parses the SLO's PromQL and puts `matchers` into every selector; `path` is the SLO's own
+    /// Parses the SLO's `PromQL` and puts `matchers` into every selector; `path` is the SLO's own
     /// (`spec.slos[0]`), for the errors.
     pub fn new(slo: &Slo, matchers: &Matchers, path: &str) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
@@ -243,7 +244,7 @@ pub fn scrape_seconds<'a>(rows: impl IntoIterator<Item = (&'a str, f64)>) -> Opt
     Some(if seconds < 10 { seconds } else { (seconds + 2) / 5 * 5 })
 }
 
-/// Every mistake in the SLO's PromQL, by field.
+/// Every mistake in the SLO's `PromQL`, by field.
 pub fn check(slo: &Slo, path: &str) -> Vec<FieldError> {
     Queries::new(slo, &Matchers::none(), path).err().unwrap_or_default()
 }
@@ -386,13 +387,13 @@ impl Frame<'_> {
     /// Per series: the difference to one step before; a reset or a newborn series counts from zero.
     fn increase(&self, of: &Selector) -> String {
         let (now, before) = (self.now(of), self.before(of));
-        format!("({now} - {before} >= 0) or {}", self.from_zero(of))
+        format!("({now} - {before} >= 0) or {}", self.counted_from_zero(of))
     }
 
     /// The same for a bucket, whose reset shows in the histogram's count: a bucket that has outgrown its old value
     /// within the step would otherwise miss what its count has, and good events would look slow.
     fn increase_of_bucket(&self, of: &Selector) -> String {
-        let (now, before, from_zero) = (self.now(of), self.before(of), self.from_zero(of));
+        let (now, before, from_zero) = (self.now(of), self.before(of), self.counted_from_zero(of));
         let reset = format!("({} - {} < 0)", self.now(self.total), self.before(self.total));
         format!("(({now} - {before} >= 0) unless ignoring (le) {reset}) or {from_zero}")
     }
@@ -400,7 +401,7 @@ impl Frame<'_> {
     /// A series counts from zero only where its own target had a total one step before: a target that was out of
     /// sight for ten minutes would otherwise bring all that it ever counted. Targets without `job` and `instance`
     /// are told apart by tenant alone.
-    fn from_zero(&self, of: &Selector) -> String {
+    fn counted_from_zero(&self, of: &Selector) -> String {
         let mut target = self.labels.to_vec();
         target.extend(["job", "instance"].map(str::to_owned).into_iter().filter(|label| !self.labels.contains(label)));
         format!("({} and on ({}) {})", self.now(of), target.join(", "), self.before(self.total))

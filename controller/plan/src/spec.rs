@@ -53,9 +53,7 @@ impl Checked {
         for (i, slo) in spec.slos.iter().enumerate() {
             check_slo(slo, &format!("spec.slos[{i}]"), &mut errors);
         }
-        for (i, alert) in spec.alerts.iter().enumerate() {
-            errors.extend(alerts::check(alert, &format!("spec.alerts[{i}]")));
-        }
+        errors.extend(alerts::check(&spec.alerts, "spec.alerts"));
         if let Some(prometheus) = &spec.prometheus {
             errors.extend(promql::check_matchers(&prometheus.matchers, "spec.prometheus.matchers"));
         }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::process::{Process, Program};
 use super::{binaries, http, ports};
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running Alertmanager.
 #[derive(Debug)]

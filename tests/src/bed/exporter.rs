@@ -2,7 +2,7 @@
 //! *really* runs: it is read from the objects' status, never from what somebody wished for. A tenant's counters start at
 //! zero again whenever its version changes, as a restarted program's do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -147,10 +147,11 @@ impl World {
     /// Lets every tenant's traffic go on until now.
     fn advance(&mut self) {
         let now = Instant::now();
+        let default = Behaviour::default();
         for (id, live) in &mut self.live {
-            let mut behaviour = behaviour(&self.rules, id, &live.version, now - live.since);
-            behaviour.error_ratio = behaviour.error_ratio.max(outage(&self.rules, id));
-            live.traffic.advance(&behaviour, now - live.advanced, &mut self.chance);
+            let behaviour = behaviour(&self.rules, id, &live.version, now - live.since).unwrap_or(&default);
+            let outage = outage(&self.rules, id);
+            live.traffic.advance(behaviour, outage, now - live.advanced, &mut self.chance);
             live.silent = behaviour.silent;
             live.advanced = now;
         }
@@ -185,8 +186,8 @@ impl World {
     }
 }
 
-/// What was said last of the tenant, else of its version, else the default.
-fn behaviour(rules: &[Rule], id: &str, version: &str, age: Duration) -> Behaviour {
+/// What was said last of the tenant, else of its version.
+fn behaviour<'a>(rules: &'a [Rule], id: &str, version: &str, age: Duration) -> Option<&'a Behaviour> {
     let holds = |rule: &&Rule| {
         let Behaviour { tenants, after, .. } = &rule.behaviour;
         id.starts_with(&rule.prefix) && age >= *after && tenants.as_ref().is_none_or(|ids| ids.contains(id))
@@ -195,7 +196,7 @@ fn behaviour(rules: &[Rule], id: &str, version: &str, age: Duration) -> Behaviou
     let of_version = |rule: &&Rule| matches!(&rule.subject, Subject::Version(said) if said == version);
     let latest = || rules.iter().rev().filter(holds);
     let rule = latest().find(of_tenant).or_else(|| latest().find(of_version));
-    rule.map(|rule| rule.behaviour.clone()).unwrap_or_default()
+    rule.map(|rule| &rule.behaviour)
 }
 
 fn outage(rules: &[Rule], id: &str) -> f64 {
@@ -216,16 +217,15 @@ async fn follow(client: Client, kind: Kind, world: Arc<Mutex<World>>) -> Result<
     let api: Api<DynamicObject> = Api::all_with(client, &kind.resource());
     let config = watcher::Config::default().labels(&format!("{TENANT_LABEL},metrics!=off"));
     let mut events = watch(api, config).default_backoff().boxed();
-    let mut listed = Vec::new();
+    let mut listed = HashSet::new();
     loop {
         // The stream never ends; an error is retried by it, after a while.
         let Ok(Some(event)) = events.try_next().await else { continue };
         let mut world = lock(&world);
-        world.advance();
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
-                listed.push(id(&object));
+                listed.insert(id(&object));
                 world.apply(kind, &object);
             }
             Event::InitDone => world.live.retain(|id, live| live.kind != kind || listed.contains(id)),

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::process::{Process, Program};
 use super::{binaries, http, ports};
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running Prometheus with its data, which a kill and a restart keep.
 #[derive(Debug)]
@@ -147,5 +147,9 @@ impl TryFrom<Element> for Sample {
 }
 
 fn percent_encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().flat_map(|byte| ['%', hex(byte >> 4), hex(byte & 15)]).collect()
+}
+
+fn hex(nibble: u8) -> char {
+    char::from_digit(nibble.into(), 16).unwrap_or('0')
 }

@@ -82,10 +82,11 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Lets `elapsed` pass.
-    pub fn advance(&mut self, behaviour: &Behaviour, elapsed: Duration, chance: &mut Rng) {
+    /// Lets `elapsed` pass, in an outage in which at least this share of requests fails.
+    pub fn advance(&mut self, behaviour: &Behaviour, outage: f64, elapsed: Duration, chance: &mut Rng) {
+        let error_ratio = behaviour.error_ratio.max(outage);
         for _ in 0..poisson(behaviour.requests_per_second * elapsed.as_secs_f64(), chance) {
-            let counter = if chance.f64() < behaviour.error_ratio { &mut self.bad } else { &mut self.good };
+            let counter = if chance.f64() < error_ratio { &mut self.bad } else { &mut self.good };
             *counter += 1;
             let slow = chance.f64() < behaviour.slow_ratio;
             let seconds = if slow { 1.01 + 1.4 * chance.f64() } else { 0.01 + 0.23 * chance.f64() };
@@ -137,7 +138,7 @@ mod tests {
         let mut chance = Rng::with_seed(7);
         let behaviour = Behaviour { error_ratio: 0.1, slow_ratio: 0.2, ..Behaviour::default() };
         for _ in 0..1000 {
-            traffic.advance(&behaviour, Duration::from_secs(1), &mut chance);
+            traffic.advance(&behaviour, 0.0, Duration::from_secs(1), &mut chance);
         }
         let (all, slow) = (traffic.good + traffic.bad, traffic.buckets[5]);
         assert!((19_000..21_000).contains(&all), "{all} requests");

@@ -54,8 +54,7 @@ async fn start(settings: Settings) -> anyhow::Result<()> {
     let interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
     tokio::spawn(cancel_on_signal(terminate, interrupt, shutdown.clone()));
     info!(version = env!("CARGO_PKG_VERSION"), identity = settings.identity, "breakwater starts");
-    let options = options(settings, shutdown).await?;
-    run::run(options).await.context("the controller failed")
+    run::run(options(settings).await?, shutdown).await.context("the controller failed")
 }
 
 async fn cancel_on_signal(mut terminate: Signal, mut interrupt: Signal, shutdown: CancellationToken) {
@@ -67,41 +66,33 @@ async fn cancel_on_signal(mut terminate: Signal, mut interrupt: Signal, shutdown
     shutdown.cancel();
 }
 
-async fn options(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<Options> {
+async fn options(settings: Settings) -> anyhow::Result<Options> {
     let Settings {
         kubeconfig,
         context,
         controller_namespace,
-        lease_namespace,
         lease_name,
         identity,
-        lease_duration,
-        renew_deadline,
-        retry_period,
-        write_timeout,
+        lease,
         max_in_flight_writes,
         status_interval,
         listen,
         prometheus_url,
         webhook_token_secret,
     } = settings;
-    let kubernetes =
+    let kube =
         cluster::config(kubeconfig.as_deref(), context.as_deref()).await.map_err(anyhow::Error::msg)?;
     Ok(Options {
-        kubernetes,
-        controller_namespace,
-        lease_namespace,
+        kube,
+        namespace: controller_namespace,
         lease_name,
         identity,
-        lease_duration,
-        renew_deadline,
-        retry_period,
-        write_timeout,
-        max_in_flight_writes,
-        status_interval,
+        write_timeout: lease.write_timeout,
+        lease,
         listen,
         prometheus_url,
         webhook_token_secret,
-        shutdown,
+        max_in_flight_writes: max_in_flight_writes.get(),
+        status_interval,
     })
 }

@@ -1,4 +1,4 @@
-//! Asking the controller: a RolloutAction under the user's own name, and the controller's answer.
+//! Asking the controller: a `RolloutAction` under the user's own name, and the controller's answer.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub struct Ask {
 }
 
 /// Reads the Rollout, makes the request out of it, and sends that.
-pub async fn run<F>(session: &Session, output: &Output, ask: Ask, request: F) -> Result<(), Failure>
+pub async fn run<F>(session: &Session, output: Output, ask: Ask, request: F) -> Result<(), Failure>
 where
     F: FnOnce(&Rollout) -> Result<Request, String>,
 {
@@ -45,7 +45,7 @@ where
 }
 
 /// Creates the action and prints what became of it; refused is a failure.
-pub async fn send(session: &Session, output: &Output, ask: &Ask, request: Request) -> Result<(), Failure> {
+pub async fn send(session: &Session, output: Output, ask: &Ask, request: Request) -> Result<(), Failure> {
     let user = whoami(session).await?;
     let actions: Api<RolloutAction> = session.api();
     let action = create(session, &actions, request.into_spec(&ask.rollout, &user)).await?;
@@ -77,13 +77,15 @@ pub async fn send(session: &Session, output: &Output, ask: &Ask, request: Reques
 /// The user's name as the API server knows it; admission demands that an action carries it.
 pub async fn whoami(session: &Session) -> Result<String, Failure> {
     let reviews: Api<SelfSubjectReview> = Api::all(session.client.clone());
-    let doing = Doing { verb: "create", resource: "selfsubjectreviews.authentication.k8s.io", namespace: None };
+    let doing =
+        Doing { verb: "create", resource: "selfsubjectreviews.authentication.k8s.io", namespace: None };
     let review = reviews
         .create(&PostParams::default(), &SelfSubjectReview::default())
         .await
         .map_err(|error| failure::explain(&error, doing))?;
     let user = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
-    user.filter(|name| !name.is_empty()).ok_or_else(|| Failure::usage("the API server does not say who you are"))
+    user.filter(|name| !name.is_empty())
+        .ok_or_else(|| Failure::usage("the API server does not say who you are"))
 }
 
 async fn create(
@@ -92,19 +94,19 @@ async fn create(
     spec: RolloutActionSpec,
 ) -> Result<RolloutAction, Failure> {
     let verb = spec.verb.as_str().to_lowercase();
-    let metadata = ObjectMeta { generate_name: Some(format!("{}-{verb}-", spec.rollout)), ..ObjectMeta::default() };
+    let metadata =
+        ObjectMeta { generate_name: Some(format!("{}-{verb}-", spec.rollout)), ..ObjectMeta::default() };
     let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
     let action = RolloutAction { metadata, spec, status: None };
     actions.create(&params, &action).await.map_err(|error| {
-        let mut failure = failure::explain(&error, session.doing("create", ACTIONS));
-        if matches!(&error, kube::Error::Api(status) if status.code == 403) {
-            // RBAC tells who may approve from who may revert by a subresource per verb.
-            failure.message += &format!(
-                "\nand on its subresource: kubectl auth can-i create rolloutactions.breakwater.dev/{verb} -n {}",
-                session.namespace
-            );
-        }
-        failure
+        let Failure { code, message } = failure::explain(&error, session.doing("create", ACTIONS));
+        let is_forbidden = matches!(&error, kube::Error::Api(status) if status.code == 403);
+        // RBAC tells who may approve from who may revert by a subresource per verb.
+        let hint = format!(
+            "\nand on its subresource: kubectl auth can-i create rolloutactions.breakwater.dev --subresource {verb} -n {}",
+            session.namespace
+        );
+        Failure { code, message: if is_forbidden { message + &hint } else { message } }
     })
 }
 
@@ -116,10 +118,14 @@ async fn answer(
 ) -> Result<RolloutAction, Failure> {
     let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
     let name = action.name_any();
-    while action.status.as_ref().is_none_or(|status| status.result.is_none()) && tokio::time::Instant::now() < deadline
+    while action.status.as_ref().is_none_or(|status| status.result.is_none())
+        && tokio::time::Instant::now() < deadline
     {
         tokio::time::sleep(ASK_EVERY).await;
-        action = actions.get(&name).await.map_err(|error| failure::explain(&error, session.doing("get", ACTIONS)))?;
+        action = actions
+            .get(&name)
+            .await
+            .map_err(|error| failure::explain(&error, session.doing("get", ACTIONS)))?;
     }
     Ok(action)
 }

@@ -1,5 +1,7 @@
 //! The command line of the plugin. Pure.
 
+#![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts, shown as they stand")]
+
 use std::{path::PathBuf, str::FromStr};
 
 use breakwater_crds::Span;
@@ -328,7 +330,9 @@ impl FromStr for Until {
         match (text.parse(), text.parse()) {
             (Ok(span), _) => Ok(Self::In(span)),
             (_, Ok(at)) => Ok(Self::At(at)),
-            _ => Err(format!("{text:?} is neither a duration such as 2h or 3d nor a time such as 2026-12-24T12:00:00Z")),
+            _ => Err(format!(
+                "{text:?} is neither a duration such as 2h or 3d nor a time such as 2026-12-24T12:00:00Z"
+            )),
         }
     }
 }
@@ -346,7 +350,9 @@ mod tests {
 
     #[test]
     fn pause_and_resume_are_hold_and_lift() {
-        let parse = |args: &[&str]| Cli::try_parse_from([&["kubectl-breakwater"], args].concat()).map(|cli| cli.command);
+        let parse = |args: &[&str]| {
+            Cli::try_parse_from([&["kubectl-breakwater"], args].concat()).map(|cli| cli.command)
+        };
         assert!(matches!(parse(&["pause", "app", "--until", "2h"]), Ok(Command::Hold(_))));
         assert!(matches!(parse(&["resume", "app"]), Ok(Command::Lift(Lift { all: false, .. }))));
         assert!(matches!(parse(&["lift", "--all"]), Ok(Command::Lift(Lift { name: None, all: true, .. }))));
@@ -367,6 +373,6 @@ mod tests {
 
     #[test]
     fn the_help_says_what_ci_must_know() {
-        insta::assert_snapshot!(Cli::command().render_help());
+        insta::assert_snapshot!(Cli::command().term_width(100).render_help());
     }
 }

@@ -1,4 +1,5 @@
-//! `hold`, `stop` and `lift`: of one Rollout by an action, of all by a ConfigMap in the controller's namespace (R36).
+//! `hold`, `stop` and `lift`: of one Rollout by an action, of all by a `ConfigMap` in the controller's namespace
+//! (R36).
 
 use std::collections::BTreeMap;
 
@@ -19,32 +20,35 @@ use super::{
     session::Session,
 };
 
-/// Keys of the ConfigMap; its existence stops, these are for people.
+/// Keys of the `ConfigMap`; its existence stops, these are for people.
 const REASON: &str = "reason";
 const REQUESTED_BY: &str = "requestedBy";
 
 /// Holds one Rollout.
-pub async fn hold(session: &Session, output: &Output, args: args::Hold) -> Result<(), Failure> {
+pub async fn hold(session: &Session, output: Output, args: args::Hold) -> Result<(), Failure> {
     let ask = Ask { rollout: args.name, no_wait: args.asking.no_wait };
     brake(session, output, ask, Verb::Hold, args.brake).await
 }
 
 /// Stops one Rollout, or all.
-pub async fn stop(session: &Session, output: &Output, args: args::Stop) -> Result<(), Failure> {
+pub async fn stop(session: &Session, output: Output, args: args::Stop) -> Result<(), Failure> {
     let args::Stop { name, all: _, controller, brake: words, asking } = args;
     match name {
-        Some(rollout) => brake(session, output, Ask { rollout, no_wait: asking.no_wait }, Verb::Stop, words).await,
+        Some(rollout) => {
+            brake(session, output, Ask { rollout, no_wait: asking.no_wait }, Verb::Stop, words).await
+        }
         None => stop_all(session, output, &controller.controller_namespace, words.reason).await,
     }
 }
 
 /// Lifts one brake of a Rollout, all of them, or the stop of the cluster.
-pub async fn lift(session: &Session, output: &Output, args: args::Lift) -> Result<(), Failure> {
+pub async fn lift(session: &Session, output: Output, args: args::Lift) -> Result<(), Failure> {
     let args::Lift { name, subject, all, controller, asking } = args;
     let Some(rollout) = name else {
         return lift_all(session, output, &controller.controller_namespace).await;
     };
-    let requests = request::lift(&session.rollout(&rollout).await?, subject, all).map_err(Failure::refused)?;
+    let requests =
+        request::lift(&session.rollout(&rollout).await?, subject, all).map_err(Failure::refused)?;
     let ask = Ask { rollout, no_wait: asking.no_wait };
     for request in requests {
         act::send(session, output, &ask, request).await?;
@@ -54,7 +58,7 @@ pub async fn lift(session: &Session, output: &Output, args: args::Lift) -> Resul
 
 async fn brake(
     session: &Session,
-    output: &Output,
+    output: Output,
     ask: Ask,
     verb: Verb,
     words: args::Brake,
@@ -67,7 +71,7 @@ async fn brake(
     act::run(session, output, ask, |_| Ok(request::brake(verb, until.flatten(), words.reason))).await
 }
 
-async fn stop_all(session: &Session, output: &Output, namespace: &str, reason: String) -> Result<(), Failure> {
+async fn stop_all(session: &Session, output: Output, namespace: &str, reason: String) -> Result<(), Failure> {
     let user = act::whoami(session).await?;
     let maps: Api<ConfigMap> = Api::namespaced(session.client.clone(), namespace);
     let data = BTreeMap::from([(REASON.to_owned(), reason), (REQUESTED_BY.to_owned(), user)]);
@@ -95,7 +99,7 @@ async fn whose(maps: &Api<ConfigMap>) -> String {
     format!("{by}{}", why.unwrap_or_default())
 }
 
-async fn lift_all(session: &Session, output: &Output, namespace: &str) -> Result<(), Failure> {
+async fn lift_all(session: &Session, output: Output, namespace: &str) -> Result<(), Failure> {
     let maps: Api<ConfigMap> = Api::namespaced(session.client.clone(), namespace);
     match maps.delete(STOP_CONFIG_MAP, &DeleteParams::default()).await {
         Ok(_) => output.print(&format!(
@@ -111,7 +115,8 @@ async fn lift_all(session: &Session, output: &Output, namespace: &str) -> Result
 }
 
 fn fail(error: &kube::Error, verb: &str, namespace: &str) -> Failure {
-    let mut failure = failure::explain(error, Doing { verb, resource: "configmaps", namespace: Some(namespace) });
+    let mut failure =
+        failure::explain(error, Doing { verb, resource: "configmaps", namespace: Some(namespace) });
     if matches!(error, kube::Error::Api(status) if status.code == 404) {
         failure.message += "; say where the controller lives with --controller-namespace";
     }

@@ -126,7 +126,8 @@ mod tests {
         kube::Error::Api(Status::failure(message, "").with_code(code).boxed())
     }
 
-    const DOING: Doing<'_> = Doing { verb: "get", resource: "rollouts.breakwater.dev", namespace: Some("ops") };
+    const DOING: Doing<'_> =
+        Doing { verb: "get", resource: "rollouts.breakwater.dev", namespace: Some("ops") };
 
     #[test]
     fn a_missing_crd_says_how_to_install_it() {

@@ -32,7 +32,7 @@ pub struct Entry {
 }
 
 /// Runs the command.
-pub async fn run(session: &Session, output: &Output, name: &str) -> Result<(), Failure> {
+pub async fn run(session: &Session, output: Output, name: &str) -> Result<(), Failure> {
     let actions: Api<RolloutAction> = session.api();
     let doing = session.doing("list", "rolloutactions.breakwater.dev");
     let mut actions = session::list(&actions, doing, ListParams::default()).await?;
@@ -62,7 +62,11 @@ pub async fn run(session: &Session, output: &Output, name: &str) -> Result<(), F
 }
 
 /// All that happened, oldest first.
-pub fn merge(rollout: Option<&Rollout>, actions: &[RolloutAction], reports: &[DeviationReport]) -> Vec<Entry> {
+pub fn merge(
+    rollout: Option<&Rollout>,
+    actions: &[RolloutAction],
+    reports: &[DeviationReport],
+) -> Vec<Entry> {
     let history = rollout.and_then(|rollout| rollout.status.as_ref()).map(|status| status.history.as_slice());
     let transitions = history.unwrap_or_default().iter().map(|event| Entry {
         at: event.at,
@@ -72,8 +76,10 @@ pub fn merge(rollout: Option<&Rollout>, actions: &[RolloutAction], reports: &[De
         message: event.message.clone(),
         warning: event.warning,
     });
-    let mut entries: Vec<Entry> =
-        transitions.chain(actions.iter().filter_map(action)).chain(reports.iter().filter_map(report)).collect();
+    let mut entries: Vec<Entry> = transitions
+        .chain(actions.iter().filter_map(action))
+        .chain(reports.iter().filter_map(report))
+        .collect();
     entries.sort_by_key(|entry| entry.at);
     entries
 }
@@ -81,7 +87,12 @@ pub fn merge(rollout: Option<&Rollout>, actions: &[RolloutAction], reports: &[De
 fn action(action: &RolloutAction) -> Option<Entry> {
     let status = action.status.clone().unwrap_or_default();
     let spec = &action.spec;
-    let about = [&spec.version, &spec.wave, &spec.subject].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
+    let about = [&spec.version, &spec.wave, &spec.subject]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(" ");
     let answer = match status.result {
         Some(ActionResult::Honoured) => format!("honoured: {}", status.message),
         Some(ActionResult::Refused) => format!("refused: {}", status.message),
@@ -93,7 +104,9 @@ fn action(action: &RolloutAction) -> Option<Entry> {
         kind: "Action",
         what: spec.verb.as_str().into(),
         who: spec.requested_by.clone(),
-        message: format!("{} {about}{why}: {answer}", action.name_any()).replace(" :", ":").replace("  ", " "),
+        message: format!("{} {about}{why}: {answer}", action.name_any())
+            .replace(" :", ":")
+            .replace("  ", " "),
         warning: status.result == Some(ActionResult::Refused),
     })
 }
@@ -117,8 +130,14 @@ pub fn render(entries: &[Entry], now: Timestamp) -> String {
     let rows = entries.iter().map(|entry| {
         let Entry { at, kind, what, who, message, warning } = entry;
         let glyph = if *warning { '⚠' } else { ' ' };
-        let at = at.round(jiff::Unit::Second).unwrap_or(*at);
-        [at.to_string(), text::age(at, now), (*kind).into(), format!("{glyph} {what}"), text::or_dash(who), message.clone()]
+        [
+            text::stamp(*at),
+            text::age(*at, now),
+            (*kind).into(),
+            format!("{glyph} {what}"),
+            text::or_dash(who),
+            message.clone(),
+        ]
     });
     text::table(["TIME", "AGE", "KIND", "  WHAT", "WHO", "MESSAGE"], rows) + "\n"
 }

@@ -35,10 +35,24 @@ pub fn render(rollouts: &[Rollout], wide: bool, now: Timestamp) -> String {
     let rows = rollouts.iter().map(cells);
     let text = if wide {
         let header = [
-            "NAMESPACE", "NAME", "VERSION", "PHASE", "WAVE", "UPDATED", "SOAK LEFT", "AGE", "STABLE", "CANDIDATE",
-            "FAILED", "HELD BY", "MESSAGE",
+            "NAMESPACE",
+            "NAME",
+            "VERSION",
+            "PHASE",
+            "WAVE",
+            "UPDATED",
+            "SOAK LEFT",
+            "AGE",
+            "STABLE",
+            "CANDIDATE",
+            "FAILED",
+            "HELD BY",
+            "MESSAGE",
         ];
-        text::table(header, rows.map(|([a, b, c, d, e, f, g, h], [i, j, k, l], m)| [a, b, c, d, e, f, g, h, i, j, k, l, m]))
+        text::table(
+            header,
+            rows.map(|([a, b, c, d, e, f, g, h], [i, j, k, l], m)| [a, b, c, d, e, f, g, h, i, j, k, l, m]),
+        )
     } else {
         let header =
             ["NAMESPACE", "NAME", "VERSION", "PHASE", "WAVE", "UPDATED", "SOAK LEFT", "AGE", "MESSAGE"];

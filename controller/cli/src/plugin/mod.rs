@@ -1,4 +1,4 @@
-//! `kubectl breakwater`: reads Rollouts and shows them, and asks for things by creating RolloutActions.
+//! `kubectl breakwater`: reads Rollouts and shows them, and asks for things by creating `RolloutAction`s.
 //!
 //! Pure: [`args`], [`list`], [`paint`], [`request`], [`text`], [`tree`], [`verdict`], and the inner halves of
 //! [`failure`], [`get`], [`history`] and [`tenants`]. The rest talks to the API server through a [`session::Session`].
@@ -38,34 +38,36 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         return output.print(&completion(shell));
     }
     if global.all_namespaces && !matches!(command, Command::Get(args::Get { name: None, .. })) {
-        return Err(Failure::usage("-A/--all-namespaces is for `get` without a name; name one namespace with -n"));
+        return Err(Failure::usage(
+            "-A/--all-namespaces is for `get` without a name; name one namespace with -n",
+        ));
     }
     let session = Session::connect(&global).await?;
     let ask = |name: &str, asking: args::Asking| Ask { rollout: name.to_owned(), no_wait: asking.no_wait };
     match command {
-        Command::Get(args) => get::run(&session, &output, args).await,
-        Command::Tenants(args) => tenants::run(&session, &output, args).await,
-        Command::History { name } => history::run(&session, &output, &name).await,
-        Command::Status(args) => status::run(&session, &output, args).await,
+        Command::Get(args) => get::run(&session, output, args).await,
+        Command::Tenants(args) => tenants::run(&session, output, args).await,
+        Command::History { name } => history::run(&session, output, &name).await,
+        Command::Status(args) => status::run(&session, output, args).await,
         Command::Approve(args) => {
             let (wave, version) = (args.wave, args.version);
             let ask = ask(&args.name, args.asking);
-            act::run(&session, &output, ask, |rollout| request::approve(rollout, wave, version)).await
+            act::run(&session, output, ask, |rollout| request::approve(rollout, wave, version)).await
         }
         Command::Promote { name, asking } => {
-            act::run(&session, &output, ask(&name, asking), request::promote).await
+            act::run(&session, output, ask(&name, asking), request::promote).await
         }
         Command::Revert(args) => {
             let (version, reason) = (args.version, args.reason);
             let ask = ask(&args.name, args.asking);
-            act::run(&session, &output, ask, |rollout| request::revert(rollout, version, reason)).await
+            act::run(&session, output, ask, |rollout| request::revert(rollout, version, reason)).await
         }
         Command::Retry { name, version, asking } => {
-            act::run(&session, &output, ask(&name, asking), |rollout| request::retry(rollout, version)).await
+            act::run(&session, output, ask(&name, asking), |rollout| request::retry(rollout, version)).await
         }
-        Command::Hold(args) => brake::hold(&session, &output, args).await,
-        Command::Stop(args) => brake::stop(&session, &output, args).await,
-        Command::Lift(args) => brake::lift(&session, &output, args).await,
+        Command::Hold(args) => brake::hold(&session, output, args).await,
+        Command::Stop(args) => brake::stop(&session, output, args).await,
+        Command::Lift(args) => brake::lift(&session, output, args).await,
         Command::Completion { .. } => Ok(()),
     }
 }

@@ -26,12 +26,12 @@ impl Output {
     }
 
     /// The form asked for; none is for people.
-    pub const fn form(&self) -> Option<Form> {
+    pub const fn form(self) -> Option<Form> {
         self.form
     }
 
     /// The form for machines asked for, if one was.
-    pub const fn machine(&self) -> Option<Form> {
+    pub const fn machine(self) -> Option<Form> {
         match self.form {
             Some(Form::Wide) | None => None,
             form => form,
@@ -39,7 +39,7 @@ impl Output {
     }
 
     /// Prints text with colours. The error of a closed pipe has no words: nobody reads them.
-    pub fn print(&self, text: &str) -> Result<(), Failure> {
+    pub fn print(self, text: &str) -> Result<(), Failure> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
         let mut stdout = std::io::stdout().lock();
         match write!(stdout, "{}{end}", self.paint.apply(text)).and_then(|()| stdout.flush()) {
@@ -50,7 +50,7 @@ impl Output {
     }
 
     /// Replaces the terminal's screen by the text.
-    pub fn redraw(&self, text: &str) -> Result<(), Failure> {
+    pub fn redraw(self, text: &str) -> Result<(), Failure> {
         // Home; each line erases what is behind it; the rest of the screen goes at the end: no flicker.
         let lines = self.paint.apply(text).replace('\n', "\x1b[K\n");
         let mut stdout = std::io::stdout().lock();
@@ -60,7 +60,7 @@ impl Output {
     }
 
     /// Prints objects in a form for machines: one as itself, several as a `List`.
-    pub fn objects<K>(&self, form: Form, objects: &[K], one: bool) -> Result<(), Failure>
+    pub fn objects<K>(self, form: Form, objects: &[K], one: bool) -> Result<(), Failure>
     where
         K: Resource<DynamicType = ()> + Serialize,
     {
@@ -76,7 +76,7 @@ impl Output {
     }
 
     /// Prints a value as JSON or YAML.
-    pub fn value<T: Serialize>(&self, form: Form, value: &T) -> Result<(), Failure> {
+    pub fn value<T: Serialize>(self, form: Form, value: &T) -> Result<(), Failure> {
         let text = match form {
             Form::Yaml => serde_yaml::to_string(value).map_err(|error| error.to_string()),
             Form::Json | Form::Name | Form::Wide => {
@@ -84,7 +84,7 @@ impl Output {
             }
         };
         let text = text.map_err(|error| Failure::usage(format!("cannot print the object: {error}")))?;
-        Self { paint: Paint::new(false), ..*self }.print(&text)
+        Self { paint: Paint::new(false), ..self }.print(&text)
     }
 }
 

@@ -44,8 +44,7 @@ impl Paint {
         while let Some((at, colour)) = rest.char_indices().find_map(|(at, c)| Some((at, colour(c)?))) {
             let painted = &rest[at..];
             let length = glyph_and_word(painted);
-            out.push_str(&rest[..at]);
-            out.push_str(&format!("\x1b[{colour}m{}\x1b[0m", &painted[..length]));
+            out.extend([&rest[..at], "\x1b[", colour, "m", &painted[..length], "\x1b[0m"]);
             rest = &painted[length..];
         }
         out.push_str(rest);
@@ -54,13 +53,13 @@ impl Paint {
 }
 
 /// The SGR code of a glyph.
-const fn colour(glyph: char) -> Option<u8> {
+const fn colour(glyph: char) -> Option<&'static str> {
     match glyph {
-        DONE => Some(32),
-        GOING => Some(36),
-        PAUSED | WARN => Some(33),
-        BAD => Some(31),
-        IDLE => Some(90),
+        DONE => Some("32"),
+        GOING => Some("36"),
+        PAUSED | WARN => Some("33"),
+        BAD => Some("31"),
+        IDLE => Some("90"),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of the controller: a verb and the Rollout as it stands in, a RolloutAction or a refusal out. Pure.
+//! What is asked of the controller: a verb and the Rollout as it stands in, a `RolloutAction` or a refusal out. Pure.
 //!
 //! Only what cannot be meant is refused here; whether an action is honoured is the controller's word.
 
@@ -56,8 +56,9 @@ pub fn approve(rollout: &Rollout, wave: Option<String>, version: Option<String>)
     let status = status(rollout)?;
     let wave = match wave {
         Some(wave) => known_wave(rollout, wave)?,
-        None => waiting_wave(rollout, status)
-            .ok_or_else(|| format!("rollout {} waits for no approval: {}", full_name(rollout), doing(rollout, status)))?,
+        None => waiting_wave(rollout, status).ok_or_else(|| {
+            format!("rollout {} waits for no approval: {}", full_name(rollout), doing(rollout, status))
+        })?,
     };
     let wanted = (status.phase == Phase::Adopting).then(|| rollout.spec.version.clone());
     let version = version.or(wanted).map_or_else(|| under_way(rollout, status, "approve"), Ok)?;
@@ -96,7 +97,10 @@ pub fn retry(rollout: &Rollout, version: Option<String>) -> Result<Request, Stri
     let version = match version {
         Some(version) if rejected.is_empty() || rejected.contains(&version) => version,
         Some(version) => {
-            return Err(format!("rollout {name} does not reject {version}; rejected are {}", rejected.join(", ")));
+            return Err(format!(
+                "rollout {name} does not reject {version}; rejected are {}",
+                rejected.join(", ")
+            ));
         }
         None => rejected.first().cloned().ok_or_else(|| format!("rollout {name} rejects no version"))?,
     };
@@ -115,18 +119,25 @@ pub fn lift(rollout: &Rollout, subject: Option<String>, all: bool) -> Result<Vec
     let names: Vec<String> = brakes.iter().map(|brake| brake.name.clone()).collect();
     let lifted = match (subject, names.as_slice()) {
         (_, []) if rollout.spec.paused => {
-            return Err(format!("rollout {name} has no Hold or Stop to lift: its spec says paused, which is Git's to end"));
+            return Err(format!(
+                "rollout {name} has no Hold or Stop to lift: its spec says paused, which is Git's to end"
+            ));
         }
         (_, []) => return Err(format!("rollout {name} has no Hold or Stop to lift")),
         (Some(subject), _) if names.contains(&subject) => vec![subject],
         (Some(subject), _) => {
-            return Err(format!("rollout {name} has no Hold or Stop {subject}; in force are {}", names.join(", ")));
+            return Err(format!(
+                "rollout {name} has no Hold or Stop {subject}; in force are {}",
+                names.join(", ")
+            ));
         }
         (None, [_]) => names,
         (None, _) if all => names,
         (None, _) => {
             let names = names.join(", ");
-            return Err(format!("rollout {name} has several Holds and Stops: name one of {names}, or say --all"));
+            return Err(format!(
+                "rollout {name} has several Holds and Stops: name one of {names}, or say --all"
+            ));
         }
     };
     Ok(lifted.into_iter().map(|name| Request { subject: Some(name), ..Request::new(Verb::Lift) }).collect())
@@ -134,7 +145,10 @@ pub fn lift(rollout: &Rollout, subject: Option<String>, all: bool) -> Result<Vec
 
 fn status(rollout: &Rollout) -> Result<&RolloutStatus, String> {
     rollout.status.as_ref().ok_or_else(|| {
-        format!("rollout {} has no status: no controller has looked at it yet; is Breakwater running?", full_name(rollout))
+        format!(
+            "rollout {} has no status: no controller has looked at it yet; is Breakwater running?",
+            full_name(rollout)
+        )
     })
 }
 
@@ -205,13 +219,19 @@ mod tests {
     #[test]
     fn r33_an_adoption_waits_for_its_first_wave_and_the_wanted_version() {
         let request = approve(&adopting(), None, None).unwrap();
-        assert_eq!((request.wave.as_deref(), request.version.as_deref()), (Some("community"), Some("10.5.2")));
+        assert_eq!(
+            (request.wave.as_deref(), request.version.as_deref()),
+            (Some("community"), Some("10.5.2"))
+        );
     }
 
     #[test]
     fn an_approval_that_nothing_waits_for_says_what_goes_on() {
         let refusal = approve(&soaking_held(), None, None).unwrap_err();
-        assert_eq!(refusal, "rollout ops/app waits for no approval: it is Soaking (Held: 1 hold) in wave early");
+        assert_eq!(
+            refusal,
+            "rollout ops/app waits for no approval: it is Soaking (Held: 1 hold) in wave early"
+        );
         let refusal = approve(&soaking_held(), Some("erly".into()), None).unwrap_err();
         assert_eq!(refusal, "rollout ops/app has no wave erly; its waves are community, early, half, rest");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use breakwater_crds::Rollout;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use kube::{
-    Api, Client, Config, Resource, ResourceExt as _,
+    Api, Client, Config, Resource, ResourceExt,
     api::ListParams,
     core::{DeserializeGuard, NamespaceResourceScope},
     runtime::{WatchStreamExt as _, watcher},
@@ -43,7 +43,9 @@ pub struct Session {
 impl Session {
     /// Reads the kubeconfig as kubectl does. Asks nothing of the server yet.
     pub async fn connect(flags: &Global) -> Result<Self, Failure> {
-        let mut config = cluster::config(flags.kubeconfig.as_deref(), flags.context.as_deref()).await.map_err(Failure::usage)?;
+        let mut config = cluster::config(flags.kubeconfig.as_deref(), flags.context.as_deref())
+            .await
+            .map_err(Failure::usage)?;
         config.connect_timeout = Some(CONNECT_WITHIN);
         // kube would retry for minutes; a human sees the error and decides.
         config.default_retry = false;
@@ -82,7 +84,8 @@ impl Session {
             Api::namespaced(self.client.clone(), &self.namespace)
         };
         let namespace = (!self.all_namespaces).then_some(self.namespace.as_str());
-        let listed = list(&api, Doing { verb: "list", resource: ROLLOUTS, namespace }, ListParams::default()).await?;
+        let listed =
+            list(&api, Doing { verb: "list", resource: ROLLOUTS, namespace }, ListParams::default()).await?;
         let (mut read, mut unread) = (Vec::new(), Vec::new());
         for guard in listed {
             match readable(guard) {
@@ -121,10 +124,15 @@ impl Session {
         let namespace = &self.namespace;
         match (rollouts.pop(), rollouts.is_empty()) {
             (Some(only), true) => Ok(only),
-            (None, _) => Err(Failure::usage(format!("no Rollouts in namespace {namespace}; name another one with -n"))),
+            (None, _) => {
+                Err(Failure::usage(format!("no Rollouts in namespace {namespace}; name another one with -n")))
+            }
             (Some(last), false) => {
                 let names: Vec<_> = rollouts.iter().chain([&last]).map(ResourceExt::name_any).collect();
-                Err(Failure::usage(format!("namespace {namespace} has several Rollouts; name one of {}", names.join(", "))))
+                Err(Failure::usage(format!(
+                    "namespace {namespace} has several Rollouts; name one of {}",
+                    names.join(", ")
+                )))
             }
         }
     }
@@ -138,16 +146,25 @@ impl Session {
         };
         if !here.is_empty() {
             let near = names::nearest(name, &here).join(", ");
-            return Failure::usage(format!("{said}; this namespace has {near}. Another namespace is named with -n"));
+            return Failure::usage(format!(
+                "{said}; this namespace has {near}. Another namespace is named with -n"
+            ));
         }
         // Only few may list everywhere; a refusal just leaves the hint out.
         let everywhere = Self { all_namespaces: true, ..self.clone() }.rollouts().await;
         let elsewhere: Vec<String> = everywhere
-            .map(|(rollouts, _)| rollouts.iter().filter(|rollout| rollout.name_any() == name).map(full_name).collect())
+            .map(|(rollouts, _)| {
+                rollouts.iter().filter(|rollout| rollout.name_any() == name).map(full_name).collect()
+            })
             .unwrap_or_default();
         match elsewhere.as_slice() {
-            [] => Failure::usage(format!("{said}: namespace {namespace} has no Rollouts; name another one with -n")),
-            found => Failure::usage(format!("{said}, but there is {}; name the namespace with -n", found.join(", "))),
+            [] => Failure::usage(format!(
+                "{said}: namespace {namespace} has no Rollouts; name another one with -n"
+            )),
+            found => Failure::usage(format!(
+                "{said}, but there is {}; name the namespace with -n",
+                found.join(", ")
+            )),
         }
     }
 }
@@ -183,7 +200,8 @@ fn full_name(rollout: &Rollout) -> String {
 }
 
 fn client(config: Config) -> Result<Client, Failure> {
-    Client::try_from(config).map_err(|error| Failure::usage(format!("cannot make a client of the kubeconfig: {error}")))
+    Client::try_from(config)
+        .map_err(|error| Failure::usage(format!("cannot make a client of the kubeconfig: {error}")))
 }
 
 /// The watch's next event; ends the command where waiting cannot help, and tells of interruptions.
@@ -199,7 +217,9 @@ where
             Ok(Some(event)) => return Ok(event),
             Ok(None) => return Err(Failure::usage("the watch has ended")),
             Err(error) => match for_ever(&error) {
-                Some(status) => return Err(failure::explain(&kube::Error::Api(Box::new(status.clone())), doing)),
+                Some(status) => {
+                    return Err(failure::explain(&kube::Error::Api(Box::new(status.clone())), doing));
+                }
                 None => eprintln!("watch interrupted, trying again: {error}"),
             },
         }
@@ -208,11 +228,11 @@ where
 
 /// The server's answer where it will not change by asking again.
 fn for_ever(error: &watcher::Error) -> Option<&kube::core::Status> {
-    let error = match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error,
-        _ => return None,
+    let (watcher::Error::InitialListFailed(error)
+    | watcher::Error::WatchStartFailed(error)
+    | watcher::Error::WatchFailed(error)) = error
+    else {
+        return None;
     };
     match error {
         kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => Some(status),

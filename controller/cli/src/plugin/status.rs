@@ -13,12 +13,12 @@ use super::{
     get,
     output::Output,
     session::{self, Session},
-    tree,
+    text, tree,
     verdict::{self, Verdict},
 };
 
 /// Runs the command.
-pub async fn run(session: &Session, output: &Output, args: args::Status) -> Result<(), Failure> {
+pub async fn run(session: &Session, output: Output, args: args::Status) -> Result<(), Failure> {
     let rollout = session.rollout(&args.name).await?;
     let version = args.version.unwrap_or_else(|| rollout.spec.version.clone());
     let verdict = verdict::judge(&rollout, &version);
@@ -31,12 +31,15 @@ pub async fn run(session: &Session, output: &Output, args: args::Status) -> Resu
     }
     let limit = Duration::from_secs(args.timeout.as_seconds().unsigned_abs());
     tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| {
-        Err(Failure::undecided(format!("{version} is not decided within {}; see: kubectl breakwater get {}", args.timeout, args.name)))
+        Err(Failure::undecided(format!(
+            "{version} is not decided within {}; see: kubectl breakwater get {}",
+            args.timeout, args.name
+        )))
     })
 }
 
 /// Prints every change, as lines that a CI log shows, until it is decided.
-async fn wait(session: &Session, output: &Output, name: &str, version: &str) -> Result<(), Failure> {
+async fn wait(session: &Session, output: Output, name: &str, version: &str) -> Result<(), Failure> {
     let doing = session.doing("watch", session::ROLLOUTS);
     let mut stream = session.watch(Some(name));
     let mut before: Option<Rollout> = None;
@@ -50,7 +53,7 @@ async fn wait(session: &Session, output: &Output, name: &str, version: &str) -> 
         };
         let rollout = session::readable(guard).map_err(Failure::usage)?;
         if output.machine().is_none() {
-            let lines = get::changes(before.as_ref(), &rollout, &clock::now().to_string());
+            let lines = get::changes(before.as_ref(), &rollout, &text::stamp(clock::now()));
             if !lines.is_empty() {
                 output.print(&lines.join("\n"))?;
             }
@@ -62,7 +65,7 @@ async fn wait(session: &Session, output: &Output, name: &str, version: &str) -> 
     }
 }
 
-fn say(output: &Output, rollout: &Rollout, version: &str, verdict: Verdict) -> Result<(), Failure> {
+fn say(output: Output, rollout: &Rollout, version: &str, verdict: Verdict) -> Result<(), Failure> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
     let word = verdict.word();

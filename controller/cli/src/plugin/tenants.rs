@@ -43,7 +43,7 @@ pub struct Row {
 }
 
 /// Runs the command.
-pub async fn run(session: &Session, output: &Output, args: args::Tenants) -> Result<(), Failure> {
+pub async fn run(session: &Session, output: Output, args: args::Tenants) -> Result<(), Failure> {
     let rollout = match &args.name {
         Some(name) => session.rollout(name).await?,
         None => session.only_rollout().await?,
@@ -54,16 +54,23 @@ pub async fn run(session: &Session, output: &Output, args: args::Tenants) -> Res
     let tenants = &rollout.spec.tenants;
     let resource = discover(session, tenants).await?;
     let rows = read(session, &rollout, &resource, args.chunk_size).await?;
-    let rows: Vec<Row> = rows.into_iter().filter(|row| args.wave.as_ref().is_none_or(|wave| row.wave == *wave)).collect();
+    let rows: Vec<Row> =
+        rows.into_iter().filter(|row| args.wave.as_ref().is_none_or(|wave| row.wave == *wave)).collect();
     match output.machine() {
         Some(Form::Name) => {
             let kind = format!("{}.{}", resource.plural, resource.group);
-            let lines = rows.iter().map(|row| format!("{}/{} -n {}", kind.trim_end_matches('.'), row.name, row.namespace));
+            let lines = rows
+                .iter()
+                .map(|row| format!("{}/{} -n {}", kind.trim_end_matches('.'), row.name, row.namespace));
             output.print(&lines.collect::<Vec<_>>().join("\n"))
         }
         Some(form) => output.value(form, &rows),
         None if rows.is_empty() => {
-            eprintln!("No tenants: no {} matches tenants.selector{}.", resource.kind, in_wave(args.wave.as_deref()));
+            eprintln!(
+                "No tenants: no {} matches tenants.selector{}.",
+                resource.kind,
+                in_wave(args.wave.as_deref())
+            );
             Ok(())
         }
         None => output.print(&render(&rows, clock::now())),
@@ -75,9 +82,10 @@ fn in_wave(wave: Option<&str>) -> String {
 }
 
 /// The tenants that the status lists, with the reason.
-fn trouble(output: &Output, rollout: &Rollout, wave: Option<&str>) -> Result<(), Failure> {
+fn trouble(output: Output, rollout: &Rollout, wave: Option<&str>) -> Result<(), Failure> {
     let listed = rollout.status.as_ref().map(|status| status.troubled.as_slice()).unwrap_or_default();
-    let shown: Vec<&TroubledTenant> = listed.iter().filter(|tenant| wave.is_none_or(|wave| tenant.wave == wave)).collect();
+    let shown: Vec<&TroubledTenant> =
+        listed.iter().filter(|tenant| wave.is_none_or(|wave| tenant.wave == wave)).collect();
     match output.machine() {
         Some(form) => output.value(form, &shown),
         None if shown.is_empty() => {
@@ -98,12 +106,16 @@ fn trouble(output: &Output, rollout: &Rollout, wave: Option<&str>) -> Result<(),
 async fn discover(session: &Session, tenants: &Tenants) -> Result<ApiResource, Failure> {
     let named = &tenants.resource;
     let words = format!("{} {}", named.api_version, named.kind);
-    let version: GroupVersion =
-        named.api_version.parse().map_err(|error| Failure::usage(format!("tenants.resource {words}: {error}")))?;
+    let version: GroupVersion = named
+        .api_version
+        .parse()
+        .map_err(|error| Failure::usage(format!("tenants.resource {words}: {error}")))?;
     let kind = GroupVersionKind::gvk(&version.group, &version.version, &named.kind);
     let (resource, capabilities) =
         discovery::pinned_kind(&session.client, &kind).await.map_err(|error| match &error {
-            kube::Error::Discovery(_) => Failure::usage(format!("the cluster serves no {words}: is its CRD installed?")),
+            kube::Error::Discovery(_) => {
+                Failure::usage(format!("the cluster serves no {words}: is its CRD installed?"))
+            }
             kube::Error::Api(status) if status.code == 404 => {
                 Failure::usage(format!("the cluster serves no {words}: is its CRD installed?"))
             }
@@ -181,9 +193,16 @@ pub fn row(metadata: &ObjectMeta, label: &str) -> Row {
     let labels = metadata.labels.as_ref();
     let marked = labels.and_then(|labels| labels.get(marker::ROLLOUT_LABEL));
     let annotation = |key: &str| {
-        metadata.annotations.as_ref().and_then(|annotations| annotations.get(key)).cloned().unwrap_or_default()
+        metadata
+            .annotations
+            .as_ref()
+            .and_then(|annotations| annotations.get(key))
+            .cloned()
+            .unwrap_or_default()
     };
-    let own = |key: &str| if marked.is_some_and(|marked| marked == label) { annotation(key) } else { String::new() };
+    let own = |key: &str| {
+        if marked.is_some_and(|marked| marked == label) { annotation(key) } else { String::new() }
+    };
     let claimed_by = match marked {
         Some(other) if other != label => {
             let named = annotation(marker::ROLLOUT_REF);
@@ -206,7 +225,8 @@ pub fn row(metadata: &ObjectMeta, label: &str) -> Row {
 pub fn render(rows: &[Row], now: Timestamp) -> String {
     let cells = rows.iter().map(|row| {
         let Row { namespace, name, wave, target_version, previous_version, written_at, claimed_by } = row;
-        let claimed = if claimed_by.is_empty() { String::new() } else { format!("⚠ touched by {claimed_by}") };
+        let claimed =
+            if claimed_by.is_empty() { String::new() } else { format!("⚠ touched by {claimed_by}") };
         [
             namespace.clone(),
             name.clone(),

@@ -47,6 +47,11 @@ pub fn ago(since: Option<Timestamp>, now: Timestamp) -> String {
     since.map(|since| format!("{} ago", age(since, now))).unwrap_or_default()
 }
 
+/// The instant as RFC 3339 in whole seconds, as kubectl prints times.
+pub fn stamp(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
+}
+
 /// Text that is never empty, for cells.
 pub fn or_dash(text: impl Into<String>) -> String {
     let text = text.into();

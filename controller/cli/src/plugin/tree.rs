@@ -4,7 +4,9 @@ use breakwater_crds::{
     Phase, Rollout, RolloutStatus, Span,
     report::Attribution,
     rollout::{Approval, Wave},
-    status::{Adoption, Condition, ConditionStatus, Counts, RevertStatus, SloStatus, TroubledTenant, WaveStatus},
+    status::{
+        Adoption, Condition, ConditionStatus, Counts, RevertStatus, SloStatus, TroubledTenant, WaveStatus,
+    },
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -57,12 +59,18 @@ pub fn soak_left(spec: &Wave, status: &WaveStatus) -> Span {
 }
 
 fn is_true(status: &RolloutStatus, type_: &str) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == ConditionStatus::True)
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == type_ && condition.status == ConditionStatus::True)
 }
 
 fn is_held(rollout: &Rollout, status: &RolloutStatus) -> bool {
     status.phase != Phase::Completed
-        && (rollout.spec.paused || !status.brakes.is_empty() || is_true(status, "Held") || is_true(status, "Blind"))
+        && (rollout.spec.paused
+            || !status.brakes.is_empty()
+            || is_true(status, "Held")
+            || is_true(status, "Blind"))
 }
 
 struct View<'a> {
@@ -82,7 +90,7 @@ impl View<'_> {
             ("Rejected", status.rejected.join(", ")),
             ("Wave", self.wave()),
             ("Tenants", tenants(&status.counts)),
-            ("Started", self.started()),
+            self.began(),
             ("Revert", status.revert.as_ref().map(|revert| self.revert(revert)).unwrap_or_default()),
             ("Report", status.report.clone().unwrap_or_default()),
             ("Message", self.message()),
@@ -93,28 +101,34 @@ impl View<'_> {
             lines.extend(found(adoption));
         }
         let conditions = status.conditions.iter().filter(|condition| matters(condition));
-        lines.extend(conditions.zip(first("Conditions")).map(|(condition, label)| (label, telling(condition, *now))));
+        lines.extend(
+            conditions.zip(first("Conditions")).map(|(condition, label)| (label, telling(condition, *now))),
+        );
         lines.push(("Next", self.next()));
         text::fields(lines)
     }
 
-    /// `10.5.1 → 10.5.2, 10.5.3 is queued`.
+    /// `10.5.1 → 10.5.2; 10.5.3 is queued`.
     fn versions(&self) -> String {
         let Self { rollout, status, .. } = self;
         let wanted = &rollout.spec.version;
-        let stable = status.stable_version.as_deref().unwrap_or("?");
-        let mut shown = match &status.candidate_version {
-            Some(candidate) => format!("{stable} → {candidate}"),
-            None if status.stable_version.as_ref() == Some(wanted) => format!("{wanted} (stable)"),
-            None => stable.to_owned(),
+        let stable = status.stable_version.as_ref();
+        let candidate = status.candidate_version.as_ref();
+        let shown = match (stable, candidate) {
+            (Some(stable), Some(candidate)) => format!("{stable} → {candidate}"),
+            (None, Some(candidate)) => format!("? → {candidate}"),
+            (Some(stable), None) => format!("{stable} (stable)"),
+            (None, None) => "none yet".into(),
         };
-        let is_shown = status.stable_version.as_ref() == Some(wanted) || status.candidate_version.as_ref() == Some(wanted);
-        match &status.queued {
-            Some(queued) => shown += &format!(", {queued} is queued"),
-            None if !is_shown => shown += &format!(", {wanted} is wanted"),
-            None => {}
+        if let Some(queued) = &status.queued {
+            format!("{shown}; {queued} is queued")
+        } else if status.rejected.contains(wanted) {
+            format!("{shown}; {wanted} is wanted but rejected")
+        } else if stable != Some(wanted) && candidate != Some(wanted) {
+            format!("{shown}; {wanted} is wanted")
+        } else {
+            shown
         }
-        shown
     }
 
     fn wave(&self) -> String {
@@ -125,14 +139,12 @@ impl View<'_> {
         }
     }
 
-    fn started(&self) -> String {
+    /// When the version under way started, or the last one completed.
+    fn began(&self) -> (&'static str, String) {
         let Self { status, now, .. } = self;
         let completed = status.completed_at.filter(|_| status.phase == Phase::Completed);
-        match (status.started_at, completed) {
-            (_, Some(at)) => format!("completed {} ago ({at})", text::age(at, *now)),
-            (Some(at), None) => format!("{} ago ({at})", text::age(at, *now)),
-            (None, None) => String::new(),
-        }
+        let (label, at) = completed.map_or(("Started", status.started_at), |at| ("Completed", Some(at)));
+        (label, at.map(|at| format!("{} ago ({at})", text::age(at, *now))).unwrap_or_default())
     }
 
     fn revert(&self, revert: &RevertStatus) -> String {
@@ -144,7 +156,9 @@ impl View<'_> {
             parts.push(format!("{} failed", revert.failed));
         }
         match revert.attribution {
-            Some(Attribution::Attributed) => parts.push("the SLOs recovered: attributed to the release".into()),
+            Some(Attribution::Attributed) => {
+                parts.push("the SLOs recovered: attributed to the release".into());
+            }
             Some(Attribution::NotAttributed) => parts.push("the SLOs did not recover: not attributed".into()),
             None => {}
         }
@@ -185,8 +199,11 @@ impl View<'_> {
             String::new(),
         ]];
         let waves = &rollout.spec.waves;
-        let lost: Vec<&TroubledTenant> =
-            status.troubled.iter().filter(|tenant| !waves.iter().any(|wave| wave.name == tenant.wave)).collect();
+        let lost: Vec<&TroubledTenant> = status
+            .troubled
+            .iter()
+            .filter(|tenant| !waves.iter().any(|wave| wave.name == tenant.wave))
+            .collect();
         for (index, wave) in waves.iter().enumerate() {
             let is_last = index + 1 == waves.len() && lost.is_empty();
             let (branch, stem) = if is_last { ("└──", "   ") } else { ("├──", "│  ") };
@@ -240,15 +257,18 @@ impl View<'_> {
     fn wave_info(&self, spec: &Wave, wave: &WaveStatus) -> String {
         let mut parts = Vec::new();
         let coming = wave.updated.saturating_sub(wave.ready).saturating_sub(wave.failed);
+        if self.has_reverted() {
+            return if wave.updated == 0 { String::new() } else { format!("{} not back yet", wave.updated) };
+        }
         if let Some(at) = wave.passed_at {
             parts.push(format!("passed {} ago", text::age(at, self.now)));
-        } else if self.has_reverted() {
-            parts.extend((wave.updated > 0).then(|| format!("{} still on the rejected version", wave.updated)));
         } else if wave.started_at.is_none() {
             parts.push(needs(spec));
         } else {
             parts.extend((coming > 0).then(|| format!("{coming} becoming ready")));
-            parts.extend((wave.completed_at.is_none()).then(|| format!("at most {} at once", spec.max_concurrent)));
+            parts.extend(
+                (wave.completed_at.is_none()).then(|| format!("at most {} at once", spec.max_concurrent)),
+            );
             parts.extend((spec.approval == Some(Approval::After)).then(|| needs(spec)));
         }
         let words = [&wave.approved_before, &wave.approved_after].into_iter().flatten();
@@ -265,7 +285,8 @@ impl View<'_> {
 
     /// True for the one wave that an Approve would move.
     fn awaits(&self, spec: &Wave, wave: &WaveStatus) -> bool {
-        let is_next = self.status.waves.iter().find(|w| w.passed_at.is_none()).is_some_and(|w| w.name == wave.name);
+        let is_next =
+            self.status.waves.iter().find(|w| w.passed_at.is_none()).is_some_and(|w| w.name == wave.name);
         match self.status.phase {
             Phase::AwaitingApproval => is_next && spec.approval.is_some(),
             Phase::Adopting => is_next,
@@ -282,9 +303,12 @@ impl View<'_> {
     }
 
     fn slo_row(&self, slo: &SloStatus) -> [String; 8] {
-        let is_share = !self.rollout.spec.slos.iter().any(|spec| spec.name == slo.name && spec.query.is_some());
+        let is_share =
+            !self.rollout.spec.slos.iter().any(|spec| spec.name == slo.name && spec.query.is_some());
         let show = |value: Option<f64>| {
-            text::or_dash(value.map(|v| if is_share { text::percent(v) } else { text::number(v) }).unwrap_or_default())
+            text::or_dash(
+                value.map(|v| if is_share { text::percent(v) } else { text::number(v) }).unwrap_or_default(),
+            )
         };
         let (glyph, verdict) = match slo.verdict.as_deref() {
             None => (IDLE, "none yet"),
@@ -319,7 +343,9 @@ impl View<'_> {
                 text::ago(Some(brake.since), self.now),
                 brake.until.map_or_else(
                     || "when lifted".to_owned(),
-                    |until| format!("in {}", Span::seconds(until.duration_since(self.now).as_secs()).rounded()),
+                    |until| {
+                        format!("in {}", Span::seconds(until.duration_since(self.now).as_secs()).rounded())
+                    },
                 ),
                 brake.reason.clone(),
             ]
@@ -399,7 +425,8 @@ fn tenants(counts: &Counts) -> String {
         (counts.unmatched, "in no wave"),
         (counts.uninstrumented, "without telemetry"),
     ];
-    let rare = rare.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let rare =
+        rare.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let all = [format!("{live} live"), format!("{updated} updated"), format!("{ready} ready")];
     all.into_iter().chain(rare).collect::<Vec<_>>().join(", ")
 }

@@ -44,7 +44,8 @@ pub fn judge(rollout: &Rollout, version: &str) -> Verdict {
     if status.observed_generation < rollout.metadata.generation.unwrap_or_default() {
         return Verdict::UnderWay("the last edit of the spec has not been seen yet".into());
     }
-    let refused = status.conditions.iter().find(|c| c.type_ == "Accepted" && c.status == ConditionStatus::False);
+    let refused =
+        status.conditions.iter().find(|c| c.type_ == "Accepted" && c.status == ConditionStatus::False);
     if let Some(refused) = refused
         && rollout.spec.version == version
     {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction, marker};
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction};
 use kube::{
     Client,
     core::DeserializeGuard,
@@ -37,10 +37,6 @@ impl Key {
         ObjectRef::new(&self.name).within(&self.namespace)
     }
 
-    /// The marker's label value.
-    pub(super) fn label(&self) -> String {
-        marker::rollout_label(&self.namespace, &self.name)
-    }
 }
 
 /// Settings of all reconciles.
@@ -123,6 +119,18 @@ impl Context {
             kept
         });
         drop(sessions);
-        self.tenants.set_rollouts(existing.iter().map(Key::label));
+        self.tenants.set_rollouts(existing.iter().map(|key| (key.namespace.as_str(), key.name.as_str())));
+    }
+
+    /// Ends sending for good and waits for what was sent; true when all of it was answered.
+    pub(super) async fn drain(&self, within: Duration) -> bool {
+        let drains = self.sessions().into_iter().map(|(_, session)| async move {
+            let session = session.lock().await;
+            match &session.accepted {
+                Some(accepted) => accepted.pipeline.drain(within).await,
+                None => true,
+            }
+        });
+        futures::future::join_all(drains).await.into_iter().all(|drained| drained)
     }
 }

@@ -1,9 +1,9 @@
 //! Leading: the watches and the reconciles of one term, and their end. I/O.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction};
-use futures::{Stream, StreamExt as _};
+use breakwater_crds::{DeviationReport, RolloutAction};
+use futures::StreamExt as _;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     core::DeserializeGuard,
@@ -21,8 +21,18 @@ use super::{
     context::{Context, Guarded, Key, Options, Parts},
     reconcile,
 };
-use crate::{client::Clients, execute::Executor, http::Metrics, lease::Lease, stop::Stop, tenants::Tenants};
+use crate::{
+    client::Clients,
+    clock,
+    execute::Executor,
+    http::Metrics,
+    lease::Lease,
+    stop::Stop,
+    tenants::{Reach, Tenants},
+};
 
+/// Longest wait for writes in flight at the end of a term.
+const DRAIN: Duration = Duration::from_secs(10);
 /// Rollouts that are reconciled at once.
 const CONCURRENCY: u16 = 16;
 
@@ -48,9 +58,9 @@ pub struct Leader {
 pub type Office = Arc<Context>;
 
 impl Leader {
-    /// Leads until `end` is cancelled: watches, reconciles, and waits for reconciles that run. `opened` is told the
-    /// context once the watches have listed.
-    pub async fn lead(&self, end: CancellationToken, opened: impl FnOnce(Office) + Send) {
+    /// Leads until `end` is cancelled: watches, reconciles, waits for reconciles that run and for writes in flight.
+    /// `opened` is told the context once the watches have listed. True when every write was answered.
+    pub async fn lead(&self, end: CancellationToken, opened: impl FnOnce(Office) + Send) -> bool {
         let client = &self.clients.watches;
         let (wake, woken) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
@@ -61,13 +71,13 @@ impl Leader {
             a.is_ok() && b.is_ok()
         };
         tokio::select! {
-            ready = listed => if !ready { return },
-            () = end.cancelled() => return,
+            ready = listed => if !ready { return true },
+            () = end.cancelled() => return true,
         }
         let context = Arc::new(Context::new(Parts {
             clients: self.clients.clone(),
             lease: self.lease.clone(),
-            tenants: Tenants::new(self.clients.watches.clone(), self.clients.requests.clone()),
+            tenants: Tenants::new(self.clients.watches.clone(), Reach::Cluster, Arc::new(clock::now)),
             executor: self.executor.clone(),
             actions,
             reports,
@@ -79,38 +89,35 @@ impl Leader {
         }));
         tasks.spawn(wake_on_stop(context.clone()));
         opened(context.clone());
-        let (reader, rollouts) = rollouts(client, context.clone());
+        tasks.spawn(follow_rollouts(client.clone(), context.clone()));
         let triggers = futures::stream::unfold(woken, |mut woken| async move { Some((woken.recv().await?.object(), woken)) });
-        Controller::for_stream(rollouts, reader)
+        Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
             .with_config(controller::Config::default().concurrency(CONCURRENCY))
             .reconcile_on(triggers)
             .graceful_shutdown_on(end.cancelled_owned())
-            .run(reconcile::reconcile, reconcile::after_error, context)
+            .run(reconcile::reconcile, reconcile::after_error, context.clone())
             .for_each(|_| std::future::ready(())) // errors are logged where they are answered
             .await;
+        context.drain(DRAIN).await
     }
 }
 
-/// The Rollouts, and what goes with those that are gone.
-fn rollouts(
-    client: &Client,
-    context: Arc<Context>,
-) -> (Store<Guarded>, impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<>) {
+/// Follows which Rollouts exist; what goes with one that is gone goes at once.
+async fn follow_rollouts(client: Client, context: Arc<Context>) {
     let (reader, writer) = reflector::store::<Guarded>();
-    let store = reader.clone();
-    let events = watcher(Api::<Guarded>::all(client.clone()), watcher::Config::default()).default_backoff();
-    let objects = events
-        .reflect(writer)
-        .inspect(move |event| match event {
+    let events = watcher(Api::<Guarded>::all(client), watcher::Config::default()).default_backoff();
+    let key = |object: &Guarded| Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let follow = events.reflect(writer).for_each(|event| {
+        match event {
             Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone) => {
-                let key = |object: &Guarded| Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-                context.keep(&store.state().iter().map(|object| key(object)).collect::<BTreeSet<Key>>());
+                context.keep(&reader.state().iter().map(|object| key(object)).collect::<BTreeSet<Key>>());
             }
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
             Err(error) => tracing::warn!(%error, "watching Rollouts"),
-        })
-        .applied_objects();
-    (reader, objects)
+        }
+        std::future::ready(())
+    });
+    follow.await;
 }
 
 /// Mirrors all objects of a kind and wakes the Rollout that each speaks of.

@@ -6,9 +6,10 @@ mod observe;
 mod reconcile;
 mod revisions;
 mod session;
+mod source;
 mod store;
-mod targets;
 mod watching;
+mod writer;
 
 pub use context::{Key, Options};
 pub use lead::{Leader, Office};

@@ -1,9 +1,9 @@
 //! observe -> plan -> store -> execute -> tell, for one Rollout at a time.
 
-use std::{collections::{BTreeSet, HashMap}, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use breakwater_crds::{Rollout, status::Phase};
-use breakwater_plan::{Observed, Plan, outcome::Purpose, plan};
+use breakwater_plan::{Observed, Plan, observed::Reading, plan};
 use kube::{
     Resource as _, ResourceExt as _,
     runtime::{
@@ -18,7 +18,10 @@ use super::{
     session::Session,
     store,
 };
-use crate::clock;
+use crate::{
+    clock,
+    execute::{Outcome, Problem},
+};
 
 /// Longest time without another look.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -84,11 +87,13 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
     let reports = store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
     let causes = session.causes(now);
     let accepted = session.accepted.as_ref()?;
-    accepted.watching.collect(&mut session.readings);
+    let readings = accepted.watching.readings(&session.judges, accepted.checked.spec.slos.len());
     let stored = rollout.status.clone().unwrap_or_default();
     let status = session.carried.clone().unwrap_or(stored);
     let stop = context.stop.borrow().clone();
-    let (in_flight, problems) = (accepted.pipeline.in_flight(), accepted.pipeline.problems());
+    let in_flight = accepted.pipeline.in_flight();
+    let problems = accepted.pipeline.problems().into_iter().map(|(id, problem)| (id, describe(&problem))).collect();
+    let seen = *accepted.subscription.changed().borrow();
     let plan = accepted.subscription.index().with(|tenants| {
         let observed = Observed {
             namespace: &session.key.namespace,
@@ -106,14 +111,15 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
             actions: &actions.open,
             reports: &reports,
             stopped: stop.as_deref(),
-            readings: &session.readings,
+            readings: &readings,
             problems: &problems,
             causes: &causes,
         };
-        plan(&observed, now)
+        let plan = plan(&observed, now);
+        accepted.watching.want(&plan, tenants, seen);
+        plan
     });
     session.answered = actions.answered;
-    accepted.watching.want(&plan);
     Some(plan)
 }
 
@@ -150,13 +156,13 @@ async fn act(context: &Context, session: &mut Session, plan: &Plan) {
     accepted.pipeline.replace(plan.writes.clone());
     let subscription = accepted.subscription.clone();
     for id in plan.confirm.iter().take(CONFIRM_MAX) {
-        if let Err(error) = subscription.read(*id).await {
+        if let Err(error) = context.tenants.read(&subscription, *id).await {
             tracing::warn!(rollout = session.key.name, %error, "a tenant could not be read afresh");
         }
     }
     let known = session.causes(clock::now());
     for id in plan.diagnose.iter().filter(|id| !known.contains_key(id)) {
-        let cause = subscription.diagnose(*id).await;
+        let cause = context.tenants.diagnose(&subscription, *id).await;
         session.learn(*id, cause, clock::now());
     }
     if !plan.confirm.is_empty() || plan.diagnose.iter().any(|id| !known.contains_key(id)) {
@@ -204,6 +210,21 @@ async fn refuse(context: &Context, session: &mut Session, rollout: &Rollout) -> 
         store::status(context.client(), rollout, &status).await?;
     }
     Ok(())
+}
+
+/// A write that does not get through, in words.
+fn describe(problem: &Problem) -> String {
+    let what = match &problem.outcome {
+        Outcome::Rewritten { found: Reading::Version(found) } => format!("admission rewrote it to {found}"),
+        Outcome::Rewritten { found: Reading::Unreadable(why) } => format!("admission rewrote it: {why}"),
+        Outcome::Refused { message } => format!("refused: {message}"),
+        Outcome::Contended { message } | Outcome::Unresolved { message } => message.clone(),
+        Outcome::Busy { message } => format!("the api server is busy: {message}"),
+        Outcome::Written | Outcome::AlreadyThere | Outcome::Gone | Outcome::Changed | Outcome::Withheld(_) => {
+            problem.outcome.label().to_owned()
+        }
+    };
+    format!("writing {} ({} attempts): {what}", problem.version, problem.attempts)
 }
 
 fn next_look(plan: &Plan) -> Duration {

@@ -8,23 +8,24 @@ use std::{
 
 use breakwater_crds::{Rollout, RolloutSpec, RolloutStatus, status::Transition};
 use breakwater_plan::{
-    observed::{Cause, Report, SloReading},
+    observed::{Cause, Report},
     outcome::{Plan, ReportWrite},
     spec::{Checked, FieldError},
 };
-use breakwater_slo::TenantId;
+use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use tokio::task::AbortHandle;
+use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     context::{Context, Key},
     revisions,
     watching::Watching,
+    writer::Writer,
 };
 use crate::{
     execute::Pipeline,
-    tenants::{Lens, Subscription},
+    tenants::{Subscription, lens::Lens},
 };
 
 /// Least time between two reconciles that events ask for; the first one is not delayed.
@@ -53,10 +54,13 @@ pub(super) struct Session {
     pub(super) events_owed: Vec<Transition>,
     /// Reports that this process wrote lately.
     pub(super) reports_written: HashMap<String, (Report, Timestamp)>,
-    pub(super) readings: Vec<SloReading>,
+    /// The judges' states, in order of the SLOs; empty after a restart: the status's checkpoint is taken.
+    pub(super) judges: Vec<State>,
     /// Names and times of actions that have their answer.
     pub(super) answered: Vec<(String, Timestamp)>,
     causes: HashMap<TenantId, (Cause, Timestamp)>,
+    /// Told by the pipeline when writes are answered.
+    answers: Arc<Notify>,
 }
 
 /// A spec in force.
@@ -66,7 +70,7 @@ pub(super) struct Accepted {
     pub(super) subscription: Subscription,
     pub(super) pipeline: Pipeline,
     pub(super) watching: Watching,
-    forwarder: Forwarder,
+    _forwarder: Forwarder,
 }
 
 /// A task that ends with its owner.
@@ -91,9 +95,10 @@ impl Session {
             reports_owed: BTreeMap::new(),
             events_owed: Vec::new(),
             reports_written: HashMap::new(),
-            readings: Vec::new(),
+            judges: Vec::new(),
             answered: Vec::new(),
             causes: HashMap::new(),
+            answers: Arc::default(),
         }
     }
 
@@ -152,15 +157,29 @@ impl Session {
     async fn adopt(&mut self, context: &Context, checked: Checked, lens: Lens, revision: String) {
         let definitions = |accepted: &Accepted| accepted.checked.definitions.clone();
         if self.accepted.as_ref().map(definitions).as_ref() != Some(&checked.definitions) {
-            self.readings = vec![SloReading::default(); checked.spec.slos.len()];
+            self.judges = Vec::new();
         }
-        let checked = Arc::new(checked);
         // The new subscription stands before the old one goes, so that an equal lens keeps its index.
         let subscription = context.tenants.subscribe(lens);
-        let pipeline = context.executor.pipeline(Arc::new(subscription.clone()));
-        let watching = Watching::start(context, &self.key, checked.clone(), subscription.clone());
-        let forwarder = forward(context, &self.key, &subscription, &pipeline);
-        self.accepted = Some(Accepted { checked, revision, subscription, pipeline, watching, forwarder });
+        let watching = Watching::start(context, &self.key, &checked);
+        let writer = Writer {
+            client: context.client().clone(),
+            tenants: context.tenants.clone(),
+            subscription: subscription.clone(),
+        };
+        let pipeline = match self.accepted.take() {
+            // Writes in flight are not cut off by an edit that leaves the tenants as they are.
+            Some(old) if Arc::ptr_eq(old.subscription.index(), subscription.index()) => old.pipeline,
+            old => {
+                if let Some(old) = old {
+                    old.pipeline.drain(context.options.write_timeout).await;
+                }
+                Pipeline::new(&context.executor, Arc::new(writer), self.answers.clone())
+            }
+        };
+        let forwarder = forward(context, &self.key, &subscription, &watching, self.answers.clone());
+        let checked = Arc::new(checked);
+        self.accepted = Some(Accepted { checked, revision, subscription, pipeline, watching, _forwarder: forwarder });
     }
 
     /// Takes what a plan leaves to be remembered.
@@ -169,16 +188,7 @@ impl Session {
         self.carried = Some(plan.status.clone());
         self.reports_owed.extend(plan.reports.drain(..).map(|write| (write.name.clone(), write)));
         self.events_owed.append(&mut plan.transitions);
-        for (reading, judge) in self.readings.iter_mut().zip(plan.judges.drain(..)) {
-            let until = judge.until_seconds();
-            // What the plan did not take yet (a wave's history was not read) is offered again.
-            reading.steps.retain(|step| until.is_none_or(|until| step.end_seconds > until));
-            reading.recent.clear();
-            reading.state = Some(judge);
-            if plan.watch_since.is_none() {
-                *reading = SloReading::default();
-            }
-        }
+        self.judges = std::mem::take(&mut plan.judges);
     }
 
     /// Causes that are fresh enough, and the ones among `wanted` that are not.
@@ -193,18 +203,31 @@ impl Session {
     }
 }
 
-/// Wakes the reconcile when tenants change or writes are answered, at most every [`COALESCE`].
-fn forward(context: &Context, key: &Key, subscription: &Subscription, pipeline: &Pipeline) -> Forwarder {
+/// Wakes the reconcile when tenants change, writes are answered, or something was read, at most every [`COALESCE`].
+fn forward(
+    context: &Context,
+    key: &Key,
+    subscription: &Subscription,
+    watching: &Watching,
+    answered: Arc<Notify>,
+) -> Forwarder {
     let (wake, key) = (context.wake.clone(), key.clone());
-    let mut changes = subscription.changes();
-    let outcomes = pipeline.outcomes();
+    let mut changes = subscription.changed();
+    let mut news = watching.news();
     let task = tokio::spawn(async move {
         loop {
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
-                () = outcomes.notified() => {}
-            }
-            if wake.send(key.clone()).is_err() {
+            let read = async {
+                match &mut news {
+                    Some(news) => news.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
+            let goes_on = tokio::select! {
+                changed = changes.changed() => changed.is_ok(),
+                () = answered.notified() => true,
+                goes_on = read => goes_on,
+            };
+            if !goes_on || wake.send(key.clone()).is_err() {
                 return;
             }
             tokio::time::sleep(COALESCE).await;

@@ -1,1 +1,75 @@
-//! telemetry: to be filled in.
+//! Counts from Prometheus: what is due, the one query per SLO and step, and what its answer means.
+//!
+//! Pure: [`parse`], [`due`], [`rows`]. I/O: [`client`] speaks HTTP, [`read`] asks in order, [`feed`] does so in the
+//! background, so that a slow Prometheus never blocks a revert.
+
+pub mod client;
+pub mod due;
+pub mod feed;
+pub mod parse;
+pub mod read;
+pub mod rows;
+
+pub use client::{Prometheus, Secret, Settings};
+pub use feed::{Feed, Wanted};
+pub use parse::{Rows, Sample};
+pub use read::{Counts, SloTelemetry, Telemetry};
+pub use rows::TenantIds;
+
+/// Why a query has no answer that could be used. Each is fetched again later (R12).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The client could not be made of its settings.
+    #[error("prometheus settings: {0}")]
+    Settings(String),
+    /// No answer: refused, reset, unknown host, certificate.
+    #[error("{host}: no answer: {why}")]
+    Unreachable {
+        /// The URL's host.
+        host: String,
+        /// The causes, outermost first.
+        why: String,
+    },
+    /// No answer in time.
+    #[error("{host}: no answer within {seconds} s")]
+    TimedOut {
+        /// The URL's host.
+        host: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// Another status than 200.
+    #[error("{host}: HTTP {status}: {why}")]
+    Status {
+        /// The URL's host.
+        host: String,
+        /// The status code.
+        status: u16,
+        /// Prometheus's own words, or the start of the body.
+        why: String,
+    },
+    /// The answer is more than is read.
+    #[error("{host}: the answer has more than {mebibytes} MiB; use recorded series")]
+    TooLarge {
+        /// The URL's host.
+        host: String,
+        /// The limit.
+        mebibytes: usize,
+    },
+    /// The answer is not what the API promises: HTML, truncated, another shape.
+    #[error("{host}: not an answer of Prometheus: {why}")]
+    Malformed {
+        /// The URL's host.
+        host: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Prometheus says that the answer is incomplete or doubtful: never evidence.
+    #[error("{host}: answered with a warning: {why}")]
+    Warning {
+        /// The URL's host.
+        host: String,
+        /// The first warning.
+        why: String,
+    },
+}

@@ -54,7 +54,8 @@ fn cause_of_pod(pod: &Pod) -> Cause {
         let reason = scheduled.reason.as_deref().unwrap_or("Unschedulable");
         return Cause::Infrastructure(cut(&format!("pod {name}: {reason}: {message}")));
     }
-    let all = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let all =
+        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     let causes: Vec<Cause> = all.map(|container| cause_of_container(name, container)).collect();
     if let Some(found) = causes.iter().find(|cause| matches!(cause, Cause::Application(_))) {
         return found.clone();
@@ -117,16 +118,30 @@ mod tests {
     #[test]
     fn r4_pulls_scheduling_volumes_and_nodes_are_infrastructure_and_crashes_are_not() {
         let crash = pod(&container(&json!({"waiting": {"reason": "CrashLoopBackOff"}})));
-        let pull = pod(&container(&json!({"waiting": {"reason": "ImagePullBackOff", "message": "back-off"}})));
+        let pull =
+            pod(&container(&json!({"waiting": {"reason": "ImagePullBackOff", "message": "back-off"}})));
         for (pods, expected) in [
             (vec![pull.clone()], "Infrastructure(\"pod p, container c: ImagePullBackOff: back-off\")"),
-            (vec![pod(&json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}))],
-                "Infrastructure(\"pod p: Unschedulable: 0/3 nodes\")"),
-            (vec![pod(&json!({"conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]}))], "volumes or network"),
+            (
+                vec![pod(
+                    &json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}),
+                )],
+                "Infrastructure(\"pod p: Unschedulable: 0/3 nodes\")",
+            ),
+            (
+                vec![pod(&json!({"conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]}))],
+                "volumes or network",
+            ),
             (vec![pod(&json!({"reason": "Evicted"}))], "Infrastructure(\"pod p: Evicted\")"),
             (vec![pull, crash], "Application(\"pod p, container c: CrashLoopBackOff"),
-            (vec![pod(&container(&json!({"terminated": {"exitCode": 1, "reason": "OOMKilled"}})))], "Application(\"pod p, container c: OOMKilled, exit code 1"),
-            (vec![pod(&container(&json!({"waiting": {"reason": "CreateContainerConfigError"}})))], "Application"),
+            (
+                vec![pod(&container(&json!({"terminated": {"exitCode": 1, "reason": "OOMKilled"}})))],
+                "Application(\"pod p, container c: OOMKilled, exit code 1",
+            ),
+            (
+                vec![pod(&container(&json!({"waiting": {"reason": "CreateContainerConfigError"}})))],
+                "Application",
+            ),
             (vec![pod(&container(&json!({"running": {}})))], "runs and is not ready"),
             (vec![pod(&container(&json!({"waiting": {"reason": "ContainerCreating"}})))], "Unknown"),
             (vec![], "Unknown"),

@@ -58,6 +58,10 @@ struct Inner {
     /// Beside each tenant, what only the index needs.
     entries: Vec<Entry>,
     by_id: HashMap<TenantId, u32>,
+    /// Until both watches have listed: the tenants that were ready under the former lens.
+    inherited: HashMap<TenantId, Tenant>,
+    /// Watches that have listed, as bits of [`Origin`].
+    ended: u8,
 }
 
 #[derive(Debug)]
@@ -80,6 +84,14 @@ impl Index {
     /// An empty index.
     pub fn new(lens: Arc<Lens>, surroundings: Arc<RwLock<Surroundings>>) -> Self {
         Self { lens, surroundings, inner: RwLock::default(), changes: watch::Sender::new(0) }
+    }
+
+    /// Takes over since when tenants are ready, so that an edited spec does not start every warm-up anew.
+    pub fn inherit(&self, former: &Self) {
+        let ready = |tenant: &&Tenant| matches!(tenant.readiness, Readiness::Ready { .. });
+        let inherited =
+            former.with(|all| all.iter().filter(ready).map(|tenant| (tenant.id, tenant.clone())).collect());
+        self.write().inherited = inherited;
     }
 
     /// The lens through which it was filled.
@@ -140,6 +152,10 @@ impl Index {
             if !vanished || !inner.forget(at, origin) {
                 at += 1;
             }
+        }
+        inner.ended |= origin.known();
+        if inner.ended == Origin::Selector.known() | Origin::Marker.known() {
+            inner.inherited = HashMap::new();
         }
         inner.shrink();
         drop(inner);
@@ -265,6 +281,9 @@ impl Index {
             if origin.is_none() {
                 return false;
             }
+            if let Some(former) = inner.inherited.remove(&tenant.id) {
+                keep_since(&former, &mut tenant);
+            }
             inner.push(tenant, entry);
             drop(inner);
             self.notify();
@@ -306,7 +325,9 @@ fn keep_since(old: &Tenant, new: &mut Tenant) {
         return;
     }
     let written_at = new.marker.as_ref().map_or(Timestamp::MIN, |marker| marker.written_at);
-    if let (Readiness::Ready { since: before }, Readiness::Ready { since }) = (&old.readiness, &mut new.readiness) {
+    if let (Readiness::Ready { since: before }, Readiness::Ready { since }) =
+        (&old.readiness, &mut new.readiness)
+    {
         *since = (*before).max(written_at);
     }
 }
@@ -385,3 +406,7 @@ impl Inner {
         self.by_id.shrink_to_fit();
     }
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

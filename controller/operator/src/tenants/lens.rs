@@ -11,7 +11,7 @@ use breakwater_crds::{
     rollout::{Resource, Tenants as TenantsSpec},
 };
 use breakwater_plan::{
-    observed::{Claim, Marker, ObjectFacts, Reading, Readiness, Tenant},
+    observed::{Claim, Marker, ObjectFacts, Readiness, Reading, Tenant},
     spec::FieldError,
 };
 use breakwater_slo::TenantId;
@@ -195,19 +195,19 @@ impl Lens {
         let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
         let (uid, resource_version) = (meta.uid.as_deref()?, meta.resource_version.as_deref()?);
         let mut shared = self.lock();
-        let found = self.read_version(object);
+        let Found { version: read, positions, paths, derived } = self.read_version(object);
         let (marker, foreign) = self.read_marker(meta, &mut shared);
         let (marker, damage) = match marker {
             Ok(marker) => (marker, None),
             Err(damage) => (None, Some(damage)),
         };
-        let scope = Scope::new(object, found.version.as_deref().unwrap_or_default());
+        let scope = Scope::new(object, read.as_deref().unwrap_or_default());
         let ruled = self.apply_rules(&scope);
         // The first doubt wins: a tenant about which anything is unknown is not written.
-        let version = match (found.version, damage, &ruled) {
-            (_, Some(reason), _) | (Err(reason), None, _) => Err(reason),
-            (Ok(_), None, Err(reason)) => Err(reason.clone()),
-            (Ok(version), None, Ok(_)) => Ok(version),
+        let version = match (&read, damage, &ruled) {
+            (_, Some(damage), _) => Err(damage),
+            (Err(reason), None, _) | (Ok(_), None, Err(reason)) => Err(reason.clone()),
+            (Ok(version), None, Ok(_)) => Ok(version.clone()),
         };
         let written_at = marker.as_ref().filter(|m| m.claim == Claim::Own).map(|m| m.written_at);
         let readiness = self.judge(object, &scope, version.as_deref(), now, written_at, &mut shared);
@@ -220,7 +220,7 @@ impl Lens {
             object: ObjectFacts {
                 uid: uid.into(),
                 resource_version: resource_version.into(),
-                positions: shared.positions(&found.positions),
+                positions: shared.positions(&positions),
                 has_labels: meta.labels.is_some(),
                 has_annotations: meta.annotations.is_some(),
             },
@@ -237,10 +237,10 @@ impl Lens {
             consented: false,
             readiness,
             marker: marker.map(Box::new),
-            foreign_owner: self.foreign_owner(meta, &found.paths).map(|owner| shared.text(owner)),
+            foreign_owner: self.foreign_owner(meta, &paths).map(|owner| shared.text(owner)),
             confirmed: false,
         };
-        Some(Digest { tenant, foreign, derived: found.derived.map(|derived| shared.derived(derived)) })
+        Some(Digest { tenant, foreign, derived: derived.map(|derived| shared.derived(derived)) })
     }
 
     /// Fills in what depends on the namespace and on the other Rollouts: `selected`, `consented`, the claim.
@@ -272,7 +272,8 @@ impl Lens {
     }
 
     fn selector_wave(&self, labels: &BTreeMap<String, String>) -> Option<u8> {
-        let matches = |wave: &Option<LabelSelector>| wave.as_ref().is_some_and(|selector| selector.matches(labels));
+        let matches =
+            |wave: &Option<LabelSelector>| wave.as_ref().is_some_and(|selector| selector.matches(labels));
         self.source.waves.iter().position(matches).and_then(|index| u8::try_from(index).ok())
     }
 
@@ -308,7 +309,8 @@ impl Lens {
         written_at: Option<Timestamp>,
         shared: &mut Interner,
     ) -> Readiness {
-        let not_ready = |reason: &str, shared: &mut Interner| Readiness::NotReady { reason: shared.text(reason) };
+        let not_ready =
+            |reason: &str, shared: &mut Interner| Readiness::NotReady { reason: shared.text(reason) };
         let Ok(version) = version else {
             return not_ready("its version cannot be read", shared);
         };
@@ -332,7 +334,6 @@ impl Lens {
 
     /// The marker, and the label if it is another Rollout's. A damaged marker of ours is an error: nobody knows
     /// where a revert would go.
-    #[expect(clippy::type_complexity, reason = "two independent facts of one read")]
     fn read_marker(
         &self,
         meta: &ObjectMeta,
@@ -372,14 +373,18 @@ impl Lens {
     /// count: they cannot change the spec.
     fn foreign_owner<'a>(&self, meta: &'a ObjectMeta, paths: &[Path]) -> Option<&'a str> {
         let entries = meta.managed_fields.iter().flatten();
-        let foreign = entries.filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty()).filter(|entry| {
-            let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
-            fields.is_some_and(|fields| paths.iter().any(|path| owns(fields, path.segments())))
-        });
+        let foreign = entries
+            .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+            .filter(|entry| {
+                let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+                fields.is_some_and(|fields| paths.iter().any(|path| owns(fields, path.segments())))
+            });
         // A manager without a name is one nobody can release: it is named as such.
-        foreign.map(|entry| entry.manager.as_deref().filter(|name| !name.is_empty()).unwrap_or("(unnamed)")).find(|manager| {
-            *manager != FIELD_MANAGER && !self.source.tenants.take_from.iter().any(|name| name == manager)
-        })
+        foreign
+            .map(|entry| entry.manager.as_deref().filter(|name| !name.is_empty()).unwrap_or("(unnamed)"))
+            .find(|manager| {
+                *manager != FIELD_MANAGER && !self.source.tenants.take_from.iter().any(|name| name == manager)
+            })
     }
 }
 
@@ -411,7 +416,9 @@ fn read_given(object: &DynamicObject, fields: &[(Path, Format)]) -> Found {
                 positions.extend(at);
                 match &version {
                     Some((first, where_)) if *first != found => {
-                        doubt.get_or_insert(format!("fields disagree: {where_} holds {first}, {path} {found}"));
+                        doubt.get_or_insert(format!(
+                            "fields disagree: {where_} holds {first}, {path} {found}"
+                        ));
                     }
                     Some(_) => {}
                     None => version = Some((found, path)),
@@ -432,7 +439,13 @@ fn read_field(object: &DynamicObject, path: &Path, format: &Format) -> Result<(S
     let (text, positions) = match path.segments() {
         [Segment::Key(root), Segment::Key(map), Segment::Key(key)] if root == "metadata" => {
             let map = if map == "labels" { &object.metadata.labels } else { &object.metadata.annotations };
-            (map.as_ref().and_then(|map| map.get(key)).ok_or_else(|| format!("{path} is absent"))?.as_str(), vec![])
+            (
+                map.as_ref()
+                    .and_then(|map| map.get(key))
+                    .ok_or_else(|| format!("{path} is absent"))?
+                    .as_str(),
+                vec![],
+            )
         }
         _ => {
             let found = path.read(&object.data).map_err(|error| error.to_string())?;
@@ -448,12 +461,19 @@ fn read_field(object: &DynamicObject, path: &Path, format: &Format) -> Result<(S
 
 fn read_only_container(object: &DynamicObject) -> Found {
     let list = object.data.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-    let unreadable =
-        |reason: String| Found { version: Err(reason), positions: Vec::new(), paths: Vec::new(), derived: None };
+    let unreadable = |reason: String| Found {
+        version: Err(reason),
+        positions: Vec::new(),
+        paths: Vec::new(),
+        derived: None,
+    };
     let container = match list.map(Vec::as_slice) {
         Some([only]) => only,
         Some(several) => {
-            return unreadable(format!("it has {} containers: say in tenants.fields which holds the version", several.len()));
+            return unreadable(format!(
+                "it has {} containers: say in tenants.fields which holds the version",
+                several.len()
+            ));
         }
         None => return unreadable("it has no containers".into()),
     };
@@ -470,7 +490,9 @@ fn read_only_container(object: &DynamicObject) -> Found {
             derived: Some(Derived { container: name.into(), repository: repository.into() }),
         },
         None => Found {
-            version: Err(format!("{path} is {image:?}, which is not an image with a tag and without a digest")),
+            version: Err(format!(
+                "{path} is {image:?}, which is not an image with a tag and without a digest"
+            )),
             positions: vec![0],
             paths: vec![path],
             derived: None,
@@ -493,11 +515,14 @@ fn owns(node: &Value, path: &[Segment]) -> bool {
     let child = match first {
         Segment::Key(key) => children.iter().find(|(name, _)| name.strip_prefix("f:") == Some(key)),
         Segment::Item { key, value } => children.iter().find(|(name, _)| {
-            let keys: Option<Value> = name.strip_prefix("k:").and_then(|keys| serde_json::from_str(keys).ok());
+            let keys: Option<Value> =
+                name.strip_prefix("k:").and_then(|keys| serde_json::from_str(keys).ok());
             keys.is_some_and(|keys| keys.get(key).and_then(Value::as_str) == Some(value))
         }),
     };
-    child.is_some_and(|(_, child)| child.as_object().is_some_and(serde_json::Map::is_empty) || owns(child, rest))
+    child.is_some_and(|(_, child)| {
+        child.as_object().is_some_and(serde_json::Map::is_empty) || owns(child, rest)
+    })
 }
 
 fn error(field: &str, message: String) -> FieldError {
@@ -537,7 +562,8 @@ fn compile_fields(tenants: &TenantsSpec, known: Known, errors: &mut Vec<FieldErr
     let mut fields: Vec<(Path, Format)> = Vec::new();
     for (index, field) in tenants.fields.iter().enumerate() {
         let at = format!("fields[{index}]");
-        let path = Path::parse(&field.path).map_err(|e| e.to_string()).and_then(|path| check_path(path, &fields));
+        let path =
+            Path::parse(&field.path).map_err(|e| e.to_string()).and_then(|path| check_path(path, &fields));
         let format = Format::parse(&field.format);
         match (path, format) {
             (Ok(path), Ok(format)) => fields.push((path, format)),
@@ -560,7 +586,9 @@ fn check_path(path: Path, others: &[(Path, Format)]) -> Result<Path, String> {
                 return Err(format!("{path} is Breakwater's own"));
             }
         }
-        [Segment::Key(root), ..] if matches!(root.as_str(), "metadata" | "status" | "apiVersion" | "kind") => {
+        [Segment::Key(root), ..]
+            if matches!(root.as_str(), "metadata" | "status" | "apiVersion" | "kind") =>
+        {
             return Err(format!("{path} cannot hold a version: of metadata only labels and annotations can"));
         }
         [_] => return Err(format!("{path} is a whole part of the object, not a field")),
@@ -581,10 +609,17 @@ fn default_fields(resource: &Resource, known: Known) -> Result<Fields, String> {
         Known::HelmRelease => &["spec", "chart", "spec", "version"],
         Known::Application => &["spec", "source", "targetRevision"],
         Known::Kustomization | Known::Conditions => {
-            return Err(format!("must be given: it is not known where a {} keeps its version", resource.kind));
+            return Err(format!(
+                "must be given: it is not known where a {} keeps its version",
+                resource.kind
+            ));
         }
     };
     let path = Path::of(keys.iter().map(|key| Segment::Key((*key).into())));
     let format = Format::parse("{version}").map_err(|refusal| refusal.to_string())?;
     Ok(Fields::Given(vec![(path, format)]))
 }
+
+#[cfg(test)]
+#[path = "lens_tests.rs"]
+pub(super) mod tests;

@@ -33,7 +33,7 @@ use kube::{
     Api, Client, Resource as _,
     api::{ApiResource, DynamicObject, ListParams},
     core::PartialObjectMeta,
-    runtime::{metadata_watcher, watcher::Event},
+    runtime::{watcher, watcher::Event},
 };
 use tokio::{
     sync::{Notify, watch as signal},
@@ -143,12 +143,16 @@ impl Tenants {
         let name = (lens.namespace().to_owned(), lens.name().to_owned());
         let mut cores = lock(&shared.cores);
         cores.retain(|_, core| core.strong_count() > 0);
-        if let Some(core) = cores.get(&name).and_then(Weak::upgrade)
+        let former = cores.get(&name).and_then(Weak::upgrade);
+        if let Some(core) = &former
             && **core.index.lens() == lens
         {
-            return Subscription { core };
+            return Subscription { core: core.clone() };
         }
         let core = Arc::new(Core::new(shared.clone(), lens));
+        if let Some(former) = former {
+            core.index.inherit(&former.index);
+        }
         cores.insert(name, Arc::downgrade(&core));
         drop(cores);
         for (key, feed) in &core.feeds {
@@ -159,7 +163,8 @@ impl Tenants {
 
     /// Says which Rollouts exist, by namespace and name: a marker of any other is no claim (R24).
     pub fn set_rollouts<'a>(&self, rollouts: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        let labels = rollouts.into_iter().map(|(namespace, name)| marker::rollout_label(namespace, name)).collect();
+        let labels =
+            rollouts.into_iter().map(|(namespace, name)| marker::rollout_label(namespace, name)).collect();
         let labels = Some(labels);
         {
             let mut surroundings = self.shared.surroundings.write().unwrap_or_else(PoisonError::into_inner);
@@ -171,21 +176,24 @@ impl Tenants {
         self.shared.place_again(None);
     }
 
-    /// Reads a tenant past every cache and brings the index up to date (R25). `None`: it is gone. Another uid is a new
-    /// object, and what is returned.
-    pub async fn read(&self, subscription: &Subscription, tenant: &Tenant) -> Result<Option<Tenant>, ReadError> {
+    /// Reads a tenant past every cache and brings the index up to date (R25). `None`: it is gone, or the index does not
+    /// know it. Another uid is a new object, and what is returned.
+    pub async fn read(&self, subscription: &Subscription, id: TenantId) -> Result<Option<Tenant>, ReadError> {
         let index = &subscription.core.index;
-        match self.get(subscription, tenant).await? {
+        let Some(tenant) = index.get(id) else {
+            return Ok(None);
+        };
+        match self.get(subscription, &tenant).await? {
             Some(object) => {
                 index.apply_written(&object, (self.shared.clock)());
             }
-            None => index.gone(tenant.id),
+            None => index.gone(id),
         }
-        Ok(index.get(tenant.id))
+        Ok(index.get(id))
     }
 
     /// Why a failed tenant is not ready, as far as its pods tell (R4); for workloads of `apps` only.
-    pub async fn diagnose(&self, subscription: &Subscription, tenant: &Tenant) -> Cause {
+    pub async fn diagnose(&self, subscription: &Subscription, id: TenantId) -> Cause {
         match Known::of(subscription.core.index.lens().resource()) {
             Known::Deployment | Known::StatefulSet | Known::DaemonSet => {}
             Known::Mattermost
@@ -194,7 +202,10 @@ impl Tenants {
             | Known::Kustomization
             | Known::Conditions => return Cause::Unknown,
         }
-        let Ok(Some(object)) = self.get(subscription, tenant).await else {
+        let Some(tenant) = subscription.core.index.get(id) else {
+            return Cause::Unknown;
+        };
+        let Ok(Some(object)) = self.get(subscription, &tenant).await else {
             return Cause::Unknown;
         };
         let selector = object.data.pointer("/spec/selector").cloned().unwrap_or_default();
@@ -209,7 +220,11 @@ impl Tenants {
         }
     }
 
-    async fn get(&self, subscription: &Subscription, tenant: &Tenant) -> Result<Option<DynamicObject>, ReadError> {
+    async fn get(
+        &self,
+        subscription: &Subscription,
+        tenant: &Tenant,
+    ) -> Result<Option<DynamicObject>, ReadError> {
         let name = || full_name(tenant);
         let resource = subscription.served().ok_or_else(|| ReadError::NotServed(name()))?;
         let api: Api<DynamicObject> =
@@ -225,7 +240,8 @@ impl Tenants {
     fn watch_namespaces(&self) {
         let mut running = lock(&self.shared.namespace_watch);
         if running.is_none() {
-            let task = tokio::spawn(follow_namespaces(self.shared.client.clone(), Arc::downgrade(&self.shared)));
+            let task =
+                tokio::spawn(follow_namespaces(self.shared.client.clone(), Arc::downgrade(&self.shared)));
             *running = Some(task.abort_handle());
         }
     }
@@ -283,16 +299,21 @@ impl Shared {
     }
 
     fn set_sight(&self, sight: Sight) {
-        let changed = std::mem::replace(&mut *lock(&self.namespaces), sight.clone()) != sight;
+        let mut known = lock(&self.namespaces);
+        let changed = *known != sight;
+        *known = sight;
+        drop(known);
         if changed {
             let cores: Vec<_> = lock(&self.cores).values().filter_map(Weak::upgrade).collect();
-            cores.iter().for_each(|core| core.index.notify());
+            for core in cores {
+                core.index.notify();
+            }
         }
     }
 }
 
 async fn follow_namespaces(client: Client, shared: Weak<Shared>) {
-    let api: Api<Namespace> = Api::all(client);
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client);
     let mut listing = HashMap::new();
     let hear = |news: News<PartialObjectMeta<Namespace>>| {
         let Some(shared) = shared.upgrade() else {
@@ -303,7 +324,8 @@ async fn follow_namespaces(client: Client, shared: Weak<Shared>) {
             News::Event(Event::InitApply(namespace)) => listing.extend(labels_of(namespace)),
             News::Event(Event::InitDone) => {
                 let all = std::mem::take(&mut listing);
-                shared.change_namespaces(None, |namespaces| std::mem::replace(namespaces, all) != *namespaces);
+                shared
+                    .change_namespaces(None, |namespaces| std::mem::replace(namespaces, all) != *namespaces);
                 shared.set_sight(Sight::complete());
             }
             News::Event(Event::Apply(namespace)) => {
@@ -327,7 +349,7 @@ async fn follow_namespaces(client: Client, shared: Weak<Shared>) {
         }
     };
     // Namespaces are always served; should `follow` end all the same, fleets stay incomplete and say why.
-    follow(|config| metadata_watcher(api.clone(), config).boxed(), "", &Notify::new(), hear).await;
+    follow(|config| watcher(api.clone(), config).boxed(), "", &Notify::new(), hear).await;
 }
 
 fn labels_of(namespace: PartialObjectMeta<Namespace>) -> Option<(String, BTreeMap<String, String>)> {
@@ -424,10 +446,15 @@ impl Subscription {
         let resource = self.served().ok_or_else(|| PatchError::NotServed(full_name(tenant)))?;
         let lens = self.core.index.lens();
         let derived = self.core.index.derived_of(tenant)?;
-        let fields = lens.assignments(derived.as_deref(), &write.version).ok_or_else(|| PatchError::Unreadable {
-            tenant: full_name(tenant),
-            reason: tenant.version.version().map_or("its version cannot be read", |_| "its container is not known").into(),
-        })?;
+        let fields =
+            lens.assignments(derived.as_deref(), &write.version).ok_or_else(|| PatchError::Unreadable {
+                tenant: full_name(tenant),
+                reason: tenant
+                    .version
+                    .version()
+                    .map_or("its version cannot be read", |_| "its container is not known")
+                    .into(),
+            })?;
         let text = MarkerText::of(lens.namespace(), lens.name(), write, written_at);
         let patch = patch::build(&tenant.object, &fields, &text);
         let url = DynamicObject::url_path(&resource, Some(&tenant.namespace));

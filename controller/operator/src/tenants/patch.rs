@@ -162,7 +162,9 @@ fn operations(facts: &ObjectFacts, fields: &[Assignment], marker: &MarkerText) -
                 Segment::Item { key, value } => {
                     // One position per item: the lens counts them when it reads. Without one the test below fails.
                     push(&mut pointer, &positions.next().map_or("-".into(), u16::to_string));
-                    list.push(json!({"op": "test", "path": format!("{pointer}/{}", escape(key)), "value": value}));
+                    list.push(
+                        json!({"op": "test", "path": format!("{pointer}/{}", escape(key)), "value": value}),
+                    );
                 }
             }
         }
@@ -177,7 +179,9 @@ fn operations(facts: &ObjectFacts, fields: &[Assignment], marker: &MarkerText) -
         list.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
     }
     for (key, value) in &marker.annotations {
-        list.push(json!({"op": "add", "path": format!("/metadata/annotations/{}", escape(key)), "value": value}));
+        list.push(
+            json!({"op": "add", "path": format!("/metadata/annotations/{}", escape(key)), "value": value}),
+        );
     }
     Value::Array(list)
 }
@@ -197,7 +201,7 @@ mod tests {
     use std::sync::Arc;
 
     use breakwater_plan::{
-        observed::{Claim, Marker, Reading, Readiness, Tenant},
+        observed::{Claim, Marker, Readiness, Reading, Tenant},
         outcome::Purpose,
     };
     use breakwater_slo::TenantId;
@@ -280,7 +284,8 @@ mod tests {
                 "replace" => *object.pointer_mut(path).ok_or_else(failed)? = value.clone(),
                 "add" => {
                     let (parent, key) = path.rsplit_once('/').unwrap();
-                    let parent = object.pointer_mut(parent).and_then(Value::as_object_mut).ok_or_else(failed)?;
+                    let parent =
+                        object.pointer_mut(parent).and_then(Value::as_object_mut).ok_or_else(failed)?;
                     parent.insert(key.replace("~1", "/").replace("~0", "~"), value.clone());
                 }
                 _ => return Err(failed()),
@@ -294,18 +299,21 @@ mod tests {
         let fields = [assignment("spec.version", "2"), assignment("metadata.annotations[\"x/y\"]", "2")];
         let patch = build(&facts(&[], false), &fields, &marker_text());
         assert_eq!(patch.content_type(), "application/merge-patch+json");
-        assert_eq!(patch, Patch::Merge(json!({
-            "metadata": {
-                "uid": "u-1", "resourceVersion": "7",
-                "labels": {"breakwater.dev/rollout": marker::rollout_label("ops", "app")},
-                "annotations": {
-                    "x/y": "2", "breakwater.dev/rollout-ref": "ops/app", "breakwater.dev/target-version": "2",
-                    "breakwater.dev/previous-version": "1", "breakwater.dev/wave": "early",
-                    "breakwater.dev/written-at": "2026-01-01T00:00:00Z", "breakwater.dev/epoch": "4",
+        assert_eq!(
+            patch,
+            Patch::Merge(json!({
+                "metadata": {
+                    "uid": "u-1", "resourceVersion": "7",
+                    "labels": {"breakwater.dev/rollout": marker::rollout_label("ops", "app")},
+                    "annotations": {
+                        "x/y": "2", "breakwater.dev/rollout-ref": "ops/app", "breakwater.dev/target-version": "2",
+                        "breakwater.dev/previous-version": "1", "breakwater.dev/wave": "early",
+                        "breakwater.dev/written-at": "2026-01-01T00:00:00Z", "breakwater.dev/epoch": "4",
+                    },
                 },
-            },
-            "spec": {"version": "2"},
-        })));
+                "spec": {"version": "2"},
+            }))
+        );
     }
 
     #[test]
@@ -318,7 +326,10 @@ mod tests {
         let Patch::Json(operations) = patch else { panic!() };
         let mut written = object.clone();
         assert_eq!(apply_json(&mut written, &operations), Ok(()));
-        assert_eq!(written["spec"], json!({"c": [{"name": "side", "image": "s:1"}, {"name": "app", "image": "r:2"}]}));
+        assert_eq!(
+            written["spec"],
+            json!({"c": [{"name": "side", "image": "s:1"}, {"name": "app", "image": "r:2"}]})
+        );
         assert_eq!(written["metadata"]["labels"][marker::ROLLOUT_LABEL], marker::rollout_label("ops", "app"));
         assert_eq!(written["metadata"]["annotations"].as_object().unwrap().len(), 6);
 

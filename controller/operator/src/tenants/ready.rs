@@ -9,15 +9,15 @@ use serde_json::Value;
 pub enum Known {
     /// `apps` Deployment.
     Deployment,
-    /// `apps` StatefulSet.
+    /// `apps` `StatefulSet`.
     StatefulSet,
-    /// `apps` DaemonSet.
+    /// `apps` `DaemonSet`.
     DaemonSet,
     /// `installation.mattermost.com` Mattermost.
     Mattermost,
     /// Argo CD's `argoproj.io` Application.
     Application,
-    /// Flux's `helm.toolkit.fluxcd.io` HelmRelease.
+    /// Flux's `helm.toolkit.fluxcd.io` `HelmRelease`.
     HelmRelease,
     /// Flux's `kustomize.toolkit.fluxcd.io` Kustomization.
     Kustomization,
@@ -78,9 +78,11 @@ impl Known {
     /// Whether the kind reports `observedGeneration`.
     pub const fn generations(self) -> Generations {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::HelmRelease | Self::Kustomization => {
-                Generations::Always
-            }
+            Self::Deployment
+            | Self::StatefulSet
+            | Self::DaemonSet
+            | Self::HelmRelease
+            | Self::Kustomization => Generations::Always,
             Self::Application => Generations::Never,
             // Mattermost's operator writes it in newer releases only; its status names the version.
             Self::Mattermost | Self::Conditions => Generations::Perhaps,
@@ -120,7 +122,7 @@ impl Known {
                 }
             }
             (Generations::Always, _, _) => Err("status has no observedGeneration yet".into()),
-            (Generations::Never, _, _) | (Generations::Perhaps, _, _) => Ok(()),
+            (Generations::Never | Generations::Perhaps, _, _) => Ok(()),
         }
     }
 }
@@ -269,7 +271,8 @@ fn application(object: &Judged<'_>) -> Judgement {
     }
     for part in ["source", "sources"] {
         let wanted = object.data.pointer(&format!("/spec/{part}")).and_then(without_blanks);
-        let compared = object.data.pointer(&format!("/status/sync/comparedTo/{part}")).and_then(without_blanks);
+        let compared =
+            object.data.pointer(&format!("/status/sync/comparedTo/{part}")).and_then(without_blanks);
         if wanted.is_some() && wanted != compared {
             return Err("not compared with the present source yet".into());
         }
@@ -295,7 +298,8 @@ fn without_blanks(value: &Value) -> Option<Value> {
         Value::Number(number) => (number.as_f64() != Some(0.0)).then(|| value.clone()),
         Value::String(text) => (!text.is_empty()).then(|| value.clone()),
         Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(|item| without_blanks(item).unwrap_or(Value::Null)).collect();
+            let items: Vec<_> =
+                items.iter().map(|item| without_blanks(item).unwrap_or(Value::Null)).collect();
             (!items.is_empty()).then_some(Value::Array(items))
         }
         Value::Object(map) => {
@@ -324,7 +328,11 @@ fn kustomization(object: &Judged<'_>) -> Judgement {
     let (applied, attempted) =
         (object.text("/status/lastAppliedRevision"), object.text("/status/lastAttemptedRevision"));
     if attempted.is_some() && applied != attempted {
-        return Err(format!("applied is {}, attempted {}", applied.unwrap_or("nothing"), attempted.unwrap_or("-")));
+        return Err(format!(
+            "applied is {}, attempted {}",
+            applied.unwrap_or("nothing"),
+            attempted.unwrap_or("-")
+        ));
     }
     Ok(since)
 }
@@ -389,7 +397,11 @@ mod tests {
 
     /// The object is ready; with any one change it is not, for this reason.
     fn check(known: Known, ready: &Value, changes: &[(&str, Value, &str)]) {
-        assert!(matches!(judge(known, 3, ready), Verdict::Ready { .. }), "{known:?}: {:?}", judge(known, 3, ready));
+        assert!(
+            matches!(judge(known, 3, ready), Verdict::Ready { .. }),
+            "{known:?}: {:?}",
+            judge(known, 3, ready)
+        );
         for (pointer, value, reason) in changes {
             let mut object = ready.clone();
             let (parent, key) = pointer.rsplit_once('/').unwrap();
@@ -416,14 +428,22 @@ mod tests {
             "conditions": [
                 {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "lastUpdateTime": "2026-01-02T00:00:00Z"},
                 {"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
-        check(Known::Deployment, &ready, &[
-            ("/status/updatedReplicas", json!(2), "2 of 3 replicas updated"),
-            ("/status/replicas", json!(4), "1 old replicas"),
-            ("/status/availableReplicas", json!(1), "1 of 3 replicas available"),
-            ("/status/observedGeneration", json!(2), "generation 2, not 3"),
-            ("/status/observedGeneration", Value::Null, "no observedGeneration"),
-            ("/status/conditions/0", json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}), "ProgressDeadlineExceeded"),
-        ]);
+        check(
+            Known::Deployment,
+            &ready,
+            &[
+                ("/status/updatedReplicas", json!(2), "2 of 3 replicas updated"),
+                ("/status/replicas", json!(4), "1 old replicas"),
+                ("/status/availableReplicas", json!(1), "1 of 3 replicas available"),
+                ("/status/observedGeneration", json!(2), "generation 2, not 3"),
+                ("/status/observedGeneration", Value::Null, "no observedGeneration"),
+                (
+                    "/status/conditions/0",
+                    json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}),
+                    "ProgressDeadlineExceeded",
+                ),
+            ],
+        );
         let since = "2026-01-02T00:00:00Z".parse().ok();
         assert_eq!(judge(Known::Deployment, 3, &ready), Verdict::Ready { since });
     }
@@ -432,30 +452,42 @@ mod tests {
     fn r3_a_stateful_set_and_a_daemon_set_are_ready_when_all_replicas_are_new() {
         let ready = json!({"spec": {"replicas": 2}, "status": {"observedGeneration": 3, "replicas": 2, "readyReplicas": 2,
             "availableReplicas": 2, "updatedReplicas": 2, "currentRevision": "a", "updateRevision": "b"}});
-        check(Known::StatefulSet, &ready, &[
-            ("/status/updatedReplicas", json!(1), "1 of 2 replicas updated"),
-            ("/status/readyReplicas", json!(1), "1 of 2 replicas ready"),
-            ("/status/availableReplicas", json!(0), "available"),
-            ("/status/replicas", json!(3), "too many"),
-        ]);
+        check(
+            Known::StatefulSet,
+            &ready,
+            &[
+                ("/status/updatedReplicas", json!(1), "1 of 2 replicas updated"),
+                ("/status/readyReplicas", json!(1), "1 of 2 replicas ready"),
+                ("/status/availableReplicas", json!(0), "available"),
+                ("/status/replicas", json!(3), "too many"),
+            ],
+        );
         let ready = json!({"status": {"observedGeneration": 3, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}});
-        check(Known::DaemonSet, &ready, &[
-            ("/status/updatedNumberScheduled", json!(1), "updated"),
-            ("/status/numberAvailable", json!(1), "available"),
-        ]);
+        check(
+            Known::DaemonSet,
+            &ready,
+            &[
+                ("/status/updatedNumberScheduled", json!(1), "updated"),
+                ("/status/numberAvailable", json!(1), "available"),
+            ],
+        );
     }
 
     #[test]
     fn r3_a_mattermost_is_ready_when_stable_on_the_version_and_image_it_was_asked_for() {
         let ready = json!({"spec": {"version": "1.0.0", "image": "mm/ee", "replicas": 2}, "status": {"observedGeneration": 3,
             "state": "stable", "version": "1.0.0", "image": "mm/ee", "replicas": 2, "updatedReplicas": 2}});
-        check(Known::Mattermost, &ready, &[
-            ("/status/state", json!("reconciling"), "state is reconciling"),
-            ("/status/version", json!("0.9.0"), "version is 0.9.0, not 1.0.0"),
-            ("/status/image", json!("mm/te"), "image is mm/te"),
-            ("/status/updatedReplicas", json!(1), "1 of 2 replicas updated"),
-            ("/status/error", json!("no database"), "no database"),
-        ]);
+        check(
+            Known::Mattermost,
+            &ready,
+            &[
+                ("/status/state", json!("reconciling"), "state is reconciling"),
+                ("/status/version", json!("0.9.0"), "version is 0.9.0, not 1.0.0"),
+                ("/status/image", json!("mm/te"), "image is mm/te"),
+                ("/status/updatedReplicas", json!(1), "1 of 2 replicas updated"),
+                ("/status/error", json!("no database"), "no database"),
+            ],
+        );
     }
 
     #[test]
@@ -464,24 +496,44 @@ mod tests {
         let ready = json!({"spec": {"source": {"repoURL": "r", "targetRevision": "1.0.0", "helm": {"parameters": []}}}, "status": {
             "sync": {"status": "Synced", "comparedTo": {"source": source}}, "health": {"status": "Healthy"},
             "operationState": {"phase": "Succeeded"}}});
-        check(Known::Application, &ready, &[
-            ("/status/sync/status", json!("OutOfSync"), "sync is OutOfSync"),
-            ("/status/sync/comparedTo", json!({"source": {"repoURL": "r", "targetRevision": "0.9.0"}}), "not compared"),
-            ("/status/health", json!({}), "health is not reported"),
-            ("/status/operationState/phase", json!("Running"), "operation is Running"),
-            ("/operation", json!({"sync": {}}), "an operation is waiting"),
-        ]);
+        check(
+            Known::Application,
+            &ready,
+            &[
+                ("/status/sync/status", json!("OutOfSync"), "sync is OutOfSync"),
+                (
+                    "/status/sync/comparedTo",
+                    json!({"source": {"repoURL": "r", "targetRevision": "0.9.0"}}),
+                    "not compared",
+                ),
+                ("/status/health", json!({}), "health is not reported"),
+                ("/status/operationState/phase", json!("Running"), "operation is Running"),
+                ("/operation", json!({"sync": {}}), "an operation is waiting"),
+            ],
+        );
     }
 
     #[test]
     fn r3_flux_objects_are_ready_when_ready_at_this_generation_and_revision() {
         let ready = json!({"spec": {"chart": {"spec": {"version": "1.0.0"}}}, "status": {"observedGeneration": 3,
             "lastAttemptedRevision": "1.0.0+ab", "conditions": [{"type": "Ready", "status": "True", "observedGeneration": 3}]}});
-        check(Known::HelmRelease, &ready, &[
-            ("/status/lastAttemptedRevision", json!("0.9.0"), "the last attempt was at 0.9.0"),
-            ("/status/conditions/0", json!({"type": "Ready", "status": "False", "reason": "UpgradeFailed"}), "UpgradeFailed"),
-            ("/status/conditions/0", json!({"type": "Ready", "status": "True", "observedGeneration": 2}), "generation 2"),
-        ]);
+        check(
+            Known::HelmRelease,
+            &ready,
+            &[
+                ("/status/lastAttemptedRevision", json!("0.9.0"), "the last attempt was at 0.9.0"),
+                (
+                    "/status/conditions/0",
+                    json!({"type": "Ready", "status": "False", "reason": "UpgradeFailed"}),
+                    "UpgradeFailed",
+                ),
+                (
+                    "/status/conditions/0",
+                    json!({"type": "Ready", "status": "True", "observedGeneration": 2}),
+                    "generation 2",
+                ),
+            ],
+        );
         let ready = json!({"status": {"observedGeneration": 3, "lastAppliedRevision": "m", "lastAttemptedRevision": "m",
             "conditions": [{"type": "Ready", "status": "True"}]}});
         check(Known::Kustomization, &ready, &[("/status/lastAppliedRevision", json!("l"), "applied is l")]);
@@ -489,11 +541,20 @@ mod tests {
 
     #[test]
     fn r3_any_other_kind_is_ready_by_its_conditions_and_never_without_an_observed_generation() {
-        let ready = json!({"status": {"observedGeneration": 3, "conditions": [{"type": "Ready", "status": "True"}]}});
-        check(Known::Conditions, &ready, &[
-            ("/status/conditions", json!([]), "no condition Ready"),
-            ("/status/conditions", json!([{"type": "Ready", "status": "True"}, {"type": "Stalled", "status": "True", "reason": "Broken"}]), "Broken"),
-            ("/status/observedGeneration", Value::Null, "give tenants.ready"),
-        ]);
+        let ready =
+            json!({"status": {"observedGeneration": 3, "conditions": [{"type": "Ready", "status": "True"}]}});
+        check(
+            Known::Conditions,
+            &ready,
+            &[
+                ("/status/conditions", json!([]), "no condition Ready"),
+                (
+                    "/status/conditions",
+                    json!([{"type": "Ready", "status": "True"}, {"type": "Stalled", "status": "True", "reason": "Broken"}]),
+                    "Broken",
+                ),
+                ("/status/observedGeneration", Value::Null, "give tenants.ready"),
+            ],
+        );
     }
 }

@@ -114,7 +114,9 @@ impl Rule {
         if census.loops > 1 {
             return Err(RuleError::Loops(census.loops));
         }
-        if let Some(name) = census.variables.iter().find(|name| !matches!(name.as_str(), "object" | "version")) {
+        if let Some(name) =
+            census.variables.iter().find(|name| !matches!(name.as_str(), "object" | "version"))
+        {
             return Err(RuleError::Variable(name.clone()));
         }
         let needs = if census.whole { Needs::All } else { Needs::Parts(census.parts) };
@@ -280,7 +282,9 @@ impl Census {
                 self.bound.push(fold.iter_var.clone());
                 self.bound.extend(fold.iter_var2.clone());
                 self.bound.push(fold.accu_var.clone());
-                [&fold.loop_cond, &fold.loop_step, &fold.result].into_iter().try_for_each(|part| self.visit(part))?;
+                [&fold.loop_cond, &fold.loop_step, &fold.result]
+                    .into_iter()
+                    .try_for_each(|part| self.visit(part))?;
                 self.bound.truncate(before);
                 Ok(())
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use breakwater_crds::rollout::Resource;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt as _, Stream, StreamExt};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
@@ -152,7 +152,9 @@ impl Running {
             let trouble = match pinned_kind(client, &gvk).await {
                 Ok((resource, capabilities)) => match capabilities.scope {
                     Scope::Namespaced => return resource,
-                    Scope::Cluster => format!("kind {kind} of {api_version} is cluster-scoped: tenants have namespaces"),
+                    Scope::Cluster => {
+                        format!("kind {kind} of {api_version} is cluster-scoped: tenants have namespaces")
+                    }
                 },
                 Err(error) if is_missing(&error) => {
                     format!("kind {kind} of {api_version} is not served by this cluster: install its CRD")
@@ -183,7 +185,10 @@ impl Running {
             News::Event(Event::InitDone) => {
                 for feed in feeds {
                     // One that joined in the middle waits for the next list, which its joining has asked for.
-                    let was = std::mem::replace(&mut *lock(&feed.sight), Sight::new("the tenants are being listed"));
+                    let was = std::mem::replace(
+                        &mut *lock(&feed.sight),
+                        Sight::new("the tenants are being listed"),
+                    );
                     if was.begun {
                         *lock(&feed.sight) = Sight::complete();
                         feed.index.end_list(feed.origin);
@@ -247,6 +252,8 @@ pub async fn follow<K, S>(
     let mut streaming = true;
     let mut failures = 0;
     loop {
+        // Whoever joined until here is served by the list that now begins.
+        let _ = restart.notified().now_or_never();
         let mut stream = open(config(selector, streaming));
         let mut listed = false;
         let end = loop {
@@ -353,3 +360,7 @@ fn config(selector: &str, streaming: bool) -> watcher::Config {
 fn pause(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.saturating_sub(1).min(5)).min(MAX_PAUSE)
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -7,12 +7,12 @@ use super::*;
 /// The time at which everything is looked at.
 pub(crate) const NOW: &str = "2026-03-10T12:00:00Z";
 
-fn rollout(generation: i64, status: Value) -> Rollout {
+fn rollout(status: &Value) -> Rollout {
     serde_json::from_value(json!({
         "apiVersion": "breakwater.dev/v1alpha1",
         "kind": "Rollout",
         "metadata": {
-            "name": "app", "namespace": "ops", "generation": generation, "creationTimestamp": "2026-01-01T00:00:00Z",
+            "name": "app", "namespace": "ops", "generation": 4, "creationTimestamp": "2026-01-01T00:00:00Z",
         },
         "spec": {
             "version": "10.5.2",
@@ -86,7 +86,7 @@ pub(crate) fn advancing() -> Rollout {
             {"namespace": "lost", "name": "chat", "reason": "Unreadable", "message": "no container app"},
         ],
     });
-    rollout(4, with(base("Advancing", "Advancing"), changes))
+    rollout(&with(base("Advancing", "Advancing"), changes))
 }
 
 pub(crate) fn soaking_held() -> Rollout {
@@ -109,7 +109,7 @@ pub(crate) fn soaking_held() -> Rollout {
             {"type": "Ready", "status": "True", "reason": "OnPlan", "lastTransitionTime": "2026-03-01T09:00:00Z"},
         ],
     });
-    rollout(4, with(base("Soaking", "Soaking (Held: 1 hold)"), changes))
+    rollout(&with(base("Soaking", "Soaking (Held: 1 hold)"), changes))
 }
 
 fn revert(finished: bool) -> Value {
@@ -146,7 +146,7 @@ pub(crate) fn reverting() -> Rollout {
              "lastTransitionTime": "2026-03-10T11:50:00Z"},
         ],
     });
-    rollout(4, with(base("Reverting", "Reverting"), changes))
+    rollout(&with(base("Reverting", "Reverting"), changes))
 }
 
 pub(crate) fn reverted() -> Rollout {
@@ -172,7 +172,7 @@ pub(crate) fn reverted() -> Rollout {
             {"at": "2026-03-10T11:55:00Z", "reason": "Reverted", "message": "16 tenants are back", "warning": true},
         ],
     });
-    rollout(4, with(base("Reverted", "Reverted"), changes))
+    rollout(&with(base("Reverted", "Reverted"), changes))
 }
 
 pub(crate) fn adopting() -> Rollout {
@@ -189,7 +189,7 @@ pub(crate) fn adopting() -> Rollout {
                        {"manager": "argocd-controller", "tenants": 4, "released": false}],
         },
     });
-    rollout(4, status)
+    rollout(&status)
 }
 
 pub(crate) fn awaiting_approval() -> Rollout {
@@ -206,20 +206,21 @@ pub(crate) fn awaiting_approval() -> Rollout {
             passed("half", 150, "2026-03-08T00:00:00Z"), {"name": "rest", "total": 118},
         ],
     });
-    rollout(4, with(base("AwaitingApproval", "AwaitingApproval"), changes))
+    rollout(&with(base("AwaitingApproval", "AwaitingApproval"), changes))
 }
 
 pub(crate) fn completed() -> Rollout {
+    let waves = ["community", "early", "half", "rest"].map(|name| {
+        json!({"name": name, "total": 77, "updated": 77, "ready": 77, "startedAt": "2026-02-01T00:00:00Z",
+               "passedAt": "2026-03-07T06:00:00Z"})
+    });
     let changes = json!({
         "message": "10.5.2 is stable",
         "stableVersion": "10.5.2", "candidateVersion": null, "wave": null, "completedAt": "2026-03-10T06:00:00Z",
         "counts": {"live": 310, "updated": 310, "ready": 310, "dormant": 3},
-        "waves": ["community", "early", "half", "rest"].map(|name| {
-            json!({"name": name, "total": 77, "updated": 77, "ready": 77, "startedAt": "2026-02-01T00:00:00Z",
-                   "passedAt": "2026-03-07T06:00:00Z"})
-        }),
+        "waves": waves,
     });
-    rollout(4, with(base("Completed", "Completed"), changes))
+    rollout(&with(base("Completed", "Completed"), changes))
 }
 
 macro_rules! shows {
@@ -246,7 +247,9 @@ shows! {
 fn an_edit_that_was_not_seen_is_said() {
     let mut rollout = advancing();
     rollout.metadata.generation = Some(5);
-    assert!(render(&rollout, NOW.parse().unwrap()).contains("(the last edit of the spec has not been seen yet)"));
+    assert!(
+        render(&rollout, NOW.parse().unwrap()).contains("(the last edit of the spec has not been seen yet)")
+    );
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! What of Prometheus is wanted and what is there: between the planner and the background reading. No decision here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use breakwater_plan::{Plan, observed::{SloReading, Tenant}, spec::Checked};
+use breakwater_slo::State;
+use jiff::Timestamp;
+
+use super::{context::{Context, Key}, source::Source};
+use crate::{
+    clock,
+    telemetry::{Feed, Telemetry, TenantIds, Wanted},
+};
+
+/// The reading of one accepted spec.
+pub(super) struct Watching {
+    feed: Result<Feed, String>,
+    refill_seconds: i64,
+    /// Names in metrics, made anew only when the tenants changed.
+    ids: Mutex<(u64, Arc<TenantIds>)>,
+}
+
+impl Watching {
+    /// Starts reading in the background; nothing is read before it is wanted.
+    pub(super) fn start(context: &Context, key: &Key, checked: &Checked) -> Self {
+        let spec = &checked.spec;
+        let source =
+            Source::new(context.client().clone(), &key.namespace, spec.prometheus.clone(), context.options.prometheus_url.clone());
+        let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
+        let feed = Telemetry::new(source, &spec.slos, matchers).map(|telemetry| Feed::spawn(telemetry, clock::now));
+        let feed = feed.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        let refill_seconds = spec.slos.iter().map(|slo| slo.sharp.long.as_seconds()).max().unwrap_or(0);
+        Self { feed, refill_seconds, ids: Mutex::new((u64::MAX, Arc::default())) }
+    }
+
+    /// What is there, with the judges' states put in.
+    pub(super) fn readings(&self, judges: &[State], slos: usize) -> Vec<SloReading> {
+        let mut readings = match &self.feed {
+            Ok(feed) => feed.readings(),
+            Err(why) => vec![SloReading { error: Some(why.clone()), ..SloReading::default() }; slos],
+        };
+        for (reading, judge) in readings.iter_mut().zip(judges) {
+            reading.state = Some(judge.clone());
+        }
+        readings
+    }
+
+    /// Says what the plan wants read next. `seen` is the index's count of changes.
+    pub(super) fn want(&self, plan: &Plan, tenants: &[Tenant], seen: u64) {
+        let Ok(feed) = &self.feed else { return };
+        let after = plan.judges.iter().map(|judge| {
+            let until = judge.until_seconds().and_then(|s| Timestamp::from_second(s).ok());
+            plan.watch_since.map(|since| until.unwrap_or(since))
+        });
+        feed.want(Wanted {
+            after: after.collect(),
+            ids: self.ids(tenants, seen),
+            refill_seconds: self.refill_seconds,
+            history: plan.history_wanted.clone(),
+        });
+    }
+
+    fn ids(&self, tenants: &[Tenant], seen: u64) -> Arc<TenantIds> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.0 != seen {
+            let fresh = TenantIds::of(tenants);
+            // Equal names keep the old value, so that `Wanted` does not change with every status of a tenant.
+            if *ids.1 != fresh {
+                ids.1 = Arc::new(fresh);
+            }
+            ids.0 = seen;
+        }
+        ids.1.clone()
+    }
+
+    /// Resolves when something new was read.
+    pub(super) fn news(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
+        self.feed.as_ref().ok().map(Feed::news)
+    }
+}

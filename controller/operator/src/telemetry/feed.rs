@@ -1,0 +1,225 @@
+//! One background task per Rollout that reads what is wanted and keeps it until it was evaluated; the reconcile takes
+//! what is there and never waits for Prometheus. I/O.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use breakwater_plan::observed::SloReading;
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{Telemetry, due::STEPS_PER_PASS, read::SloTelemetry, rows::TenantIds};
+
+/// Pause between two passes.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Pause after a pass in which something could not be read.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
+/// Most instants whose week before is kept, per SLO: one per wave and a few more.
+const HISTORY_MAX: usize = 40;
+
+/// What a Rollout wants read. Small to compare: the ids are shared.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// Tenants by their names in metrics.
+    pub ids: Arc<TenantIds>,
+    /// Per SLO, in the spec's order: steps after this instant. Empty or `None`: nothing is watched yet (R10).
+    pub after: Vec<Option<Timestamp>>,
+    /// After a restart: so many seconds before `after` once again, for the short windows.
+    pub refill_seconds: i64,
+    /// Instants whose seven days before are wanted (R14).
+    pub history: Vec<Timestamp>,
+}
+
+/// The handle: say what is wanted, take what is there. Dropping it ends the task.
+#[derive(Debug)]
+pub struct Feed {
+    wanted: watch::Sender<Wanted>,
+    held: Arc<Vec<Mutex<Held>>>,
+    changed: watch::Receiver<u64>,
+    task: JoinHandle<()>,
+}
+
+/// What was read for one SLO and not yet evaluated.
+#[derive(Debug, Default)]
+struct Held {
+    reading: SloReading,
+    refilled: bool,
+}
+
+impl Feed {
+    /// Starts the task.
+    pub fn spawn(mut telemetry: Telemetry, clock: fn() -> Timestamp) -> Self {
+        let held: Arc<Vec<Mutex<Held>>> = Arc::new(telemetry.slos().iter().map(|_| Mutex::default()).collect());
+        let (wanted, mut wishes) = watch::channel(Wanted::default());
+        let (told, changed) = watch::channel(0_u64);
+        let shared = Arc::clone(&held);
+        let task = tokio::spawn(async move {
+            loop {
+                let want = wishes.borrow_and_update().clone();
+                let news = pass(&mut telemetry, &want, &shared, clock()).await;
+                if news.any {
+                    told.send_modify(|n| *n = n.wrapping_add(1));
+                }
+                let pause = if news.failed { PAUSE_AFTER_ERROR } else { PAUSE };
+                // A new wish is served at once, except after an error: Prometheus is not to be hammered.
+                tokio::select! {
+                    change = wishes.changed(), if !news.failed => if change.is_err() { return },
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        });
+        Self { wanted, held, changed, task }
+    }
+
+    /// Says what is wanted from now on; steps at or before `after` are dropped.
+    pub fn want(&self, wanted: Wanted) {
+        let before = self.wanted.borrow().after.clone();
+        for (index, (slot, after)) in self.held.iter().zip(&wanted.after).enumerate() {
+            let steps = &mut lock(slot).reading.steps;
+            match (before.get(index).copied().flatten(), after) {
+                // Back in time, or nothing any more: what is there does not follow on what is wanted.
+                (Some(before), Some(after)) if *after < before => steps.clear(),
+                (_, None) => steps.clear(),
+                (_, Some(after)) => steps.retain(|step| step.end_seconds > after.as_second()),
+            }
+        }
+        for slot in self.held.iter() {
+            lock(slot).reading.history.retain(|at, _| wanted.history.contains(at));
+        }
+        self.wanted.send_if_modified(|current| {
+            let differs = *current != wanted;
+            if differs {
+                *current = wanted;
+            }
+            differs
+        });
+    }
+
+    /// What is there, one reading per SLO in the spec's order, `state` left to the caller. The refill is handed over
+    /// once.
+    pub fn readings(&self) -> Vec<SloReading> {
+        let take = |slot: &Mutex<Held>| {
+            let mut held = lock(slot);
+            let recent = std::mem::take(&mut held.reading.recent);
+            SloReading { recent, ..held.reading.clone() }
+        };
+        self.held.iter().map(take).collect()
+    }
+
+    /// Tells whenever something new was read.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.changed.clone()
+    }
+
+    /// Resolves when something new was read since the last call, so that a reconcile can be woken.
+    pub async fn changed(&mut self) {
+        if self.changed.changed().await.is_err() {
+            // The task is gone, and with it every news.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct News {
+    any: bool,
+    failed: bool,
+}
+
+/// One pass over all SLOs at once; each puts down what it has as soon as it has it.
+async fn pass(telemetry: &mut Telemetry, want: &Wanted, held: &[Mutex<Held>], now: Timestamp) -> News {
+    let each = telemetry.slos().iter_mut().zip(held).enumerate().map(|(index, (slo, slot))| async move {
+        if let Some(after) = want.after.get(index).copied().flatten() {
+            return one(slo, slot, want, after, now).await;
+        }
+        let news = history(slo, slot, want).await;
+        if news.any && !news.failed {
+            lock(slot).reading.error = None;
+        }
+        news
+    });
+    join_all(each).await.into_iter().fold(News::default(), |all, news| News {
+        any: all.any || news.any,
+        failed: all.failed || news.failed,
+    })
+}
+
+async fn one(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted, after: Timestamp, now: Timestamp) -> News {
+    let mut news = News::default();
+    let (newest, room, refilled) = {
+        let held = lock(slot);
+        let newest = held.reading.steps.last().and_then(|step| Timestamp::from_second(step.end_seconds).ok());
+        (newest.map_or(after, |end| end.max(after)), STEPS_PER_PASS.saturating_sub(held.reading.steps.len()), held.refilled)
+    };
+    if !refilled {
+        let recent = if want.refill_seconds > 0 {
+            slo.recent(after, want.refill_seconds, now, &want.ids).await
+        } else {
+            Ok(Vec::new())
+        };
+        let mut held = lock(slot);
+        match recent {
+            Ok(recent) => (held.reading.recent, held.refilled) = (recent, true),
+            // Steps wait for the refill: windows that are half empty would speak too early.
+            Err(why) => {
+                held.reading.error = Some(why);
+                return News { any: true, failed: true };
+            }
+        }
+        news.any = true;
+    }
+    if room > 0 {
+        let SloReading { steps, error, step_seconds, .. } = slo.read(newest, now, &want.ids).await;
+        let mut held = lock(slot);
+        news.any |= !steps.is_empty() || held.reading.error != error;
+        news.failed |= error.is_some();
+        if step_seconds > 0 {
+            held.reading.step_seconds = step_seconds;
+        }
+        held.reading.steps.extend(steps.into_iter().take(room));
+        held.reading.error = error;
+    }
+    let past = history(slo, slot, want).await;
+    News { any: news.any || past.any, failed: news.failed || past.failed }
+}
+
+async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News {
+    let mut news = News::default();
+    for at in want.history.iter().take(HISTORY_MAX) {
+        if lock(slot).reading.history.contains_key(at) {
+            continue;
+        }
+        let answer: Result<HashMap<_, _>, String> = slo.history(*at, &want.ids).await;
+        let mut held = lock(slot);
+        news.any = true;
+        match answer {
+            Ok(totals) => {
+                held.reading.history.insert(*at, totals);
+            }
+            Err(why) => {
+                held.reading.error.get_or_insert_with(|| format!("the week before {at}: {why}"));
+                news.failed = true;
+                return news;
+            }
+        }
+    }
+    news
+}
+
+/// A poisoned lock holds data as good as any: every write to it is a single assignment.
+fn lock(slot: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+use breakwater_slo::TenantId;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::*;
+use crate::telemetry::{Counts, ReadError, Rows, Sample, due::STEPS_PER_PASS};
+
+const NOW: i64 = 1_700_000_000 / 60 * 60 + 100;
+
+fn clock() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(NOW - 100 + seconds).unwrap()
+}
+
+/// Answers everything, except while it is held up.
+struct Slow(watch::Receiver<bool>);
+
+impl Counts for Slow {
+    fn query<'a>(&'a self, _: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+        let mut open = self.0.clone();
+        Box::pin(async move {
+            let _ = open.wait_for(|open| *open).await;
+            let row = |kind: &str| Sample {
+                labels: vec![("t".into(), "a".into()), ("breakwater".into(), kind.into())],
+                value: 5.0,
+                at: at.as_second() as f64,
+            };
+            Ok(Rows(["total", "bad", "before"].map(row).into()))
+        })
+    }
+}
+
+fn feed(open: watch::Receiver<bool>) -> Feed {
+    let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "step": "1m",
+        "errors": {"bad": "e", "total": "r"}});
+    let slos = [serde_json::from_value(slo).unwrap()];
+    Feed::spawn(Telemetry::new(Arc::new(Slow(open)), &slos, "").unwrap(), clock)
+}
+
+fn wanted(after: i64) -> Wanted {
+    let ids = Arc::new(TenantIds::new([("a".into(), TenantId(1))]));
+    Wanted { ids, after: vec![Some(at(after))], refill_seconds: 120, history: vec![at(-6_000)] }
+}
+
+fn ends(feed: &Feed) -> Vec<i64> {
+    feed.readings()[0].steps.iter().map(|step| step.end_seconds - (NOW - 100)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_prometheus_blocks_nobody_and_nothing_is_read_twice() {
+    let (open, gate) = watch::channel(false);
+    let mut feed = feed(gate);
+    feed.want(wanted(-180));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(ends(&feed), Vec::<i64>::new(), "the reconcile is not held up");
+    open.send(true).unwrap();
+    feed.changed().await;
+    let reading = feed.readings().remove(0);
+    assert_eq!(reading.steps.iter().map(|s| s.end_seconds - (NOW - 100)).collect::<Vec<_>>(), [-120, -60, 0]);
+    assert_eq!(reading.recent.iter().map(|s| s.end_seconds - (NOW - 100)).collect::<Vec<_>>(), [-240, -180]);
+    assert_eq!((reading.step_seconds, reading.error, reading.history.len()), (60, None, 1));
+    assert_eq!(ends(&feed), [-120, -60, 0], "kept until it is evaluated");
+    feed.want(wanted(-60));
+    assert_eq!(ends(&feed), [0]);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(ends(&feed), [0], "each step once");
+    assert!(feed.readings()[0].recent.is_empty(), "the refill is handed over once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_bounded() {
+    let (_open, gate) = watch::channel(true);
+    let feed = feed(gate);
+    feed.want(wanted(-600_000));
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(feed.readings()[0].steps.len(), STEPS_PER_PASS);
+    feed.want(wanted(-700_000));
+    assert_eq!(ends(&feed), Vec::<i64>::new(), "going back in time starts anew");
+}

@@ -1,0 +1,207 @@
+//! Asking for what is due: the steps of each SLO in order, the steps before a restart, the week before a wave. I/O,
+//! through [`Counts`], so that a rehearsal serves counts by the same way.
+
+use std::{collections::HashMap, sync::Arc};
+
+use breakwater_crds::slo::{Latency, Slo};
+use breakwater_plan::{
+    observed::{SloReading, Step, StepData},
+    promql::{self, Matchers, Queries, ROW_LABEL},
+    spec::FieldError,
+};
+use breakwater_slo::{Counts as Events, TenantId};
+use futures::{StreamExt as _, future::BoxFuture, stream};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+
+use super::{
+    ReadError, Rows,
+    due::Rhythm,
+    rows::{TenantIds, is_at, step_data, totals},
+};
+
+/// Most queries under way at once, per Rollout.
+pub const CONCURRENCY: usize = 4;
+/// How far before now the scrape interval and the buckets are asked for: a sample that is on its way has arrived.
+const SETTLED: SignedDuration = SignedDuration::from_secs(30);
+
+/// A source of counts: Prometheus, or a rehearsal.
+pub trait Counts: Send + Sync + 'static {
+    /// Evaluates an expression at an instant, whole seconds. Bounded in time by the source.
+    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>>;
+}
+
+/// At most so many queries of one Rollout at once, whichever SLO they are of.
+struct Limited {
+    source: Arc<dyn Counts>,
+    permits: Semaphore,
+}
+
+impl Counts for Limited {
+    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+        Box::pin(async move {
+            // The semaphore is never closed; were it, asking unbounded would be no harm.
+            let _permit = self.permits.acquire().await.ok();
+            self.source.query(promql, at).await
+        })
+    }
+}
+
+/// The SLOs of one accepted spec, and what was learnt about their series.
+pub struct Telemetry {
+    slos: Vec<SloTelemetry>,
+}
+
+/// One SLO of them.
+pub struct SloTelemetry {
+    source: Arc<dyn Counts>,
+    queries: Queries,
+    latency: Option<Latency>,
+    path: String,
+    rhythm: Option<Rhythm>,
+    edges_checked: bool,
+}
+
+impl Telemetry {
+    /// For a spec's SLOs and `prometheus.matchers`. A new spec needs a new one.
+    pub fn new(source: Arc<dyn Counts>, slos: &[Slo], matchers: &str) -> Result<Self, Vec<FieldError>> {
+        let matchers = Matchers::parse(matchers)
+            .map_err(|refusal| vec![refusal.at("spec.prometheus.matchers", matchers)])?;
+        let source: Arc<dyn Counts> = Arc::new(Limited { source, permits: Semaphore::new(CONCURRENCY) });
+        let (mut readers, mut errors) = (Vec::with_capacity(slos.len()), Vec::new());
+        for (index, slo) in slos.iter().enumerate() {
+            let path = format!("spec.slos[{index}]");
+            match Queries::new(slo, &matchers, &path) {
+                Ok(queries) => readers.push(SloTelemetry {
+                    source: Arc::clone(&source),
+                    queries,
+                    latency: slo.latency.clone(),
+                    path,
+                    rhythm: None,
+                    edges_checked: false,
+                }),
+                Err(why) => errors.extend(why),
+            }
+        }
+        if errors.is_empty() { Ok(Self { slos: readers }) } else { Err(errors) }
+    }
+
+    /// The SLOs, in the spec's order; each may be read while another waits.
+    pub fn slos(&mut self) -> &mut [SloTelemetry] {
+        &mut self.slos
+    }
+}
+
+impl SloTelemetry {
+    /// Length of a step, once known.
+    pub fn step_seconds(&self) -> Option<i64> {
+        Some(self.rhythm?.step_seconds)
+    }
+
+    /// Reads the steps that lie after `after` and are due at `now`, oldest first, at most 60. Where one cannot be
+    /// read, those before it are returned with the error, and the rest is read the next time (R12).
+    pub async fn read(&mut self, after: Timestamp, now: Timestamp, ids: &TenantIds) -> SloReading {
+        let rhythm = match self.learn_rhythm(now).await {
+            Ok(rhythm) => rhythm,
+            Err(why) => return SloReading { error: Some(why), ..SloReading::default() },
+        };
+        let (steps, error) = self.steps(&rhythm.due(after, now), rhythm, now, ids).await;
+        SloReading { steps, error, step_seconds: rhythm.step_seconds, ..SloReading::default() }
+    }
+
+    /// After a restart: the steps in the `span_seconds` up to `until`, which were evaluated before and refill the
+    /// short windows only.
+    pub async fn recent(
+        &mut self,
+        until: Timestamp,
+        span_seconds: i64,
+        now: Timestamp,
+        ids: &TenantIds,
+    ) -> Result<Vec<Step>, String> {
+        let rhythm = self.learn_rhythm(now).await?;
+        match self.steps(&rhythm.recent(until, span_seconds), rhythm, now, ids).await {
+            (_, Some(why)) => Err(why),
+            (steps, None) => Ok(steps),
+        }
+    }
+
+    /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
+    pub async fn history(&self, at: Timestamp, ids: &TenantIds) -> Result<HashMap<TenantId, Events>, String> {
+        let Some(query) = self.queries.history() else { return Ok(HashMap::new()) };
+        let rows = self.source.query(&query, at).await.map_err(|why| why.to_string())?;
+        if let Some(sample) = rows.0.iter().find(|sample| !is_at(sample, at.as_second())) {
+            return Err(format!("asked for {}, answered for {}", at.as_second(), sample.at));
+        }
+        Ok(totals(self.queries.measure(), self.queries.labels(), &rows, ids))
+    }
+
+    /// The step and the lag, learnt once; a histogram's threshold must be an edge before anything is read.
+    async fn learn_rhythm(&mut self, now: Timestamp) -> Result<Rhythm, String> {
+        self.check_edges(now).await?;
+        if let Some(rhythm) = self.rhythm {
+            return Ok(rhythm);
+        }
+        let Some(query) = self.queries.scrapes() else {
+            let step = self.queries.step_seconds(None).ok_or("the step is not known")?;
+            return Ok(*self.rhythm.insert(Rhythm::new(step, None)));
+        };
+        let rows = self.source.query(&query, settled(now)).await.map_err(|why| why.to_string())?;
+        let scrape = promql::scrape_seconds(rows.0.iter().map(|sample| (sample.label(ROW_LABEL), sample.value)));
+        match (self.queries.step_seconds(scrape), scrape) {
+            (Some(step), Some(_)) => Ok(*self.rhythm.insert(Rhythm::new(step, scrape))),
+            // A fixed step needs no interval; the lag stays the careful one until the interval can be learnt.
+            (Some(step), None) => Ok(Rhythm::new(step, None)),
+            (None, _) => Err("the scrape interval is not known yet: too few samples of the total".to_owned()),
+        }
+    }
+
+    async fn check_edges(&mut self, now: Timestamp) -> Result<(), String> {
+        let (Some(latency), false, Some(query)) = (&self.latency, self.edges_checked, self.queries.edges()) else {
+            return Ok(());
+        };
+        let rows = self.source.query(&query, settled(now)).await.map_err(|why| why.to_string())?;
+        let edges: Vec<&str> = rows.0.iter().map(|row| row.label("le")).filter(|le| !le.is_empty()).collect();
+        let native = rows.0.iter().any(|row| row.label(ROW_LABEL) == "native");
+        if let Some(refused) = promql::check_edges(latency, &edges, native, &self.path) {
+            return Err(refused.to_string());
+        }
+        // Without series there was nothing to check; the next pass asks again.
+        self.edges_checked = !edges.is_empty();
+        Ok(())
+    }
+
+    /// Reads steps, a few at once, and stops at the first that has no answer, so that each is read once and in order.
+    async fn steps(
+        &self,
+        ends: &[i64],
+        rhythm: Rhythm,
+        now: Timestamp,
+        ids: &TenantIds,
+    ) -> (Vec<Step>, Option<String>) {
+        let query = self.queries.step(rhythm.step_seconds);
+        let ask = |end: i64| {
+            let query = &query;
+            async move {
+                let at = Timestamp::from_second(end).map_err(|why| why.to_string())?;
+                let rows = self.source.query(query, at).await.map_err(|why| why.to_string())?;
+                Ok::<StepData, String>(step_data(self.queries.measure(), self.queries.labels(), &rows, end, ids))
+            }
+        };
+        let mut answers = stream::iter(ends.iter().copied()).map(|end| async move { (end, ask(end).await) }).buffered(CONCURRENCY);
+        let mut steps = Vec::with_capacity(ends.len());
+        while let Some((end_seconds, answer)) = answers.next().await {
+            match answer {
+                Ok(data) => steps.push(Step { end_seconds, fetched_at: now, data }),
+                Err(why) => return (steps, Some(why)),
+            }
+        }
+        (steps, None)
+    }
+}
+
+fn settled(now: Timestamp) -> Timestamp {
+    now.checked_sub(SETTLED).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use super::*;
+use crate::telemetry::Sample;
+
+type Script = dyn Fn(&str, i64) -> Result<Rows, ReadError> + Send + Sync;
+
+/// A source that answers from a function and remembers what it was asked.
+struct Scripted {
+    asked: Mutex<Vec<(String, i64)>>,
+    script: Box<Script>,
+}
+
+impl Counts for Scripted {
+    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+        self.asked.lock().unwrap().push((promql.to_owned(), at.as_second()));
+        let answer = (self.script)(promql, at.as_second());
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            answer
+        })
+    }
+}
+
+fn source(script: impl Fn(&str, i64) -> Result<Rows, ReadError> + Send + Sync + 'static) -> Arc<Scripted> {
+    Arc::new(Scripted { asked: Mutex::default(), script: Box::new(script) })
+}
+
+fn sample(labels: &[(&str, &str)], value: f64, at: i64) -> Sample {
+    let labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    Sample { labels, value, at: Timestamp::from_second(at).unwrap().as_second() as f64 }
+}
+
+fn row(kind: &str, value: f64, at: i64) -> Sample {
+    sample(&[("t", "a"), (ROW_LABEL, kind)], value, at)
+}
+
+fn fine(at: i64) -> Rows {
+    Rows(vec![row("total", 9.0, at), row("bad", 1.0, at), row("before", 1.0, at)])
+}
+
+/// Scrapes every 15 s.
+fn scrapes(at: i64) -> Rows {
+    Rows(vec![row("300", 20.0, at), row("60", 4.0, at), row("old", 1.0, at)])
+}
+
+fn down() -> ReadError {
+    ReadError::TimedOut { host: "h".into(), seconds: 30 }
+}
+
+fn telemetry(source: &Arc<Scripted>, slo: serde_json::Value) -> Telemetry {
+    let slo = serde_json::from_value(slo).unwrap();
+    Telemetry::new(Arc::clone(source) as Arc<dyn Counts>, &[slo], "").unwrap()
+}
+
+fn errors() -> serde_json::Value {
+    json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "errors": {"bad": "e", "total": "r"}})
+}
+
+fn ids() -> TenantIds {
+    TenantIds::new([("a".into(), TenantId(1))])
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn ends(steps: &[Step]) -> Vec<i64> {
+    steps.iter().map(|step| step.end_seconds).collect()
+}
+
+#[tokio::test]
+async fn r12_reading_stops_at_what_cannot_be_read_and_goes_on_there_in_order() {
+    let healed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = Arc::clone(&healed);
+    let source = source(move |query, at| match at {
+        _ if query.contains("count_over_time") => Ok(scrapes(at)),
+        6_180 if !flag.load(std::sync::atomic::Ordering::SeqCst) => Err(down()),
+        _ => Ok(fine(at)),
+    });
+    let mut telemetry = telemetry(&source, errors());
+    let slo = &mut telemetry.slos()[0];
+    let first = slo.read(at(6_000), at(6_400), &ids()).await;
+    assert_eq!((ends(&first.steps), first.step_seconds), (vec![6_060, 6_120], 60));
+    assert_eq!(first.error.as_deref(), Some("h: no answer within 30 s"));
+    healed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let second = slo.read(at(6_120), at(6_400), &ids()).await;
+    assert_eq!((ends(&second.steps), second.error), (vec![6_180, 6_240, 6_300, 6_360], None));
+    let counted = breakwater_slo::Series::Counted(Events { bad: 1.0, total: 9.0 });
+    assert!(second.steps.iter().all(|s| s.data == StepData::Counts(HashMap::from([(TenantId(1), counted)]))));
+    assert_eq!(slo.read(at(6_360), at(6_400), &ids()).await.steps, []);
+}
+
+#[tokio::test]
+async fn r12_an_empty_vector_is_a_step_without_data_not_an_error() {
+    let source = source(|query, at| Ok(if query.contains("count_over_time") { scrapes(at) } else { Rows::default() }));
+    let mut telemetry = telemetry(&source, errors());
+    let reading = telemetry.slos()[0].read(at(6_000), at(6_100), &ids()).await;
+    assert_eq!(reading.steps[0].data, StepData::Missing("empty answer".into()));
+    assert_eq!(reading.error, None);
+}
+
+#[tokio::test]
+async fn the_step_is_not_guessed_while_the_scrape_interval_is_unknown() {
+    let source = source(|_, _| Ok(Rows::default()));
+    let reading = telemetry(&source, errors()).slos()[0].read(at(6_000), at(9_000), &ids()).await;
+    assert!(reading.steps.is_empty() && reading.error.unwrap().contains("scrape interval"));
+    let mut fixed = errors();
+    fixed["step"] = json!("30s");
+    let reading = telemetry(&source, fixed).slos()[0].read(at(6_000), at(6_125), &ids()).await;
+    assert_eq!((ends(&reading.steps), reading.step_seconds), (vec![6_030], 30), "read with the careful lag");
+}
+
+#[tokio::test]
+async fn a_threshold_that_is_no_edge_is_an_error_until_it_is_one() {
+    let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"],
+        "latency": {"histogram": "h", "threshold": "300ms"}});
+    let source = source(|query, at| {
+        Ok(match query {
+            _ if query.contains("count_over_time") => scrapes(at),
+            _ if query.contains("group by (le)") => Rows(vec![sample(&[("le", "0.25"), (ROW_LABEL, "edge")], 1.0, at)]),
+            _ => Rows::default(),
+        })
+    });
+    let reading = telemetry(&source, slo).slos()[0].read(at(6_000), at(9_000), &ids()).await;
+    assert_eq!(
+        reading.error.as_deref(),
+        Some("spec.slos[0].latency.threshold: \"300ms\" is no bucket edge of h; choose one of 0.25")
+    );
+}
+
+#[tokio::test]
+async fn r14_the_week_before_is_asked_for_as_of_then() {
+    let source = source(|_, at| Ok(fine(at)));
+    let mut telemetry = telemetry(&source, errors());
+    let history = telemetry.slos()[0].history(at(5_000), &ids()).await.unwrap();
+    assert_eq!(history, HashMap::from([(TenantId(1), Events { bad: 1.0, total: 9.0 })]));
+    assert_eq!(source.asked.lock().unwrap()[0].1, 5_000);
+}
+
+#[tokio::test]
+async fn a_pass_is_bounded_and_so_are_the_queries_under_way() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    struct Counting(AtomicUsize, AtomicUsize);
+    impl Counts for Counting {
+        fn query<'a>(&'a self, _: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+            Box::pin(async move {
+                let running = self.0.fetch_add(1, SeqCst) + 1;
+                self.1.fetch_max(running, SeqCst);
+                tokio::task::yield_now().await;
+                self.0.fetch_sub(1, SeqCst);
+                Ok(fine(at.as_second()))
+            })
+        }
+    }
+    let source = Arc::new(Counting(AtomicUsize::new(0), AtomicUsize::new(0)));
+    let mut slo = errors();
+    slo["step"] = json!("1m");
+    let slo: Slo = serde_json::from_value(slo).unwrap();
+    let mut telemetry = Telemetry::new(Arc::clone(&source) as Arc<dyn Counts>, &[slo.clone(), slo.clone(), slo], "").unwrap();
+    let ids = ids();
+    let all = telemetry.slos().iter_mut().map(|slo| slo.read(at(0), at(1_000_000), &ids));
+    for reading in futures::future::join_all(all).await {
+        assert_eq!(reading.steps.len(), 60);
+    }
+    assert_eq!(source.1.load(SeqCst), CONCURRENCY);
+}

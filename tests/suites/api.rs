@@ -1,0 +1,695 @@
+//! The API as users meet it: the chart applies, the examples are accepted, what is malformed is refused by name, and
+//! who may do what. On a control plane of its own, since the chart's policies hold for a whole cluster.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use axum::http::Request;
+use breakwater_tests::bed::background;
+use breakwater_tests::bed::binaries;
+use breakwater_tests::bed::controlplane::{ADMIN, ControlPlane, User};
+use breakwater_tests::bed::folder::Folder;
+use breakwater_tests::eventually;
+use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewStatus};
+use kube::Client;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// Where the chart is installed.
+const HOME: &str = "breakwater-system";
+/// Where the suite's Rollouts are.
+const SHOP: &str = "shop";
+/// Where the examples are stored.
+const EXAMPLES: &str = "examples";
+const SOON: Duration = Duration::from_secs(30);
+
+/// A control plane with the chart on it.
+struct Cluster {
+    plane: ControlPlane,
+    folder: Folder,
+}
+
+impl Cluster {
+    async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    async fn start() -> Result<Self> {
+        let users = ["alice", "mallory", "dave"].map(|name| User::new(name, &["shop-sre"]));
+        let cluster = background::run(move || async move {
+            breakwater_tests::install_crypto();
+            let folder = Folder::new()?;
+            let plane = ControlPlane::start(&folder, &users).await?;
+            Ok(Self { plane, folder })
+        })
+        .await?;
+        for namespace in [HOME, SHOP, EXAMPLES, "tenants"] {
+            cluster.kubectl(&["create", "namespace", namespace], None)?;
+        }
+        cluster.apply(&rendered(EVERY_FLEET)?)?;
+        for (user, role) in [
+            ("alice", "breakwater-operator"),
+            ("mallory", "breakwater-may-hold"),
+            ("mallory", "breakwater-viewer"),
+        ] {
+            let binding = format!("{user}-{role}");
+            let (role, user) = (format!("--clusterrole={role}"), format!("--user={user}"));
+            cluster.kubectl(&["create", "rolebinding", &binding, "-n", SHOP, &role, &user], None)?;
+        }
+        cluster.policies_act().await?;
+        Ok(cluster)
+    }
+
+    /// Policies and aggregated roles take effect a moment after they are stored.
+    async fn policies_act(&self) -> Result<()> {
+        eventually("a forged action is refused", SOON, async || {
+            let answer = self.create(ADMIN, "rolloutactions", &action("Hold", "somebody else")).await?;
+            ensure!(answer.is_err(), "it is not");
+            Ok(())
+        })
+        .await?;
+        eventually("alice is an operator", SOON, async || {
+            let answer = self.create("alice", "rolloutactions", &action("Stop", "alice")).await?;
+            answer.map(drop).map_err(|why| anyhow::anyhow!(why))
+        })
+        .await
+    }
+
+    async fn client(&self, user: &str) -> Result<Client> {
+        self.plane.api().client(user).await
+    }
+
+    /// Runs kubectl as the admin; the answer is what it printed.
+    fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
+        let mut command = Command::new(binaries::find("kubectl")?);
+        command.arg("--kubeconfig").arg(self.plane.api().kubeconfig(ADMIN)).args(arguments);
+        command.env("HOME", &*self.folder);
+        run(command, input)
+    }
+
+    fn apply(&self, manifests: &str) -> Result<String> {
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(manifests))
+    }
+
+    /// Asks for an object of ours as strictly as kubectl does, without storing it; a refusal is its message.
+    async fn create(&self, user: &str, plural: &str, object: &Value) -> Result<Result<Value, String>> {
+        let path = format!("/apis/breakwater.dev/v1alpha1/namespaces/{SHOP}/{plural}");
+        let request = Request::post(format!("{path}?fieldValidation=Strict&dryRun=All"))
+            .header("content-type", "application/json")
+            .body(serde_json::to_vec(object)?)?;
+        match self.client(user).await?.request(request).await {
+            Ok(created) => Ok(Ok(created)),
+            Err(kube::Error::Api(status)) => Ok(Err(status.message)),
+            Err(error) => Err(error).context("create"),
+        }
+    }
+}
+
+/// Values under which every example's kind may be rolled.
+const EVERY_FLEET: &str = r#"
+fleets:
+  - {apiGroup: apps, resource: deployments, kind: Deployment, namespaces: [tenants]}
+  - {apiGroup: installation.mattermost.com, resource: mattermosts, kind: Mattermost, paths: [spec.version]}
+  - {apiGroup: helm.toolkit.fluxcd.io, resource: helmreleases, kind: HelmRelease}
+  - {apiGroup: argoproj.io, resource: applications, kind: Application}
+  - {apiGroup: "", resource: configmaps, kind: ConfigMap, namespaces: [tenants]}
+prometheus: {url: "http://prometheus.monitoring:9090", secretNamespaces: [shop]}
+webhook: {tokenSecret: alertmanager}
+networkPolicy: {enabled: true}
+"#;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What `helm template` makes of the chart.
+fn rendered(values: &str) -> Result<String> {
+    let mut command = Command::new(binaries::find("helm")?);
+    command.args(["template", "breakwater", "--namespace", HOME, "--values", "-"]);
+    command.arg(root().join("charts/breakwater"));
+    run(command, Some(values))
+}
+
+fn run(mut command: Command, input: Option<&str>) -> Result<String> {
+    use std::io::Write as _;
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn example(name: &str) -> Result<Value> {
+    let text = std::fs::read_to_string(root().join("crds/examples").join(name))?;
+    Ok(serde_yaml::from_str(&text)?)
+}
+
+fn action(verb: &str, requested_by: &str) -> Value {
+    json!({
+        "apiVersion": "breakwater.dev/v1alpha1", "kind": "RolloutAction", "metadata": {"generateName": "test-"},
+        "spec": {
+            "rollout": "shop", "verb": verb, "version": "1.4.0", "wave": "rest", "requestedBy": requested_by,
+        },
+    })
+}
+
+#[tokio::test]
+async fn the_charts_output_applies_again_and_again_and_with_other_values() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    for values in [EVERY_FLEET, "fleets: []", "admission: {enabled: false}", "crds: {install: false}"] {
+        let manifests = rendered(values)?;
+        let dry = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"];
+        cluster.kubectl(&dry, Some(&manifests)).with_context(|| values.to_owned())?;
+    }
+    cluster.apply(&rendered(EVERY_FLEET)?)?;
+    for misspelt in ["fleet: []", "controller: {replica: 3}", "prometheus: {url: prometheus}"] {
+        ensure!(rendered(misspelt).is_err(), "{misspelt} is taken");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_controller_passes_the_restricted_pod_security_standard() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    let answer =
+        cluster.kubectl(&["label", "--dry-run=server", "--overwrite", "namespace", HOME, label], None)?;
+    ensure!(!answer.contains("violate"), "{answer}");
+    let pods = ["get", "deployment", "breakwater", "-n", HOME, "-o", "jsonpath={.spec.template}"];
+    let template: Value = serde_json::from_str(&cluster.kubectl(&pods, None)?)?;
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}});
+    pod["spec"] = template["spec"].clone();
+    cluster.kubectl(&["create", "namespace", "restricted"], None)?;
+    cluster.kubectl(&["label", "namespace", "restricted", label], None)?;
+    let dry = ["create", "-n", "restricted", "--dry-run=server", "-f", "-"];
+    cluster.kubectl(&dry, Some(&pod.to_string()))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_example_is_accepted() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let mut files: Vec<_> =
+        std::fs::read_dir(root().join("crds/examples"))?.collect::<std::io::Result<_>>()?;
+    files.sort_by_key(std::fs::DirEntry::path);
+    ensure!(files.len() >= 10, "only {} examples", files.len());
+    for file in files {
+        let path = file.path();
+        let path = path.to_str().context("a path that is not text")?;
+        cluster.kubectl(&["create", "-n", EXAMPLES, "--validate=strict", "-f", path], None)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_smallest_example_takes_no_more_than_twelve_lines_of_spec() -> Result<()> {
+    let text = std::fs::read_to_string(root().join("crds/examples/deployments-smallest.yaml"))?;
+    let lines = text.lines().skip_while(|line| *line != "spec:").skip(1).count();
+    ensure!(lines <= 12, "{lines} lines");
+    Ok(())
+}
+
+#[tokio::test]
+async fn fields_that_are_null_are_as_good_as_absent() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let mut rollout = example("deployments-smallest.yaml")?;
+    for field in ["adopt", "schedule", "alerts", "prometheus", "revert", "paused"] {
+        rollout["spec"][field] = Value::Null;
+    }
+    for field in ["namespaceSelector", "fields", "exclude", "warmUp", "takeFrom"] {
+        rollout["spec"]["tenants"][field] = Value::Null;
+    }
+    rollout["spec"]["tenants"]["selector"] = json!({"matchLabels": null, "matchExpressions": null});
+    rollout["spec"]["waves"][0]["selector"] = Value::Null;
+    let stored = cluster.create(ADMIN, "rollouts", &rollout).await?.map_err(|why| anyhow::anyhow!(why))?;
+    ensure!(stored["spec"]["adopt"] == "Approve", "{stored}");
+    ensure!(stored["spec"]["tenants"].get("namespaceSelector").is_none(), "{stored}");
+    ensure!(stored["spec"]["tenants"]["selector"].get("matchLabels").is_none(), "{stored}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_malformed_rollout_is_refused_by_a_message_that_names_the_field() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let good = example("deployments.yaml")?;
+    cluster.create(ADMIN, "rollouts", &good).await?.map_err(|why| anyhow::anyhow!(why))?;
+    let groups = [whole(), tenants(), waves(), schedule_and_prometheus(), slos(), guards(), reactions()];
+    let mut wrong = Vec::new();
+    for case in groups.into_iter().flatten() {
+        let mut rollout = good.clone();
+        case.edit(&mut rollout)?;
+        match cluster.create(ADMIN, "rollouts", &rollout).await? {
+            Ok(_) => wrong.push(format!("{case:?} is accepted")),
+            Err(why) if !why.contains(&case.named) => wrong.push(format!("{case:?} is refused as {why}")),
+            Err(_) => {}
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_malformed_action_is_refused_by_a_message_that_names_the_field() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    for (verb, edit, named) in [
+        ("Approve", at("/spec/version", ABSENT), "version is required for Approve"),
+        ("Approve", at("/spec/wave", ABSENT), "wave is required for Approve"),
+        ("Lift", at("/spec/reason", json!("over")), "subject is required for Lift"),
+        ("Hold", at("/spec/subject", json!("x")), "subject is required for Lift, and only there"),
+        ("Revert", at("/spec/until", json!("2026-12-01T00:00:00Z")), "until is for Hold and Stop only"),
+        ("Hold", at("/spec/until", json!("tomorrow")), "spec.until"),
+        ("hold", at("/spec/reason", json!("")), "spec.verb"),
+        ("Hold", at("/spec/rollout", json!("")), "spec.rollout"),
+        ("Hold", at("/spec/requestedBy", ABSENT), "spec.requestedBy"),
+        ("Hold", at("/spec/becuase", json!("x")), "spec.becuase"),
+        ("Hold", at("/spec/reason", json!("r".repeat(1025))), "spec.reason"),
+    ] {
+        let mut action = action(verb, ADMIN);
+        edit.edit(&mut action)?;
+        match cluster.create(ADMIN, "rolloutactions", &action).await? {
+            Ok(_) => bail!("{verb}, {edit:?} is accepted"),
+            Err(why) => ensure!(why.contains(named), "{verb}, {edit:?} is refused as {why}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn r39_a_rollout_of_a_kind_or_a_field_outside_the_charts_fleets_is_refused() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let mut secrets = example("deployments-smallest.yaml")?;
+    secrets["spec"]["tenants"]["resource"] = json!({"apiVersion": "v1", "kind": "Secret"});
+    let mut image = example("mattermost.yaml")?;
+    image["spec"]["tenants"]["fields"] = json!([{"path": "spec.image"}]);
+    for (rollout, named) in [(secrets, "spec.tenants.resource: /Secret"), (image, "spec.tenants.fields")] {
+        let Err(why) = cluster.create(ADMIN, "rollouts", &rollout).await? else {
+            bail!("{rollout} is accepted")
+        };
+        ensure!(why.contains(named), "{why}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_verb_needs_its_own_right_and_the_users_own_name() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    for verb in ["Approve", "Hold", "Stop", "Promote", "Revert", "Retry"] {
+        let asked = cluster.create("alice", "rolloutactions", &action(verb, "alice")).await?;
+        ensure!(asked.is_ok(), "alice, who may all, is refused {verb}: {asked:?}");
+    }
+    ensure!(cluster.create("mallory", "rolloutactions", &action("Hold", "mallory")).await?.is_ok());
+    for (user, action, named) in [
+        ("mallory", action("Approve", "mallory"), "spec.verb: mallory may not approve here"),
+        ("mallory", action("Stop", "mallory"), "spec.verb: mallory may not stop here"),
+        (
+            "mallory",
+            action("Hold", "alice"),
+            "spec.requestedBy: must be the user who asks, mallory, not alice",
+        ),
+        ("alice", action("Hold", ADMIN), "spec.requestedBy"),
+        ("dave", action("Hold", "dave"), "cannot create resource \"rolloutactions\""),
+    ] {
+        let Err(why) = cluster.create(user, "rolloutactions", &action).await? else {
+            bail!("{user} may {action}")
+        };
+        ensure!(why.contains(named), "{user}: {why}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_action_is_neither_edited_nor_deleted() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let mut kept = action("Hold", ADMIN);
+    kept["metadata"] = json!({"name": "kept"});
+    cluster.kubectl(&["create", "-n", SHOP, "-f", "-"], Some(&kept.to_string()))?;
+    let edit = ["patch", "-n", SHOP, "rolloutaction", "kept", "--type=merge", "--patch"];
+    for (field, value) in [("verb", "Lift"), ("requestedBy", "alice"), ("reason", "none")] {
+        let patch = json!({"spec": {field: value}}).to_string();
+        let Err(why) = cluster.kubectl(&[&edit[..], &[patch.as_str()]].concat(), None) else {
+            bail!("{field} is edited")
+        };
+        ensure!(why.to_string().contains("spec is immutable"), "{why}");
+    }
+    for all in [
+        &["delete", "-n", SHOP, "rolloutaction", "kept"][..],
+        &["delete", "-n", SHOP, "rolloutactions", "--all"],
+    ] {
+        let Err(why) = cluster.kubectl(all, None) else { bail!("deleted") };
+        ensure!(why.to_string().contains("audit trail"), "{why}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_controller_has_the_rights_it_needs_and_no_more() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let reviews: Api<SubjectAccessReview> = Api::all(cluster.client(ADMIN).await?);
+    for (allowed, namespace, group, resource, verbs, name) in [
+        (true, "tenants", "apps", "deployments", "get list watch patch", ""),
+        (false, "tenants", "apps", "deployments", "create update delete", ""),
+        (false, SHOP, "apps", "deployments", "get patch", ""),
+        (true, SHOP, "installation.mattermost.com", "mattermosts", "get list watch patch", ""),
+        (false, SHOP, "installation.mattermost.com", "mattermosts/status", "patch", ""),
+        (true, SHOP, "breakwater.dev", "rollouts", "get list watch", ""),
+        (false, SHOP, "breakwater.dev", "rollouts", "create update patch delete", ""),
+        (true, SHOP, "breakwater.dev", "rollouts/status", "update patch", ""),
+        (true, SHOP, "breakwater.dev", "rolloutactions", "get list watch create delete", ""),
+        (true, SHOP, "breakwater.dev", "rolloutactions/hold", "create", ""),
+        (false, SHOP, "breakwater.dev", "rolloutactions/approve", "create", ""),
+        (true, SHOP, "breakwater.dev", "deviationreports", "get list watch create", ""),
+        (false, SHOP, "breakwater.dev", "deviationreports", "delete", ""),
+        (true, HOME, "coordination.k8s.io", "leases", "create", ""),
+        (true, HOME, "coordination.k8s.io", "leases", "get update", "breakwater"),
+        (false, SHOP, "coordination.k8s.io", "leases", "create get update", "breakwater"),
+        (true, HOME, "", "configmaps", "get list watch", "breakwater-stop"),
+        (false, HOME, "", "configmaps", "get list", ""),
+        (true, HOME, "", "secrets", "get", "alertmanager"),
+        (false, HOME, "", "secrets", "get list", ""),
+        (true, SHOP, "", "secrets", "get", "token"),
+        (false, SHOP, "", "secrets", "list watch", ""),
+        (false, "kube-system", "", "secrets", "get", "token"),
+        (true, SHOP, "", "pods", "get list", ""),
+        (false, SHOP, "", "pods", "delete", ""),
+        (true, "", "", "namespaces", "get list watch", ""),
+        (true, SHOP, "events.k8s.io", "events", "create patch", ""),
+        (true, SHOP, "apps", "controllerrevisions", "get list create delete", ""),
+        (false, SHOP, "", "serviceaccounts", "impersonate", ""),
+    ] {
+        for verb in verbs.split(' ') {
+            let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+            let review = serde_json::from_value(json!({"spec": {
+                "user": format!("system:serviceaccount:{HOME}:breakwater"),
+                "resourceAttributes": {
+                    "namespace": namespace, "group": group, "resource": resource, "subresource": subresource,
+                    "verb": verb, "name": name,
+                },
+            }}))?;
+            let status = reviews.create(&PostParams::default(), &review).await?.status;
+            let answer = status.is_some_and(|SubjectAccessReviewStatus { allowed, .. }| allowed);
+            ensure!(
+                answer == allowed,
+                "{verb} {group}/{resource}/{subresource} {name} in {namespace}: {answer}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// One edit of a good object, and what the refusal must name.
+#[derive(Debug)]
+struct Case {
+    pointer: &'static str,
+    /// `None` removes the field.
+    value: Option<Value>,
+    named: String,
+}
+
+const ABSENT: Option<Value> = None;
+
+impl Case {
+    fn edit(&self, object: &mut Value) -> Result<()> {
+        let (parent, field) = self.pointer.rsplit_once('/').context("no pointer")?;
+        let parent = object.pointer_mut(parent).with_context(|| format!("{parent} is not there"))?;
+        match (&self.value, parent.as_object_mut()) {
+            (Some(value), Some(map)) => drop(map.insert(field.into(), value.clone())),
+            (Some(value), None) => parent[field.parse::<usize>()?] = value.clone(),
+            (None, Some(map)) => drop(map.remove(field)),
+            (None, None) => bail!("items of lists are not removed"),
+        }
+        Ok(())
+    }
+}
+
+/// The refusal must name the field at `pointer`.
+fn at(pointer: &'static str, value: impl Into<Option<Value>>) -> Case {
+    let named = pointer.split('/').skip(1).fold(String::new(), |path, key| match key.parse::<usize>() {
+        Ok(index) => format!("{path}[{index}]"),
+        Err(_) if path.is_empty() => key.to_owned(),
+        Err(_) => format!("{path}.{key}"),
+    });
+    Case { pointer, value: value.into(), named }
+}
+
+/// The refusal must name another field than the edited one.
+fn named(pointer: &'static str, value: impl Into<Option<Value>>, named: &str) -> Case {
+    Case { named: named.into(), ..at(pointer, value) }
+}
+
+fn wave(name: &str, percent: Option<u32>) -> Value {
+    let mut wave = json!({"name": name, "soak": "1d"});
+    if let Some(percent) = percent {
+        wave["percent"] = percent.into();
+    }
+    wave
+}
+
+fn pair(factor: f64) -> Value {
+    json!({"long": "1h", "short": "5m", "factor": factor})
+}
+
+/// Cases about the spec itself.
+fn whole() -> Vec<Case> {
+    vec![
+        at("/spec/version", ABSENT),
+        at("/spec/version", json!(null)),
+        at("/spec/version", json!("")),
+        at("/spec/version", json!(105)),
+        at("/spec/version", json!("v".repeat(129))),
+        at("/spec/version", json!("10.5.2 ")),
+        at("/spec/version", json!("-1.0")),
+        at("/spec/version", json!("1.0/../2")),
+        at("/spec/version", json!("версия")),
+        at("/spec/version", json!("1:2")),
+        at("/spec/vesion", json!("1.0")),
+        at("/metadata/name", json!("n".repeat(53))),
+        at("/spec/adopt", json!("approve")),
+        at("/spec/onNewVersion", json!("")),
+        at("/spec/versionOrder", json!("Calendar")),
+        at("/spec/unmatched", json!("Drop")),
+        at("/spec/paused", json!("yes")),
+    ]
+}
+
+/// Cases about `tenants`.
+fn tenants() -> Vec<Case> {
+    vec![
+        at("/spec/tenants", ABSENT),
+        at("/spec/tenants/resource", ABSENT),
+        at("/spec/tenants/resource/kind", json!("deployments")),
+        at("/spec/tenants/resource/kind", json!("")),
+        at("/spec/tenants/resource/apiVersion", json!("apps")),
+        at("/spec/tenants/resource/apiVersion", json!("breakwater.dev/v1alpha1")),
+        at("/spec/tenants/resource/name", json!("x")),
+        named("/spec/tenants/selector", json!({"app": "shop"}), "spec.tenants.selector.app"),
+        named(
+            "/spec/tenants/selector/matchLabels",
+            json!({"app": "a b"}),
+            "spec.tenants.selector.matchLabels.app",
+        ),
+        at("/spec/tenants/selector/matchLabels", json!({"a b": "a"})),
+        at(
+            "/spec/tenants/selector/matchLabels",
+            json!((0..17).map(|i| (format!("k{i}"), "a")).collect::<BTreeMap<_, _>>()),
+        ),
+        named(
+            "/spec/tenants/selector/matchExpressions",
+            json!([{"key": "a", "operator": "In"}]),
+            "spec.tenants.selector.matchExpressions[0]",
+        ),
+        named(
+            "/spec/tenants/selector/matchExpressions",
+            json!([{"key": "a", "operator": "Exists", "values": ["x"]}]),
+            "spec.tenants.selector.matchExpressions[0]",
+        ),
+        named(
+            "/spec/tenants/selector/matchExpressions",
+            json!([{"key": "a", "operator": "Gt", "values": ["1"]}]),
+            "spec.tenants.selector.matchExpressions[0].operator",
+        ),
+        at("/spec/tenants/id", json!("x".repeat(1025))),
+        at("/spec/tenants/fields/0/format", json!("shop/server:1.4")),
+        at("/spec/tenants/fields/0/format", json!("{version}{version}")),
+        at(
+            "/spec/tenants/fields",
+            json!((0..5).map(|i| json!({"path": format!("spec.f{i}")})).collect::<Vec<_>>()),
+        ),
+        named(
+            "/spec/tenants/fields",
+            json!([{"path": "spec.f"}, {"path": "spec.f"}]),
+            "spec.tenants.fields[1]",
+        ),
+        at("/spec/tenants/fields/0/path", ABSENT),
+        at("/spec/tenants/fields/0/path", json!("")),
+        at("/spec/tenants/fields/0/path", json!("spec..image")),
+        at("/spec/tenants/fields/0/path", json!("spec.containers[0].image")),
+        at("/spec/tenants/fields/0/path", json!("metadata.ownerReferences[name=x].uid")),
+        at("/spec/tenants/fields/0/path", json!("metadata[\"finalizers\"]")),
+        at("/spec/tenants/fields/0/path", json!("metadata.annotations[\"breakwater.dev/epoch\"]")),
+        at("/spec/tenants/fields/0/path", json!("status.version")),
+        at("/spec/tenants/warmUp", json!("10")),
+        at("/spec/tenants/warmUp", json!("")),
+        at("/spec/tenants/progressDeadline", json!("-1h")),
+        at("/spec/tenants/progressDeadline", json!(1800)),
+        at("/spec/tenants/progressDeadline", json!("30m1h")),
+        at("/spec/tenants/progressDeadline", json!("1.5h")),
+        named("/spec/tenants/takeFrom", json!(["helm", "helm"]), "spec.tenants.takeFrom[1]"),
+        named("/spec/tenants/takeFrom", json!([""]), "spec.tenants.takeFrom[0]"),
+        at("/spec/tenants/takeFrom", json!((0..17).map(|i| format!("m{i}")).collect::<Vec<_>>())),
+    ]
+}
+
+/// Cases about `waves`.
+fn waves() -> Vec<Case> {
+    vec![
+        at("/spec/waves", ABSENT),
+        at("/spec/waves", json!(null)),
+        at("/spec/waves", json!([])),
+        at("/spec/waves", json!((0..33).map(|i| wave(&format!("w{i}"), Some(1))).collect::<Vec<_>>())),
+        named("/spec/waves", json!([wave("a", Some(1)), wave("a", Some(1))]), "spec.waves[1]"),
+        at("/spec/waves", json!([wave("a", Some(60)), wave("b", Some(41))])),
+        at("/spec/waves", json!([wave("a", None), wave("b", Some(10))])),
+        at("/spec/waves", json!([wave("a", None), wave("b", None)])),
+        named("/spec/waves/0/percent", json!(5), "spec.waves[0]"),
+        at("/spec/waves/1/percent", json!(0)),
+        at("/spec/waves/1/percent", json!(-1)),
+        at("/spec/waves/1/percent", json!(101)),
+        at("/spec/waves/1/percent", json!("10%")),
+        named("/spec/waves/1/percent", json!(null), "spec.waves"),
+        at("/spec/waves/0/name", json!("")),
+        at("/spec/waves/0/name", json!("Canary")),
+        at("/spec/waves/0/name", json!("w".repeat(41))),
+        at("/spec/waves/0/name", ABSENT),
+        at("/spec/waves/0/soak", ABSENT),
+        at("/spec/waves/0/soak", json!("")),
+        at("/spec/waves/0/soak", json!("99999999d")),
+        at("/spec/waves/0/soak", json!("2 days")),
+        at("/spec/waves/0/soack", json!("2d")),
+        at("/spec/waves/0/maxConcurrent", json!(0)),
+        at("/spec/waves/0/maxConcurrent", json!(-1)),
+        at("/spec/waves/0/maxConcurrent", json!("0%")),
+        at("/spec/waves/0/maxConcurrent", json!("101%")),
+        at("/spec/waves/0/maxConcurrent", json!("5")),
+        at("/spec/waves/0/maxConcurrent", json!(4_294_967_296_i64)),
+        at("/spec/waves/0/maxConcurrent", json!(2.5)),
+        at("/spec/waves/0/maxFailures", json!("2.5%")),
+        at("/spec/waves/0/approval", json!("Both")),
+        at("/spec/waves/0/optional", json!(1)),
+        at("/spec/watchAfter", json!("3 d")),
+    ]
+}
+
+/// Cases about `schedule` and `prometheus`.
+fn schedule_and_prometheus() -> Vec<Case> {
+    vec![
+        at("/spec/schedule/timeZone", json!("")),
+        at("/spec/schedule/allow/0/cron", json!("@daily at nine")),
+        at("/spec/schedule/allow/0/cron", json!("0 0 9 * * MON")),
+        at("/spec/schedule/allow/0/cron", json!("0 9 * *  ")),
+        at("/spec/schedule/allow/0/duration", json!("0")),
+        at("/spec/schedule/allow/0/duration", ABSENT),
+        named("/spec/schedule/deny/0/to", json!("2026-12-20T00:00:00Z"), "spec.schedule.deny[0]"),
+        at("/spec/schedule/deny/0/from", json!("2026-12-20")),
+        at("/spec/schedule/deny/0/from", json!("2026-12-20T00:00:00")),
+        at("/spec/schedule/deny/0/from", json!("9999-12-31T23:59:59Z")),
+        at(
+            "/spec/schedule/deny",
+            json!(vec![json!({"from": "2026-12-20T00:00:00Z", "to": "2027-01-04T00:00:00Z"}); 33]),
+        ),
+        at("/spec/prometheus/url", json!("prometheus:9090")),
+        at("/spec/prometheus/url", json!("ftp://prometheus")),
+        at("/spec/prometheus/url", json!("http://user:secret@prometheus")),
+        at("/spec/prometheus/url", json!("http://")),
+        at("/spec/prometheus/url", ABSENT),
+        at("/spec/prometheus/timeout", json!("0s")),
+        at("/spec/prometheus/flavor", json!("Influx")),
+        named("/spec/prometheus/caSecretRef", json!({"name": "../x"}), "spec.prometheus.caSecretRef.name"),
+        named(
+            "/spec/prometheus/bearerTokenSecretRef",
+            json!({"name": "x", "namespace": "kube-system"}),
+            "spec.prometheus.bearerTokenSecretRef.namespace",
+        ),
+    ]
+}
+
+/// Cases about what an SLO measures.
+fn slos() -> Vec<Case> {
+    vec![
+        at("/spec/slos", ABSENT),
+        at("/spec/slos", json!([])),
+        named("/spec/slos/0/name", json!("latency"), "spec.slos[1]"),
+        at("/spec/slos/0/name", json!("API errors")),
+        named("/spec/slos/0/latency", json!({"histogram": "x", "threshold": "1s"}), "spec.slos[0]"),
+        named("/spec/slos/0/errors", ABSENT, "spec.slos[0]"),
+        at("/spec/slos/0/errors", json!({"bad": "x"})),
+        named("/spec/slos/0/errors/recorded", json!({"bad": "a", "total": "b"}), "spec.slos[0].errors"),
+        named("/spec/slos/0/errors", json!(null), "spec.slos[0]"),
+        at("/spec/slos/0/errors/bad", json!("")),
+        named("/spec/slos/0/objective", ABSENT, "objective"),
+        at("/spec/slos/0/objective", json!("99.5")),
+        at("/spec/slos/0/objective", json!(0.995)),
+        at("/spec/slos/0/objective", json!("100%")),
+        at("/spec/slos/0/objective", json!("0%")),
+        at("/spec/slos/0/objective", json!("101%")),
+        named("/spec/slos/0/objective", json!("50%"), "spec.slos[0].burnRate.page"),
+        named("/spec/slos/0/tenantLabels", json!([]), "tenantLabels"),
+        named("/spec/slos/0/tenantLabels", json!(["a-b"]), "spec.slos[0].tenantLabels[0]"),
+        at("/spec/slos/0/tenantLabels", json!(["a", "a"])),
+        at("/spec/slos/0/tenantLabels", json!(["a", "b", "c", "d", "e"])),
+    ]
+}
+
+/// Cases about what makes an SLO deviate.
+fn guards() -> Vec<Case> {
+    vec![
+        at("/spec/slos/0/step", json!("4s")),
+        at("/spec/slos/0/step", json!("6m")),
+        at("/spec/slos/0/step", json!("")),
+        named("/spec/slos/0/burnRate/page", json!([pair(0.0)]), "spec.slos[0].burnRate.page[0].factor"),
+        at("/spec/slos/0/burnRate/page", json!(vec![pair(1.0); 5])),
+        at("/spec/slos/0/burnRate/page", json!([pair(250.0)])),
+        named(
+            "/spec/slos/0/burnRate/page",
+            json!([{"long": "0", "short": "5m", "factor": 2}]),
+            "spec.slos[0].burnRate.page[0]",
+        ),
+        at("/spec/slos/0/burnRate/pages", json!([])),
+        at("/spec/slos/0/sharp/factor", json!(500)),
+        at("/spec/slos/0/sharp/minBad", json!(0)),
+        at("/spec/slos/0/updateCost/max", json!("0%")),
+        at("/spec/slos/1/latency/threshold", json!("500")),
+        at("/spec/slos/1/latency/threshold", json!("0ms")),
+        at("/spec/slos/1/latency/histogram", json!("a-b")),
+        named("/spec/slos/3/limit", ABSENT, "limit"),
+        named("/spec/slos/3/query", ABSENT, "spec.slos[3]"),
+        at("/spec/slos/3/limit", json!({})),
+        named("/spec/slos/3/limit", json!({"max": 1, "min": 2}), "spec.slos[3].limit.min"),
+        named("/spec/slos/3/limit", json!({"max": 1, "for": "0s"}), "spec.slos[3].limit.for"),
+        at("/spec/slos/3/query", json!("")),
+        at("/spec/slos/3/objective", json!("99%")),
+    ]
+}
+
+/// Cases about alerts, deviations, reverts.
+fn reactions() -> Vec<Case> {
+    vec![
+        at("/spec/alerts/0/matchers", json!([])),
+        named("/spec/alerts/0/matchers", json!(["page"]), "spec.alerts[0].matchers[0]"),
+        at("/spec/alerts/0/tenantLabel", ABSENT),
+        at("/spec/alerts/0/minTenants", json!(0)),
+        at("/spec/alerts/0/action", json!("Page")),
+        at("/spec/onDeviation", json!("Revert")),
+        at("/spec/onDeviation/action", json!("Ignore")),
+        at("/spec/revert/maxConcurrent", json!("200%")),
+        at("/spec/revert/verifyFor", json!("soon")),
+        at("/spec/revert/tenantDeadline", json!("")),
+    ]
+}
