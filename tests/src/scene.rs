@@ -28,7 +28,7 @@ use recorder::Recorder;
 use rollout::Rollout;
 
 /// How long anything may take; generous, for machines that compile beside it.
-pub const PATIENCE: Duration = Duration::from_secs(150);
+pub const PATIENCE: Duration = Duration::from_mins(4);
 /// The field manager that created the fleet's objects; every scene's Rollout may take the version over from it.
 pub const DEPLOYER: &str = "deployer";
 /// The field manager of the Rollouts themselves.
@@ -126,26 +126,27 @@ impl Scene {
 
     /// The state a failed scene leaves: every Rollout's status, the last events, the controller's last words.
     async fn epitaph(&self) -> String {
-        let mut text = String::new();
+        let mut statuses = String::new();
         let rollouts = self.rollouts(self.namespace()).list(&ListParams::default()).await;
         for rollout in rollouts.into_iter().flatten() {
             let mut status = rollout.data["status"].clone();
             strip_evidence(&mut status);
             let yaml = serde_yaml::to_string(&status).unwrap_or_default();
-            text.push_str(&format!("--- status of {}\n{yaml}", rollout.metadata.name.unwrap_or_default()));
+            let name = rollout.metadata.name.unwrap_or_default();
+            statuses.extend(["--- status of ", &name, "\n", &yaml]);
         }
-        text.push_str("--- events\n");
-        text.push_str(&self.last_events(20).await);
-        text.push_str(&format!("--- what tenants did\n{}", self.recorder.story()));
-        text.push_str(&format!("--- controller: {}\n", self.control().last_words(self.namespace())));
-        text
+        let (events, story) = (self.last_events(20).await, self.recorder.story());
+        let log = self.control().last_words(self.namespace());
+        format!("{statuses}--- events\n{events}--- what tenants did\n{story}--- controller: {log}\n")
     }
 
     async fn last_events(&self, count: usize) -> String {
         let api: Api<Event> = Api::namespaced(self.client(), self.namespace());
         let mut events = api.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
         events.retain(|event| event.involved_object.kind.as_deref() == Some("Rollout"));
-        events.sort_by_key(|event| event.metadata.resource_version.as_ref().and_then(|v| v.parse::<u64>().ok()));
+        events.sort_by_key(|event| {
+            event.metadata.resource_version.as_ref().and_then(|v| v.parse::<u64>().ok())
+        });
         let lines = events.iter().rev().take(count).rev().map(|event| {
             let text = |field: &Option<String>| field.clone().unwrap_or_default();
             format!("{} {}: {}\n", text(&event.type_), text(&event.reason), text(&event.message))
@@ -205,9 +206,8 @@ impl Scene {
 
     /// Creates tenants on 1.0.0 named `<ring>-<i>`, with label `ring`, and waits until they run and are measured.
     pub async fn has_fleet(&self, rings: &[(&str, usize)]) -> Result<()> {
-        let tenant = |ring: &str, i: usize| {
-            Tenant::new(self.namespace(), &format!("{ring}-{i}"), "1.0.0").ring(ring)
-        };
+        let tenant =
+            |ring: &str, i: usize| Tenant::new(self.namespace(), &format!("{ring}-{i}"), "1.0.0").ring(ring);
         let tenants = rings.iter().flat_map(|&(ring, count)| (0..count).map(move |i| tenant(ring, i)));
         self.has_tenants(tenants).await
     }
@@ -275,9 +275,10 @@ impl Scene {
         }))
     }
 
-    /// Applies a Rollout's manifest as a GitOps tool does: server-side, whole, strictly validated.
+    /// Applies a Rollout's manifest as a `GitOps` tool does: server-side, whole, strictly validated.
     pub async fn apply(&self, manifest: &Value) -> Result<()> {
-        let name = manifest.pointer("/metadata/name").and_then(Value::as_str).context("a manifest has a name")?;
+        let name =
+            manifest.pointer("/metadata/name").and_then(Value::as_str).context("a manifest has a name")?;
         let params = PatchParams {
             field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::apply(GITOPS).force()
@@ -293,25 +294,20 @@ impl Scene {
 
     /// The API of Rollouts in a namespace.
     pub fn rollouts(&self, namespace: &str) -> Api<DynamicObject> {
-        self.own_kind(self.client(), namespace, "Rollout", "rollouts")
+        own_kind(self.client(), namespace, "Rollout", "rollouts")
     }
 
-    /// The API of RolloutActions, as a user has it.
+    /// The API of `RolloutActions`, as a user has it.
     pub async fn actions(&self, user: &str) -> Result<Api<DynamicObject>> {
         let client = self.bed().client_of(user).await?;
-        Ok(self.own_kind(client, self.namespace(), "RolloutAction", "rolloutactions"))
+        Ok(own_kind(client, self.namespace(), "RolloutAction", "rolloutactions"))
     }
 
-    /// The DeviationReports of this scene, by name.
+    /// The `DeviationReports` of this scene, by name.
     pub async fn reports(&self) -> Result<Vec<Value>> {
-        let api = self.own_kind(self.client(), self.namespace(), "DeviationReport", "deviationreports");
+        let api = own_kind(self.client(), self.namespace(), "DeviationReport", "deviationreports");
         let reports = api.list(&ListParams::default()).await?;
         reports.items.into_iter().map(|report| Ok(serde_json::to_value(report)?)).collect()
-    }
-
-    fn own_kind(&self, client: Client, namespace: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
-        let gvk = GroupVersionKind::gvk("breakwater.dev", "v1alpha1", kind);
-        Api::namespaced_with(client, namespace, &ApiResource::from_gvk_with_plural(&gvk, plural))
     }
 
     /// Asks for something as alice, who may ask for anything; the answer is awaited and returned: whether it was
@@ -395,6 +391,15 @@ impl Scene {
         .await
     }
 
+    /// Waits until the recorder has seen something.
+    pub async fn sees(&self, what: &str, probe: impl Fn(&Recorder) -> bool) -> Result<()> {
+        eventually(what, PATIENCE, async || {
+            ensure!(probe(&self.recorder), "{}", self.recorder.story());
+            Ok(())
+        })
+        .await
+    }
+
     /// Fills `$NAMESPACE`, `$PROMETHEUS` and `$ALERTMANAGER` in.
     pub fn expand(&self, text: &str) -> String {
         text.replace("$NAMESPACE", self.namespace())
@@ -433,6 +438,11 @@ pub fn merge(into: &mut Value, patch: Value) {
         }
         (into, patch) => *into = patch,
     }
+}
+
+fn own_kind(client: Client, namespace: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk("breakwater.dev", "v1alpha1", kind);
+    Api::namespaced_with(client, namespace, &ApiResource::from_gvk_with_plural(&gvk, plural))
 }
 
 /// The judge's running sums are for machines.

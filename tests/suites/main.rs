@@ -1,4 +1,12 @@
 //! All suites, in one binary: they share one bed.
 
+mod actions;
 mod api;
 mod bed;
+mod churn;
+mod crashes;
+mod deviations;
+mod gitops;
+mod outages;
+mod refusals;
+mod waves;

@@ -152,7 +152,7 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = Deadline<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Deadline { inner, permits: Arc::clone(&self.permits), deadline: self.deadline }
+        Deadline { inner, permits: Arc::clone(&self.permits), within: self.deadline }
     }
 }
 
@@ -161,7 +161,7 @@ impl<S> Layer<S> for DeadlineLayer {
 pub struct Deadline<S> {
     inner: S,
     permits: Arc<Semaphore>,
-    deadline: Duration,
+    within: Duration,
 }
 
 impl<S, B> Service<Request<Body>> for Deadline<S>
@@ -182,15 +182,15 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let permits = Arc::clone(&self.permits);
-        let deadline = self.deadline;
+        let within = self.within;
         let answer = self.inner.call(request); // lazy: nothing is sent before it is polled
         Box::pin(async move {
-            tokio::time::timeout(deadline, async {
+            tokio::time::timeout(within, async {
                 let _permit = permits.acquire_owned().await?;
                 whole(answer).await
             })
             .await
-            .map_err(|_| RequestError::TimedOut(deadline))?
+            .map_err(|_| RequestError::TimedOut(within))?
         })
     }
 }
@@ -282,7 +282,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_without_an_answer_ends_at_its_deadline() {
         let client = client(4, Duration::from_secs(3), || async {
-            tokio::time::sleep(Duration::from_secs(3600)).await;
+            tokio::time::sleep(Duration::from_hours(1)).await;
             Ok(config_map())
         });
         let began = tokio::time::Instant::now();
@@ -296,7 +296,7 @@ mod tests {
     async fn no_more_requests_run_at_once_than_there_are_connections() {
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (now, peak) = (Arc::clone(&running), Arc::clone(&most));
-        let client = client(3, Duration::from_secs(60), move || {
+        let client = client(3, Duration::from_mins(1), move || {
             let (now, peak) = (Arc::clone(&now), Arc::clone(&peak));
             async move {
                 peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);

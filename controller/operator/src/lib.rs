@@ -4,6 +4,7 @@ pub mod client;
 pub mod clock;
 pub mod execute;
 pub mod http;
+mod intake;
 pub mod lease;
 pub mod rollouts;
 pub mod run;

@@ -4,16 +4,21 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use breakwater_crds::Rollout;
 use kube::{Api, Client, Config, api::ListParams};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{self, Clients},
     clock,
     execute::{self, Executor},
-    http::{self, Metrics},
+    http::{self, Alerts, HttpState, Metrics},
+    intake,
     lease::{self, Candidate, Election, GiveBack, Lease, Standing},
-    rollouts::{Leader, Office, Options as RolloutOptions},
+    rollouts::{Leader, Office, Options as RolloutOptions, Targets},
     stop,
 };
 
@@ -59,7 +64,7 @@ pub enum RunError {
     #[error("lease: {0}")]
     Lease(#[from] lease::ConfigError),
     /// The address to listen on.
-    #[error("listening on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -67,7 +72,7 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// The API server does not answer, or does not know this identity.
-    #[error("asking the api server who this is: {0}")]
+    #[error("cannot ask the api server who this is")]
     WhoAmI(#[source] kube::Error),
 }
 
@@ -75,11 +80,11 @@ pub enum RunError {
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), RunError> {
     let clients = client::connect(&options.kube, &client::Settings::default())?;
     let user = who_am_i(&clients.requests).await.map_err(RunError::WhoAmI)?;
-    let metrics = Metrics::default();
+    let metrics = Metrics::new(clock::now);
     let (office_sender, office) = watch::channel(None::<Office>);
     let (stop, stopping) = stop::watch(clients.watches.clone(), &options.namespace);
     tokio::spawn(stopping);
-    let server = serve(&options, &clients, &metrics, office, shutdown.clone()).await?;
+    let server = serve(&options, &clients, &user, &metrics, office, shutdown.clone()).await?;
     let candidate = Candidate {
         namespace: options.namespace.clone(),
         name: options.lease_name.clone(),
@@ -121,23 +126,25 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
     Ok(())
 }
 
-/// Serves health (temporary).
+/// Starts the HTTP server: alerts, health, metrics.
 async fn serve(
     options: &Options,
-    _clients: &Clients,
-    _metrics: &Metrics,
-    _office: watch::Receiver<Option<Office>>,
+    clients: &Clients,
+    user: &str,
+    metrics: &Metrics,
+    office: watch::Receiver<Option<Office>>,
     shutdown: CancellationToken,
-) -> Result<tokio::task::JoinHandle<()>, RunError> {
-    let listener = tokio::net::TcpListener::bind(options.listen)
-        .await
-        .map_err(|source| RunError::Listen { address: options.listen, source })?;
-    let app = axum::Router::new()
-        .route("/healthz", axum::routing::get(|| async { "ok" }))
-        .route("/readyz", axum::routing::get(|| async { "ok" }));
-    Ok(tokio::spawn(async move {
-        let _ = axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await;
-    }))
+) -> Result<JoinHandle<()>, RunError> {
+    let address = options.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
+    let targets = Arc::new(Targets { office, client: clients.requests.clone() });
+    let alerts = Arc::new(Alerts::new(targets, user.to_owned(), http::webhook::REMEMBERED, metrics.clone()));
+    tokio::spawn(intake::redecide(alerts.clone()));
+    // A standby is ready as well: it answers health and metrics, and tells Alertmanager to try again.
+    let (_, ready) = watch::channel(true);
+    let token = intake::token(clients.requests.clone(), &options.namespace, options.webhook_token_secret.clone());
+    let state = HttpState { alerts, token, ready, metrics: metrics.clone(), clock: clock::now };
+    Ok(tokio::spawn(http::serve(listener, http::router(state), shutdown)))
 }
 
 /// One term after the other, each with fresh watches and an empty memory. True when every write was answered at the end.
@@ -154,7 +161,7 @@ async fn lead_while_leading(
         };
         let Some(epoch) = epoch else { return true };
         tracing::info!(epoch, "leading");
-        leader.metrics.leading(true);
+        leader.metrics.leader(true);
         let end = shutdown.child_token();
         let term = leader.lead(end.clone(), |context| {
             office.send_replace(Some(context));
@@ -171,7 +178,7 @@ async fn lead_while_leading(
             // Reconciles that run are waited for, so that nothing is written after the lease is given back.
             return tokio::time::timeout(DRAIN, &mut term).await.unwrap_or(false);
         }
-        leader.metrics.leading(false);
+        leader.metrics.leader(false);
     }
 }
 

@@ -39,20 +39,26 @@ impl AlertRule {
                 Ok(matcher) => matchers.push(matcher),
                 Err(why) => errors.push(FieldError {
                     path: format!("{path}.matchers[{index}]"),
-                    message: format!("{:?} {why}; write it as severity=\"page\" or team=~\"web|api\"", shown(text)),
+                    message: format!(
+                        "{:?} {why}; write it as severity=\"page\" or team=~\"web|api\"",
+                        shown(text)
+                    ),
                 }),
             }
         }
         if texts.is_empty() {
             errors.push(FieldError {
                 path: format!("{path}.matchers"),
-                message: "is empty, so every alert would match; name at least one, such as severity=\"page\"".to_owned(),
+                message: "is empty, so every alert would match; name at least one, such as severity=\"page\""
+                    .to_owned(),
             });
         }
         if *action == AlertAction::Revert && tenant_label.is_empty() {
             errors.push(FieldError {
                 path: format!("{path}.tenantLabel"),
-                message: "is empty, and alerts without a tenant only hold; name the label, or say action: Hold".to_owned(),
+                message:
+                    "is empty, and alerts without a tenant only hold; name the label, or say action: Hold"
+                        .to_owned(),
             });
         }
         if !errors.is_empty() {
@@ -136,7 +142,12 @@ pub struct Decision {
 /// warm-up, on `minTenants` candidates for `for`, at a share of the warm candidates at least three times the baseline's.
 /// Alerts without a tenant hold, and never revert; neither does anything once no baseline is left to compare with,
 /// because a shared outage would look the same (R14).
-pub fn decide(rule: &AlertRule, firing: &[Firing], tenants: &[AlertTenant], now: Timestamp) -> Option<Decision> {
+pub fn decide(
+    rule: &AlertRule,
+    firing: &[Firing],
+    tenants: &[AlertTenant],
+    now: Timestamp,
+) -> Option<Decision> {
     let known = unambiguous(tenants);
     let matching: Vec<&Firing> = firing.iter().filter(|alert| rule.matches(&alert.labels)).collect();
     let on_tenants = on_tenants(rule, &matching, &known, now);
@@ -154,7 +165,9 @@ fn on_tenants(
     let mut hit: HashMap<&str, (Timestamp, &Firing)> = HashMap::new();
     let mut burning_baseline: HashSet<&str> = HashSet::new();
     for alert in matching {
-        let Some(tenant) = alert.labels.get(label).map(String::as_str).filter(|id| !id.is_empty()) else { continue };
+        let Some(tenant) = alert.labels.get(label).map(String::as_str).filter(|id| !id.is_empty()) else {
+            continue;
+        };
         match known.get(tenant) {
             Some(Standing::Candidate { written_at, warm_at: Some(warm_at) })
                 if alert.starts_at > *written_at && *warm_at <= now && alert.starts_at <= now =>
@@ -171,7 +184,8 @@ fn on_tenants(
             Some(Standing::Candidate { .. } | Standing::Neither) | None => {}
         }
     }
-    let mut order: Vec<(Timestamp, &str, &Firing)> = hit.into_iter().map(|(id, (at, alert))| (at, id, alert)).collect();
+    let mut order: Vec<(Timestamp, &str, &Firing)> =
+        hit.into_iter().map(|(id, (at, alert))| (at, id, alert)).collect();
     order.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
     // So many candidates have been firing together since the last of the first `minTenants` began.
     let (together_since, ..) = *order.get(rule.min_tenants - 1)?;
@@ -181,7 +195,9 @@ fn on_tenants(
     let warm = known.values().filter(|s| is_warm(**s, now)).count();
     let baseline = known.values().filter(|s| **s == Standing::Baseline).count();
     // hit / warm >= 3 * burning / baseline, without division: a baseline of none cannot burn.
-    if order.len().saturating_mul(baseline) < SHARE_RATIO.saturating_mul(burning_baseline.len()).saturating_mul(warm) {
+    if order.len().saturating_mul(baseline)
+        < SHARE_RATIO.saturating_mul(burning_baseline.len()).saturating_mul(warm)
+    {
         return None;
     }
     let action = if baseline == 0 { AlertAction::Hold } else { rule.action };
@@ -201,7 +217,12 @@ fn on_tenants(
 }
 
 /// Alerts that name no tenant: they hold while a candidate is warm.
-fn without_tenant(rule: &AlertRule, matching: &[&Firing], tenants: &[AlertTenant], now: Timestamp) -> Option<Decision> {
+fn without_tenant(
+    rule: &AlertRule,
+    matching: &[&Firing],
+    tenants: &[AlertTenant],
+    now: Timestamp,
+) -> Option<Decision> {
     let candidates = tenants.iter().filter_map(|tenant| match tenant.standing {
         Standing::Candidate { written_at, warm_at } => Some((written_at, warm_at)),
         Standing::Baseline | Standing::Neither => None,
@@ -211,11 +232,16 @@ fn without_tenant(rule: &AlertRule, matching: &[&Firing], tenants: &[AlertTenant
     });
     let (first_written, first_warm): (Timestamp, Timestamp) = (first_written?, first_warm?);
     let names_one = |alert: &Firing| {
-        rule.tenant_label.as_ref().is_some_and(|label| alert.labels.get(label).is_some_and(|id| !id.is_empty()))
+        rule.tenant_label
+            .as_ref()
+            .is_some_and(|label| alert.labels.get(label).is_some_and(|id| !id.is_empty()))
     };
     let counted = matching.iter().filter(|alert| {
         let since = alert.starts_at.max(first_warm);
-        !names_one(alert) && alert.starts_at > first_written && alert.starts_at <= now && now.duration_since(since) >= rule.for_
+        !names_one(alert)
+            && alert.starts_at > first_written
+            && alert.starts_at <= now
+            && now.duration_since(since) >= rule.for_
     });
     let alert = counted.min_by_key(|alert| (alert.starts_at, &alert.fingerprint))?;
     Some(Decision {

@@ -3,27 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use breakwater_crds::{
+    report::Outcome,
     rollout::{Adopt, OnNewVersion, Unmatched},
     status::{Adoption, OwnerCount, Phase, VERSIONS_MAX, VersionCount, WaveStatus},
 };
 use breakwater_slo::State;
 
 use crate::{
+    deviation,
     draft::Draft,
     fleet::{self, Standing},
-    observed::{Claim, Fleet},
+    observed::{Fleet, Tenant},
     revert, road,
 };
 
 /// Follows `spec.version`: what is rejected, queued, superseded, or taken back by Git.
 pub(crate) fn version(draft: &mut Draft<'_>) {
     read_rejections(draft);
+    if draft.manual.is_some() {
+        return; // what was asked for by name comes first; what Git says waits for it
+    }
     let wanted = draft.observed.spec.spec.version.clone();
     match draft.status.phase {
         Phase::Reverting | Phase::Verifying => {
             let out = draft.status.revert.as_ref().map(|revert| revert.version.clone());
             draft.out.extend(out.clone());
-            let waits = Some(&wanted) != out.as_ref() && Some(&wanted) != draft.status.stable_version.as_ref();
+            let waits = !draft.out.contains(&wanted) && Some(&wanted) != draft.status.stable_version.as_ref();
             draft.status.queued = waits.then_some(wanted);
         }
         Phase::Advancing | Phase::Soaking | Phase::AwaitingApproval | Phase::Watching => under_way(draft, &wanted),
@@ -60,13 +65,12 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
     };
     if candidate == *wanted {
         draft.status.queued = None;
+    } else if draft.out.contains(wanted) {
+        draft.status.queued = None; // the one under way goes on
     } else if draft.status.stable_version.as_deref() == Some(wanted) {
         let message = format!("spec.version was set back from {candidate} to the stable version {wanted}");
         draft.status.queued = None;
         revert::start(draft, &candidate, true, message);
-    } else if draft.out.contains(wanted) {
-        draft.status.queued = None;
-        draft.waiting = format!("version {wanted} is rejected, so {candidate} goes on");
     } else {
         match draft.observed.spec.spec.on_new_version {
             OnNewVersion::Queue => {
@@ -85,20 +89,36 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
 
 fn idle(draft: &mut Draft<'_>, wanted: &str) {
     draft.status.queued = None;
-    draft.status.candidate_version = None;
-    let Some(stable) = draft.status.stable_version.clone() else { return };
+    keep_approval(draft, wanted);
     let phase = draft.status.phase;
+    let begins = matches!(phase, Phase::Pending | Phase::Adopting);
+    let settled = matches!(phase, Phase::Reverted | Phase::RevertedPartly);
+    // What an adoption found on most tenants is stable, but that is no rollout that completed.
+    let completed = !begins || draft.status.completed_at.is_some();
     if draft.out.contains(wanted) {
-        if !matches!(phase, Phase::Reverted | Phase::RevertedPartly) {
-            draft.tell("Rejected", true, format!("version {wanted} is rejected and is not rolled out"));
-            draft.enter(Phase::Reverted);
+        if !settled {
+            draft.enter(Phase::Pending);
         }
-    } else if stable == wanted {
+    } else if draft.status.stable_version.as_deref() == Some(wanted) && completed {
         if phase != Phase::Completed {
+            draft.tell("Completed", false, format!("version {wanted} is the stable one, as before"));
             draft.enter(Phase::Completed);
         }
-    } else if phase != Phase::Pending {
+    } else if !begins {
         draft.enter(Phase::Pending);
+    }
+}
+
+/// The approval of an adoption is for one version, which stands as the candidate until it starts; another version
+/// asks anew.
+fn keep_approval(draft: &mut Draft<'_>, wanted: &str) {
+    let approved_for = draft.status.candidate_version.take();
+    let approved = draft.status.adoption.as_ref().is_some_and(|adoption| adoption.approved.is_some());
+    if approved && approved_for.as_deref() == Some(wanted) {
+        draft.status.candidate_version = approved_for;
+    } else if approved {
+        draft.status.adoption = None;
+        draft.status.stable_version = None;
     }
 }
 
@@ -112,19 +132,17 @@ pub(crate) fn begin(draft: &mut Draft<'_>) {
     let live = draft.count(Standing::is_live);
     if live == 0 {
         draft.enter(Phase::Pending);
-        draft.waiting = "no live tenant matches spec.tenants".into();
+        draft.waiting = nobody(draft);
         return;
     }
     if draft.status.stable_version.is_none() && !adopt(draft, &wanted, live) {
         return;
     }
     if draft.out.contains(&wanted) {
-        draft.tell("Rejected", true, format!("version {wanted} is rejected and is not rolled out"));
-        draft.enter(Phase::Reverted);
-    } else if draft.places.iter().filter(|p| p.standing.is_live()).all(|p| matches!(p.standing, Standing::Ready { .. }))
-        && !draft.places.iter().any(|place| place.standing == Standing::Outgoing)
-    {
+        reject(draft, &wanted);
+    } else if is_there(draft, &wanted) {
         draft.tell("Completed", false, format!("all {live} tenants are on {wanted} already"));
+        (draft.status.adoption, draft.status.candidate_version) = (None, None);
         draft.status.stable_version = Some(wanted);
         draft.status.completed_at = Some(draft.now);
         draft.enter(Phase::Completed);
@@ -132,10 +150,58 @@ pub(crate) fn begin(draft: &mut Draft<'_>) {
         start(draft, &wanted);
         draft.status.adoption = None;
         draft.tell("Started", false, format!("version {wanted} is under way over {live} tenants"));
+        draft.muster();
         road::advance(draft);
     } else {
         draft.enter(Phase::Pending);
     }
+}
+
+/// Why there is nobody to update.
+pub(crate) fn nobody(draft: &Draft<'_>) -> String {
+    let n = |which: Standing| draft.count(|standing| *standing == which);
+    format!(
+        "no live tenant: {} match spec.tenants but are dormant, {} ahead, {} claimed, {} unreadable, {} without consent, {} in no wave",
+        n(Standing::Dormant),
+        n(Standing::Ahead),
+        n(Standing::Claimed),
+        n(Standing::Unreadable),
+        n(Standing::Unconsented),
+        n(Standing::Unmatched)
+    )
+}
+
+/// True when every live tenant is on the wanted version: ready, or found there by the adoption.
+fn is_there(draft: &Draft<'_>, wanted: &str) -> bool {
+    let found = draft.status.stable_version.as_deref() == Some(wanted);
+    let there = |standing: &Standing| matches!(standing, Standing::Ready { .. }) || (found && standing.is_updated());
+    draft.places.iter().filter(|place| place.standing.is_live()).all(|place| there(&place.standing))
+}
+
+/// The wanted version is rejected: nothing goes in, and what is left of a revert whose status was lost is carried
+/// through (R18, R19).
+fn reject(draft: &mut Draft<'_>, wanted: &str) {
+    let message = format!("version {wanted} is rejected and is not rolled out");
+    draft.tell("Rejected", true, message.clone());
+    let on_it = |tenant: &Tenant| tenant.version.version().is_some_and(|version| **version == *wanted);
+    let left = draft.fleet().any(|(tenant, place)| place.standing == Standing::Outgoing && on_it(tenant));
+    let reports = draft.observed.reports.iter();
+    let mut open = reports.filter(|r| r.spec.version == wanted && matches!(r.status.outcome, None | Some(Outcome::Reverting)));
+    let open = open.find(|report| report.status.rejects());
+    (draft.status.adoption, draft.status.candidate_version) = (None, None);
+    if !left && open.is_none() {
+        draft.enter(Phase::Reverted);
+        return;
+    }
+    draft.status.report = open.map(|report| report.name.clone());
+    draft.status.started_at.get_or_insert(draft.now);
+    if draft.status.stable_version.as_deref() == Some(wanted) {
+        deviation::forget_stable(draft, wanted);
+    }
+    draft.status.candidate_version = Some(wanted.to_owned());
+    let why = open.map(|report| report.status.message.clone()).filter(|why| !why.is_empty());
+    revert::start(draft, wanted, false, why.unwrap_or(message));
+    draft.muster();
 }
 
 /// What must be true before the first tenant is touched: owners released, every tenant in a wave.
@@ -157,7 +223,8 @@ fn adopt(draft: &mut Draft<'_>, wanted: &str, live: usize) -> bool {
     let known = draft.fleet().any(|(tenant, _)| fleet::own(tenant).is_some());
     let versions = versions(draft, wanted);
     let approved = draft.status.adoption.as_ref().is_some_and(|adoption| adoption.approved.is_some());
-    if !known && !approved && draft.observed.spec.spec.adopt == Adopt::Approve && !all_on(draft, wanted) {
+    let asks = draft.observed.spec.spec.adopt == Adopt::Approve && !draft.out.contains(wanted);
+    if asks && !known && !approved && !all_on(draft, wanted) {
         let found: Vec<String> = versions.iter().take(4).map(|v| format!("{} on {}", v.tenants, v.version)).collect();
         let first = &draft.observed.spec.spec.waves[0].name;
         draft.waiting =
@@ -170,9 +237,10 @@ fn adopt(draft: &mut Draft<'_>, wanted: &str, live: usize) -> bool {
         draft.status.adoption = Some(Adoption { versions, owners, approved: None });
         return false;
     }
-    let stable = versions.first().map_or_else(|| wanted.to_owned(), |v| v.version.clone());
-    draft.tell("Adopted", false, format!("{stable} is the stable version of {live} tenants"));
-    draft.status.stable_version = Some(stable);
+    if let Some(stable) = versions.first().map(|found| found.version.clone()) {
+        draft.tell("Adopted", false, format!("{stable} is the stable version of {live} tenants"));
+        draft.status.stable_version = Some(stable);
+    }
     true
 }
 
@@ -249,14 +317,14 @@ pub(crate) fn safe_version<'t>(draft: &'t Draft<'_>, recorded: &'t str) -> Optio
     Some(recorded).filter(fits).or(draft.status.stable_version.as_deref().filter(fits))
 }
 
-/// What a forward write records as the version to come back to (R17).
-pub(crate) fn previous_version(draft: &Draft<'_>, tenant: &crate::observed::Tenant) -> Option<std::sync::Arc<str>> {
+/// What a forward write records as the version to come back to (R17). Where every one is rejected the fix still goes
+/// in; a revert then finds no safe version, and says so.
+pub(crate) fn previous_version(draft: &Draft<'_>, tenant: &Tenant) -> Option<std::sync::Arc<str>> {
     let present = tenant.version.version()?;
     let stable = draft.status.stable_version.as_deref();
-    let recorded = tenant
-        .marker
-        .as_deref()
-        .filter(|marker| marker.claim == Claim::Own && marker.target == *present && stable != Some(&**present))
+    let recorded = fleet::own(tenant)
+        .filter(|marker| marker.target == *present && stable != Some(&**present))
         .map_or(present, |marker| &marker.previous);
-    safe_version(draft, recorded).map(|version| if *version == **recorded { recorded.clone() } else { version.into() })
+    let safe = safe_version(draft, recorded).unwrap_or(recorded);
+    Some(if *safe == **recorded { recorded.clone() } else { safe.into() })
 }

@@ -2,18 +2,18 @@
 
 use breakwater_crds::{
     report::{Appended, DeviationReportSpec, DeviationReportStatus, Outcome, WaveCount, WorstTenant},
-    rollout::DeviationAction,
+    rollout::{DeviationAction, Wave},
     scalars::Span,
-    status::{Phase, RevertStatus},
+    status::{Condition, ConditionStatus, Phase, RevertStatus},
 };
 use breakwater_slo::{Action, Evidence, Guard};
 
 use crate::{
     draft::{Draft, clip},
     fleet::{self, Standing},
-    observed::Cause,
+    observed::{Cause, Marker, Tenant},
     outcome::ReportWrite,
-    revert::{self, clamp},
+    revert,
 };
 
 /// How many failed tenants are looked at to learn the cause.
@@ -25,7 +25,7 @@ const APPENDED_MAX: usize = 16;
 
 /// A deviation as found.
 struct Found {
-    reason: &'static str,
+    reason: String,
     message: String,
     slo: Option<usize>,
     by: String,
@@ -66,17 +66,19 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
 fn manual(draft: &mut Draft<'_>) -> Option<Found> {
     let (version, by, why) = draft.manual.take()?;
     let message = format!("{by} reverts {version}: {why}");
-    Some(Found { reason: "Manual", message, slo: None, by, manual: true })
+    Some(Found { reason: "Manual".into(), message, slo: None, by, manual: true })
 }
 
 /// A report rejects the version although it is under way: a crash came between the two writes, or a human wrote it.
+/// What it says stands.
 fn already_rejected(draft: &Draft<'_>, version: &str) -> Option<Found> {
     let report = draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.rejects())?;
+    let or = |text: &str, otherwise: String| if text.is_empty() { otherwise } else { text.to_owned() };
     draft.out.contains(version).then(|| Found {
-        reason: "Rejected",
-        message: format!("DeviationReport {} rejects {version}: {}", report.name, report.status.message),
+        reason: or(&report.status.reason, "Rejected".into()),
+        message: or(&report.status.message, format!("DeviationReport {} rejects {version}", report.name)),
         slo: None,
-        by: String::new(),
+        by: report.status.requested_by.clone(),
         manual: true,
     })
 }
@@ -87,7 +89,7 @@ fn measured(draft: &Draft<'_>) -> Option<Found> {
     draft.evidence.iter().enumerate().find_map(|(i, evidence)| {
         let evidence = evidence.as_ref().filter(|evidence| evidence.action == Action::Deviate)?;
         Some(Found {
-            reason: guard_reason(evidence),
+            reason: guard_reason(evidence).into(),
             message: evidence.sentence(&draft.observed.spec.spec.slos[i].name, wave),
             slo: Some(i),
             by: String::new(),
@@ -111,50 +113,81 @@ pub(crate) fn guard_reason(evidence: &Evidence) -> &'static str {
 
 /// More tenants of a wave failed than it bears: a deviation, or a hold where the cause is plainly infrastructure (R4).
 fn failures(draft: &mut Draft<'_>) -> Option<Found> {
-    let last = draft.current_wave().unwrap_or(draft.status.waves.len().saturating_sub(1));
-    for wave in 0..=last {
-        let total = draft.places.iter().filter(|p| p.wave == Some(wave) && p.standing.is_live()).count();
-        let failed: Vec<usize> = (0..draft.places.len())
-            .filter(|i| draft.places[*i].wave == Some(wave) && draft.places[*i].standing == Standing::Failed)
-            .collect();
-        let spec = draft.observed.spec.spec.waves.get(wave)?;
-        let allowed = spec.max_failures.of(total);
-        if failed.len() <= allowed {
-            continue;
-        }
-        let (names, ids) = (spec.name.clone(), failed.iter().take(DIAGNOSED).map(|i| draft.observed.tenants[*i].id));
-        let ids: Vec<_> = ids.collect();
-        let causes: Vec<&Cause> = ids.iter().filter_map(|id| draft.observed.causes.get(id)).collect();
-        let message = format!("{} of {total} tenants of wave {names} failed, more than {allowed}", failed.len());
-        if causes.len() < ids.len() {
-            draft.hold("TooManyFailures", false, format!("{message}; looking up why"));
-            draft.diagnose.extend(ids);
-            return None;
-        }
-        let infrastructure = causes.iter().find_map(|cause| match cause {
-            Cause::Infrastructure(what) => Some(what.clone()),
-            Cause::Application(_) | Cause::Unknown => None,
-        });
-        if let Some(what) = infrastructure.filter(|_| causes.iter().all(|c| matches!(c, Cause::Infrastructure(_)))) {
-            draft.hold("Infrastructure", false, format!("{message}, because of infrastructure: {what}"));
-            draft.diagnose.extend(ids); // asked again, so that the hold ends with its cause
-            return None;
-        }
-        let how = causes.iter().find_map(|cause| match cause {
-            Cause::Application(how) => Some(format!(": {how}")),
-            Cause::Infrastructure(_) | Cause::Unknown => None,
-        });
-        let message = format!("{message}{}", how.unwrap_or_default());
-        return Some(Found { reason: "TooManyFailures", message, slo: None, by: String::new(), manual: false });
+    if !draft.is_complete() {
+        return None; // of a part of the fleet any share may be failed
     }
-    None
+    let waves = &draft.observed.spec.spec.waves;
+    let last = draft.current_wave().unwrap_or(waves.len().saturating_sub(1));
+    let mut totals = vec![0_usize; waves.len()];
+    let mut failed = vec![Vec::new(); waves.len()];
+    for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
+        let Some(wave) = place.wave else { continue };
+        totals[wave] += 1;
+        // Whose version somebody else wrote says nothing about this rollout: nobody knows how long it has had.
+        if place.standing == Standing::Failed && fleet::own(tenant).is_some() {
+            failed[wave].push(tenant);
+        }
+    }
+    let over = (0..=last).find(|wave| failed[*wave].len() > waves[*wave].max_failures.of(totals[*wave]))?;
+    excess(draft, &waves[over], totals[over], &mut failed[over])
+}
+
+/// What more failed tenants than a wave bears come to, once their cause is known.
+fn excess(draft: &mut Draft<'_>, wave: &Wave, total: usize, failed: &mut [&Tenant]) -> Option<Found> {
+    let allowed = wave.max_failures.of(total);
+    let message = format!("{} of {total} tenants of wave {} failed, more than {allowed}", failed.len(), wave.name);
+    let was_ready = |t: &Tenant| fleet::own(t).is_some_and(|m| fleet::seen_complete(m, &draft.status.waves).is_some());
+    let deadline = draft.observed.spec.spec.tenants.progress_deadline;
+    let held = held_for_failures(draft);
+    let lasted = held.is_some_and(|held| fleet::after(held.last_transition_time, deadline) <= draft.now);
+    if !lasted && failed.iter().filter(|tenant| !was_ready(tenant)).count() <= allowed {
+        // A node that is drained takes ready tenants away for a moment: they have the deadline of an update to return.
+        let until = fleet::after(held.map_or(draft.now, |held| held.last_transition_time), deadline);
+        draft.hold("TooManyFailures", false, format!("{message}; they were ready before and have until {until}"));
+        draft.wake(Some(until));
+        return None;
+    }
+    failed.sort_unstable_by_key(|tenant| tenant.id);
+    let ids = failed.iter().take(DIAGNOSED).map(|tenant| tenant.id);
+    let causes: Vec<&Cause> = ids.clone().filter_map(|id| draft.observed.causes.get(&id)).collect();
+    let (mut infrastructure, mut how) = (Vec::new(), String::new());
+    for cause in &causes {
+        match cause {
+            Cause::Infrastructure(what) => infrastructure.push(what),
+            Cause::Application(what) if how.is_empty() => how = format!(": {what}"),
+            Cause::Application(_) | Cause::Unknown => {}
+        }
+    }
+    if causes.len() < ids.len() {
+        let again = held.is_some_and(|held| held.reason == "Infrastructure");
+        let reason = if again { "Infrastructure" } else { "TooManyFailures" };
+        draft.diagnose.extend(ids);
+        draft.hold(reason, false, format!("{message}; looking up why"));
+        None
+    } else if infrastructure.len() == causes.len() {
+        draft.diagnose.extend(ids); // asked again, so that the hold ends with its cause
+        draft.hold("Infrastructure", false, format!("{message}, because of infrastructure: {}", infrastructure[0]));
+        None
+    } else {
+        let message = format!("{message}{how}");
+        Some(Found { reason: "TooManyFailures".into(), message, slo: None, by: String::new(), manual: false })
+    }
+}
+
+/// The hold for failed tenants that stands, if one does; its age is that of the failures.
+fn held_for_failures<'a>(draft: &Draft<'a>) -> Option<&'a Condition> {
+    let held = draft.observed.status.conditions.iter().find(|c| c.type_ == "Held" && c.status == ConditionStatus::True);
+    held.filter(|held| crate::tell::is_same_hold(&held.reason, "TooManyFailures"))
 }
 
 /// A completed version is taken out: the stable one is again what most of its tenants came from (R19).
-fn forget_stable(draft: &mut Draft<'_>, version: &str) {
+pub(crate) fn forget_stable(draft: &mut Draft<'_>, version: &str) {
     let mut tally = std::collections::BTreeMap::<&str, u32>::new();
     for (tenant, _) in draft.fleet() {
-        if let Some(marker) = fleet::own(tenant).filter(|marker| *marker.target == *version && *marker.previous != *version) {
+        let came_from = |marker: &&Marker| {
+            *marker.target == *version && *marker.previous != *version && !draft.out.contains(&*marker.previous)
+        };
+        if let Some(marker) = fleet::own(tenant).filter(came_from) {
             *tally.entry(&marker.previous).or_default() += 1;
         }
     }
@@ -209,13 +242,17 @@ fn report_name(draft: &Draft<'_>, version: &str) -> String {
 /// The first account of a deviation.
 fn account(draft: &Draft<'_>, found: &Found, outcome: Outcome) -> DeviationReportStatus {
     let evidence = found.slo.and_then(|i| draft.evidence[i].as_ref());
-    let waves = draft.observed.spec.spec.waves.iter().enumerate().map(|(i, wave)| WaveCount {
-        name: wave.name.clone(),
-        touched: clamp(draft.fleet().filter(|(t, p)| p.wave == Some(i) && p.standing.is_updated() && fleet::own(t).is_some()).count()),
-    });
+    let mut touched = vec![0_u32; draft.observed.spec.spec.waves.len()];
+    for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_updated()) {
+        if let Some(wave) = place.wave.filter(|_| fleet::own(tenant).is_some()) {
+            touched[wave] += 1;
+        }
+    }
+    let waves = draft.observed.spec.spec.waves.iter().zip(touched);
+    let waves = waves.map(|(wave, touched)| WaveCount { name: wave.name.clone(), touched });
     DeviationReportStatus {
         outcome: Some(outcome),
-        reason: found.reason.into(),
+        reason: found.reason.clone(),
         message: clip(&found.message),
         slo: found.slo.map(|i| draft.observed.spec.spec.slos[i].name.clone()),
         value: evidence.and_then(|e| e.value),

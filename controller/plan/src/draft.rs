@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use breakwater_crds::status::{MESSAGE_MAX, Phase, RolloutStatus, Transition, WaveStatus};
+use breakwater_crds::status::{BrakeKind, MESSAGE_MAX, Phase, RolloutStatus, Transition, WaveStatus};
 use breakwater_slo::{Evidence, State};
 use jiff::Timestamp;
 
@@ -167,10 +167,10 @@ impl<'a> Draft<'a> {
         self.wakes.extend(at.filter(|at| *at > self.now));
     }
 
-    /// True while no write at all may be sent (R36).
-    pub(crate) fn is_stopped(&self) -> bool {
-        use breakwater_crds::status::BrakeKind;
-        self.observed.stopped.is_some() || self.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop)
+    /// Why no write at all may be sent (R36), if so.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        let brakes = self.status.brakes.iter().find(|brake| brake.kind == BrakeKind::Stop).map(crate::tell::brake);
+        self.observed.stopped.map(str::to_owned).or(brakes)
     }
 
     /// True when the list of tenants may be relied on.
@@ -204,7 +204,6 @@ impl<'a> Draft<'a> {
 /// Cuts a message to what the status may carry (R27).
 pub(crate) fn clip(text: &str) -> String {
     clip_to(text, MESSAGE_MAX)
-}
 }
 
 /// Cuts a text to `max` bytes, at a character's edge, and makes spaces of control characters, as the status does.

@@ -7,7 +7,7 @@ use breakwater_crds::{
     scalars::Span,
     status::WaveStatus,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     observed::{Claim, Marker, Readiness, Reading, Tenant},
@@ -109,6 +109,27 @@ impl Standing {
             | Self::Unreadable
             | Self::Ahead
             | Self::Unmatched => false,
+        }
+    }
+
+    /// When a ready tenant on the wanted version is warm.
+    pub fn ready_warm_at(&self) -> Option<Timestamp> {
+        if let Self::Ready { warm_at } = self { Some(*warm_at) } else { None }
+    }
+
+    /// When a tenant that was written back and is ready is warm.
+    pub fn returned_warm_at(&self) -> Option<Timestamp> {
+        if let Self::Returned { warm_at } = self { Some(*warm_at) } else { None }
+    }
+
+    /// When a tenant that is on its way is late.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if let Self::Returning { deadline } = self {
+            Some(*deadline)
+        } else if let Self::Updating { deadline } = self {
+            *deadline
+        } else {
+            None
         }
     }
 
@@ -323,9 +344,4 @@ pub fn after(at: Timestamp, span: Span) -> Timestamp {
 /// When the first of `instants` after `now` is.
 pub fn earliest(instants: impl IntoIterator<Item = Timestamp>, now: Timestamp) -> Option<Timestamp> {
     instants.into_iter().filter(|at| *at > now).min()
-}
-
-/// How long `since` is ago, never negative.
-pub fn elapsed(since: Timestamp, now: Timestamp) -> SignedDuration {
-    now.duration_since(since).max(SignedDuration::ZERO)
 }

@@ -10,14 +10,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     deviation::guard_reason,
-    draft::Draft,
+    draft::{Draft, Judged},
     fleet::{self, Place, Standing},
-    observed::{Readiness, SloReading, Step, StepData, Tenant},
-    spec::{Checked, is_per_tenant},
+    observed::{Marker, Readiness, SloReading, StepData, Tenant},
+    spec::is_per_tenant,
 };
 
 /// After how long without data the condition `Blind` says so (analysis.md 4).
-pub(crate) const BLIND_AFTER: SignedDuration = SignedDuration::from_mins(30);
+pub(crate) const BLIND_AFTER: Span = Span::seconds(1_800);
 /// Slack in what counts as judged on time, on top of the reading lag and two steps (R7).
 const ON_TIME_SLACK_SECONDS: i64 = 5;
 
@@ -25,6 +25,7 @@ const ON_TIME_SLACK_SECONDS: i64 = 5;
 pub(crate) fn judge(draft: &mut Draft<'_>) {
     let reverting = draft.status.phase.is_reverting();
     let checked = draft.observed.spec;
+    draft.status.counts.uninstrumented = 0;
     draft.evidence = vec![None; checked.spec.slos.len()];
     draft.judges = vec![State::default(); checked.spec.slos.len()];
     if !draft.status.phase.is_under_way() && !reverting {
@@ -34,15 +35,15 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
     let mut next = Vec::new();
     for (i, slo) in checked.spec.slos.iter().enumerate() {
         let definition = &checked.definitions[i];
-        // An edited SLO starts anew (R9).
-        let old = statuses.iter().find(|old| old.name == slo.name && old.definition == *definition);
+        // An edited SLO, and a version that took over, start anew (R9, R23).
+        let is_same = |old: &SloStatus| old.name == slo.name && old.definition == *definition;
+        let old = statuses.iter().find(|old| is_same(old));
         let mut status = old.cloned().unwrap_or_else(|| SloStatus {
             name: slo.name.clone(),
             definition: definition.clone(),
             ..SloStatus::default()
         });
-        let reading = draft.observed.readings.get(i);
-        let mut judge = Judge::new(draft, checked, i, reading, &status);
+        let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &status);
         judge.feed(draft);
         judge.speak(draft, &mut status);
         draft.judges[i] = judge.state;
@@ -66,10 +67,12 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(draft: &Draft<'_>, checked: &Checked, index: usize, reading: Option<&'a SloReading>, status: &SloStatus) -> Self {
+    /// With the state that the last plan handed out, if that was of this SLO and version; else the checkpoint, or anew.
+    fn new(draft: &Draft<'a>, index: usize, is_carried: bool, status: &SloStatus) -> Self {
+        let checked = draft.observed.spec;
+        let reading = draft.observed.readings.get(index);
         let checkpoint = || status.evidence.clone().and_then(|json| serde_json::from_value(json).ok());
-        let edited = status.evidence.is_none() && status.evaluated_until.is_none();
-        let carried = reading.and_then(|reading| reading.state.clone()).filter(|_| !edited || status.verdict.is_none());
+        let carried = reading.and_then(|reading| reading.state.clone()).filter(|_| is_carried);
         let state = carried.or_else(checkpoint).unwrap_or_default();
         let step = reading.map_or(0, |reading| reading.step_seconds);
         let config = (step > 0).then(|| checked.judge(index, step));
@@ -116,8 +119,7 @@ impl<'a> Judge<'a> {
     /// Takes the evidence into the SLO's status.
     fn speak(&mut self, draft: &mut Draft<'_>, status: &mut SloStatus) {
         let before = status.evaluated_until;
-        status.evaluated_until = self.state.until_seconds().and_then(|s| Timestamp::from_second(s).ok());
-        status.evidence = serde_json::to_value(&self.state).ok();
+        status.evaluated_until = self.state.until_seconds().map(instant);
         let Some(config) = &self.config else {
             let begun = first_warm(draft).is_some();
             if begun {
@@ -167,7 +169,8 @@ fn hold_for_evidence(draft: &mut Draft<'_>, evidence: &Evidence, message: &str) 
         Action::None | Action::Deviate => {}
     }
     let coverage = evidence.coverage;
-    draft.status.counts.uninstrumented = coverage.never_instrumented;
+    let uninstrumented = &mut draft.status.counts.uninstrumented;
+    *uninstrumented = coverage.never_instrumented.max(*uninstrumented);
     let blind = matches!(evidence.guard, Some(breakwater_slo::Guard::NoData(NoData::NeverInstrumented)));
     if coverage.never_instrumented.saturating_mul(10) > coverage.tenants && !blind {
         let (n, of) = (coverage.never_instrumented, coverage.tenants);
@@ -189,36 +192,57 @@ fn hold_for_data(draft: &mut Draft<'_>) {
         draft.hold("NoData", false, silent.join("; "));
     }
     let blind = draft.status.slos.iter().filter_map(|slo| slo.no_data_since).min();
-    draft.wake(blind.map(|since| since + BLIND_AFTER));
+    draft.wake(blind.map(|since| fleet::after(since, BLIND_AFTER)));
 }
 
-/// What of the judged time may count as soak: judged on time, in one piece, up to where every SLO is judged (R7).
+/// What of the time was judged: on time, in one piece, up to where every SLO is judged (R7). An SLO whose steps were
+/// late was fetched before the slower ones that decide, so theirs are late as well.
 fn mark_soak(draft: &mut Draft<'_>, reading: &SloReading, before: Option<Timestamp>, after: Option<Timestamp>) {
-    let Some(after) = after else { return };
-    let on_time = SignedDuration::from_secs(reading.lag_seconds + 2 * reading.step_seconds + ON_TIME_SLACK_SECONDS);
-    let is_late = |step: &&Step| {
-        let end = Timestamp::from_second(step.end_seconds).unwrap_or(Timestamp::MIN);
-        step.fetched_at.duration_since(end) > on_time || matches!(step.data, StepData::Missing(_))
-    };
-    let late = reading.steps.iter().filter(is_late).map(|step| step.end_seconds).max();
-    let late = late.and_then(|s| Timestamp::from_second(s).ok());
-    let from = before.max(late).unwrap_or(after);
+    let Some(until) = after else { return };
+    let late = late_until(reading, before);
+    let before = before.unwrap_or(until);
     draft.judged = Some(match draft.judged {
-        None => (before.unwrap_or(after), from, after),
-        // The slowest SLO decides: time counts once every SLO has judged it.
-        Some((seen, other, until)) => (seen.min(before.unwrap_or(after)), other.max(late.unwrap_or(other)), until.min(after)),
+        None => Judged { before, late, until },
+        Some(other) => {
+            Judged { before: other.before.min(before), late: other.late.max(late), until: other.until.min(until) }
+        }
     });
+}
+
+/// Up to where the last step reaches that was fetched late, could not be read, or was left out.
+fn late_until(reading: &SloReading, before: Option<Timestamp>) -> Option<Timestamp> {
+    let seconds = reading.lag_seconds.saturating_add(reading.step_seconds.saturating_mul(2));
+    let on_time = SignedDuration::from_secs(seconds.saturating_add(ON_TIME_SLACK_SECONDS));
+    let mut known = before.map(Timestamp::as_second);
+    let mut late = None;
+    for step in &reading.steps {
+        let start = step.end_seconds.saturating_sub(reading.step_seconds);
+        if known.is_some_and(|known| known < start) {
+            late = Some(start);
+        }
+        known = Some(step.end_seconds);
+        let end = instant(step.end_seconds);
+        if step.fetched_at.duration_since(end) > on_time || matches!(step.data, StepData::Missing(_)) {
+            late = Some(step.end_seconds);
+        }
+    }
+    late.map(instant)
+}
+
+/// Unix seconds as an instant; a checkpoint can hold any number.
+pub(crate) fn instant(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 /// When the first candidate was warm, if one is: from then on there is a verdict (R10).
 fn first_warm(draft: &Draft<'_>) -> Option<Timestamp> {
-    let verifying = draft.status.phase.is_reverting();
-    let warm = draft.places.iter().filter_map(|place| match place.standing {
-        Standing::Ready { warm_at } if !verifying => Some(warm_at),
-        Standing::Returned { .. } if verifying => draft.status.revert.as_ref().and_then(|revert| revert.verifying_since),
-        _ => None,
-    });
-    warm.min().filter(|warm| *warm <= draft.now)
+    let warm = if draft.status.phase.is_reverting() {
+        let returned = draft.places.iter().any(|place| matches!(place.standing, Standing::Returned { .. }));
+        draft.status.revert.as_ref().and_then(|revert| revert.verifying_since).filter(|_| returned)
+    } else {
+        draft.places.iter().filter_map(|place| place.standing.ready_warm_at()).min()
+    };
+    warm.filter(|warm| *warm <= draft.now)
 }
 
 /// Wave starts whose seven days before are wanted (R14).
@@ -279,29 +303,47 @@ fn arm(draft: &Draft<'_>, tenant: &Tenant, place: &Place, start: Timestamp, end:
     let written = fleet::own(tenant).map(|marker| marker.written_at);
     let untouched_then = written.is_some_and(|at| at >= end);
     let verifying = draft.status.revert.as_ref().filter(|_| draft.status.phase.is_reverting());
+    if verifying.is_some() && place.standing.is_updated() && !untouched_then {
+        return None; // it was not reverted: not ours
+    }
     match &place.standing {
         Standing::Returned { warm_at } => {
             let since = verifying?.verifying_since?;
             (*warm_at <= start && since <= start).then_some(Arm::Candidate)
         }
-        Standing::Ready { .. } | Standing::Updating { .. } if untouched_then => Some(Arm::Baseline),
-        Standing::Ready { warm_at } if verifying.is_none() => {
-            if *warm_at <= start {
-                Some(Arm::Candidate)
-            } else {
-                written.map(|_| Arm::Warming)
-            }
-        }
-        Standing::Updating { .. } if verifying.is_none() => written.map(|_| Arm::Warming),
+        Standing::Ready { .. } | Standing::Updating { .. } | Standing::Failed if untouched_then => Some(Arm::Baseline),
+        Standing::Ready { warm_at } if *warm_at <= start => Some(Arm::Candidate),
+        Standing::Ready { .. } | Standing::Updating { .. } => written.map(|_| Arm::Warming),
         // It had its time and users are still on it: what they feel is the release.
-        Standing::Failed if verifying.is_none() => Some(Arm::Candidate),
-        Standing::Pending | Standing::NotReleased => match &tenant.readiness {
-            Readiness::Ready { since } => {
-                let warm = *since + draft.observed.spec.spec.tenants.warm_up.as_duration();
-                (warm <= start).then_some(Arm::Baseline)
-            }
-            Readiness::NotReady { .. } => None,
-        },
-        _ => None,
+        Standing::Failed => Some(Arm::Candidate),
+        Standing::Pending | Standing::NotReleased => baseline(draft, tenant, start),
+        Standing::Ignored
+        | Standing::Dormant
+        | Standing::Claimed
+        | Standing::Unconsented
+        | Standing::Unreadable
+        | Standing::Ahead
+        | Standing::Unmatched
+        | Standing::Contested
+        | Standing::Unsure
+        | Standing::Outgoing
+        | Standing::Returning { .. }
+        | Standing::ReturnFailed => None,
+    }
+}
+
+/// The baseline are tenants that wait, warm, on a verified version: one that a superseded version was written to says
+/// nothing about what users were used to.
+fn baseline(draft: &Draft<'_>, tenant: &Tenant, start: Timestamp) -> Option<Arm> {
+    let stable = draft.status.stable_version.as_deref();
+    let unverified = |marker: &Marker| marker.target != marker.previous && stable != Some(&*marker.target);
+    if fleet::own(tenant).is_some_and(unverified) {
+        return None;
+    }
+    match &tenant.readiness {
+        Readiness::Ready { since } => {
+            (fleet::after(*since, draft.observed.spec.spec.tenants.warm_up) <= start).then_some(Arm::Baseline)
+        }
+        Readiness::NotReady { .. } => None,
     }
 }

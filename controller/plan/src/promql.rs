@@ -34,8 +34,9 @@ pub enum Row {
     Bad,
     /// Events at most as slow as the threshold.
     Good,
-    /// The number of series of the total that had a sample one step before.
-    Before,
+    /// The number of series of the total that have a sample in this step. Without a `Total` beside it, none of them, nor
+    /// of their targets, had one a step before: a restart, or a gap.
+    Now,
 }
 
 impl Row {
@@ -45,24 +46,24 @@ impl Row {
             Self::Total => "total",
             Self::Bad => "bad",
             Self::Good => "good",
-            Self::Before => "before",
+            Self::Now => "now",
         }
     }
 
     /// From the label's value.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Total, Self::Bad, Self::Good, Self::Before].into_iter().find(|row| row.as_str() == text)
+        [Self::Total, Self::Bad, Self::Good, Self::Now].into_iter().find(|row| row.as_str() == text)
     }
 }
 
 /// How the rows of a step are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// `Total`, `Bad` and `Before`.
+    /// `Total`, `Bad` and `Now`.
     Counters,
     /// `Total` and `Bad`, as recorded.
     Recorded,
-    /// `Total`, `Good` and `Before`.
+    /// `Total`, `Good` and `Now`.
     Histogram,
     /// Plain values, no tenants.
     Values,
@@ -125,7 +126,7 @@ impl Queries {
                 union([
                     row(Row::Total, &format!("sum{by}({})", frame.increase(total))),
                     row(Row::Bad, &format!("sum{by}({})", frame.increase(bad))),
-                    row(Row::Before, &format!("count{by}({})", frame.before(total))),
+                    row(Row::Now, &format!("count{by}({})", frame.now(total))),
                 ])
             }
             Sli::Histogram { total, good, .. } => {
@@ -133,7 +134,7 @@ impl Queries {
                 union([
                     row(Row::Total, &format!("sum{by}({})", frame.increase(total))),
                     row(Row::Good, &format!("sum{by}({})", frame.increase_of_bucket(good))),
-                    row(Row::Before, &format!("count{by}({})", frame.before(total))),
+                    row(Row::Now, &format!("count{by}({})", frame.now(total))),
                 ])
             }
             Sli::Recorded { bad, total } => union([
@@ -145,10 +146,11 @@ impl Queries {
     }
 
     /// Bad and total over the seven days before the instant of the query, by tenant (R14); `None` for a `query`.
-    /// Counters are read at 1 h resolution: a ratio needs no more, and a week of raw samples is too many.
+    /// Counters are read at 1 h resolution: a ratio needs no more, and a week of raw samples is too many. What is too
+    /// young for that is read over its last hour.
     pub fn history(&self) -> Option<String> {
         let by = self.by();
-        let week = |selector: &Selector| format!("sum{by}(increase({selector}[7d:1h]))");
+        let week = |s: &Selector| format!("(sum{by}(increase({s}[7d:1h])) or sum{by}(increase({s}[1h])))");
         match &self.sli {
             Sli::Counters { bad, total } => {
                 Some(union([row(Row::Total, &week(total)), row(Row::Bad, &week(bad))]))
@@ -189,9 +191,13 @@ impl Queries {
     /// How long a step is, in seconds; `None` while `auto` and the scrape interval is not known.
     pub fn step_seconds(&self, scrape_seconds: Option<i64>) -> Option<i64> {
         match (self.step, &self.sli) {
-            (Step::Fixed(span), _) => Some(span.as_seconds().clamp(*STEP_SECONDS.start(), *STEP_SECONDS.end())),
+            (Step::Fixed(span), _) => {
+                Some(span.as_seconds().clamp(*STEP_SECONDS.start(), *STEP_SECONDS.end()))
+            }
             (Step::Auto, Sli::Recorded { .. } | Sli::Values { .. }) => Some(RECORDED_STEP_SECONDS),
-            (Step::Auto, Sli::Counters { .. } | Sli::Histogram { .. }) => scrape_seconds.map(auto_step_seconds),
+            (Step::Auto, Sli::Counters { .. } | Sli::Histogram { .. }) => {
+                scrape_seconds.map(auto_step_seconds)
+            }
         }
     }
 
@@ -238,7 +244,10 @@ pub fn scrape_seconds<'a>(rows: impl IntoIterator<Item = (&'a str, f64)>) -> Opt
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }?;
-    #[expect(clippy::cast_possible_truncation, reason = "between 0 and 300: windows over counts of at least one")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "between 0 and 300: windows over counts of at least one"
+    )]
     let seconds = estimate.clamp(1.0, 300.0).round() as i64;
     // A window that is closed on both sides holds one sample more; nobody scrapes every 14 s.
     Some(if seconds < 10 { seconds } else { (seconds + 2) / 5 * 5 })
@@ -262,7 +271,8 @@ pub fn check_edges(latency: &Latency, edges: &[&str], native: bool, path: &str) 
         edges.iter().filter_map(|edge| edge.parse().ok()).filter(|edge: &f64| edge.is_finite()).collect();
     known.sort_by(f64::total_cmp);
     known.dedup();
-    if known.iter().any(|edge| (edge - threshold).abs() <= 1e-9 * threshold) || (known.is_empty() && !native) {
+    if known.iter().any(|edge| (edge - threshold).abs() <= 1e-9 * threshold) || (known.is_empty() && !native)
+    {
         return None;
     }
     let Latency { histogram, threshold, matchers: _ } = latency;
@@ -289,9 +299,10 @@ fn parse_sli(slo: &Slo, matchers: &Matchers, path: &str, errors: &mut Vec<FieldE
         (None, Some(latency), None) => parse_latency(latency, matchers, &format!("{path}.latency"), errors),
         (None, None, Some(query)) => {
             let parsed = selector::expression(query, matchers);
-            parsed.map_err(|refusal| errors.push(refusal.at(&format!("{path}.query"), query))).ok().map(|query| {
-                Sli::Values { query }
-            })
+            parsed
+                .map_err(|refusal| errors.push(refusal.at(&format!("{path}.query"), query)))
+                .ok()
+                .map(|query| Sli::Values { query })
         }
         (None, None, None) | (Some(_), ..) | (_, Some(_), _) => {
             errors.push(FieldError {
@@ -315,7 +326,8 @@ fn parse_errors(sli: &Errors, matchers: &Matchers, path: &str, errors: &mut Vec<
             Some(Sli::Counters { bad: bad?, total: total? })
         }
         Errors { bad: None, total: None, recorded: Some(recorded) } => {
-            let (bad, total) = (parse(&recorded.bad, "recorded.bad"), parse(&recorded.total, "recorded.total"));
+            let (bad, total) =
+                (parse(&recorded.bad, "recorded.bad"), parse(&recorded.total, "recorded.total"));
             Some(Sli::Recorded { bad: bad?, total: total? })
         }
         Errors { .. } => {
@@ -328,10 +340,18 @@ fn parse_errors(sli: &Errors, matchers: &Matchers, path: &str, errors: &mut Vec<
     }
 }
 
-fn parse_latency(sli: &Latency, matchers: &Matchers, path: &str, errors: &mut Vec<FieldError>) -> Option<Sli> {
+fn parse_latency(
+    sli: &Latency,
+    matchers: &Matchers,
+    path: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<Sli> {
     let Latency { histogram, matchers: own, threshold } = sli;
-    let mut keep = |refusal: Refusal, field: &str, value: &str| errors.push(refusal.at(&format!("{path}.{field}"), value));
-    let own = Matchers::parse(own).and_then(Matchers::without_le).map_err(|r| keep(r, "matchers", &sli.matchers));
+    let mut keep = |refusal: Refusal, field: &str, value: &str| {
+        errors.push(refusal.at(&format!("{path}.{field}"), value));
+    };
+    let own =
+        Matchers::parse(own).and_then(Matchers::without_le).map_err(|r| keep(r, "matchers", &sli.matchers));
     let threshold = threshold_seconds(threshold).map_err(|r| keep(r, "threshold", threshold));
     let named = |suffix: &str| Selector::parse(&format!("{histogram}{suffix}"), matchers);
     let series = named("_count").and_then(|count| Ok((count, named("_bucket")?, named("")?)));
@@ -339,14 +359,21 @@ fn parse_latency(sli: &Latency, matchers: &Matchers, path: &str, errors: &mut Ve
     let (own, threshold, (count, bucket, native)) = (own.ok()?, threshold.ok()?, series.ok()?);
     let buckets = bucket.with(&own);
     let le = le_matcher(&le_pattern(threshold)).map_err(|r| keep(r, "threshold", &sli.threshold)).ok()?;
-    Some(Sli::Histogram { total: count.with(&own), good: buckets.with(&le), buckets, native: native.with(&own) })
+    Some(Sli::Histogram {
+        total: count.with(&own),
+        good: buckets.with(&le),
+        buckets,
+        native: native.with(&own),
+    })
 }
 
 fn check_labels(slo: &Slo, path: &str, errors: &mut Vec<FieldError>) {
     let mut refuse = |index: usize, label: &str, why: &str| {
         errors.push(FieldError {
             path: format!("{path}.tenantLabels[{index}]"),
-            message: format!("{label:?} {why}; name the label that tells tenants apart, such as installationId"),
+            message: format!(
+                "{label:?} {why}; name the label that tells tenants apart, such as installationId"
+            ),
         });
     };
     for (index, label) in slo.tenant_labels.iter().enumerate() {
@@ -403,7 +430,9 @@ impl Frame<'_> {
     /// are told apart by tenant alone.
     fn counted_from_zero(&self, of: &Selector) -> String {
         let mut target = self.labels.to_vec();
-        target.extend(["job", "instance"].map(str::to_owned).into_iter().filter(|label| !self.labels.contains(label)));
+        target.extend(
+            ["job", "instance"].map(str::to_owned).into_iter().filter(|label| !self.labels.contains(label)),
+        );
         format!("({} and on ({}) {})", self.now(of), target.join(", "), self.before(self.total))
     }
 }

@@ -2,21 +2,23 @@
 
 use breakwater_crds::{
     report::{Attribution, Outcome},
+    scalars::Span,
     status::{Phase, RevertStatus},
 };
 use breakwater_slo::Verdict;
 use jiff::Timestamp;
 
 use crate::{
-    choose,
-    deviation,
+    choose, deviation,
     draft::{Draft, clip},
     fleet::{self, Standing},
+    judging,
+    observed::Tenant,
     outcome::Purpose,
 };
 
 /// How many times `verifyFor` a verification without data may take before it ends without an answer.
-const BLIND_VERIFICATIONS: i32 = 3;
+const BLIND_VERIFICATIONS: i64 = 3;
 
 /// Decides to take `version` out. What is written follows from that, level-triggered.
 pub(crate) fn start(draft: &mut Draft<'_>, version: &str, by_spec: bool, message: String) {
@@ -43,20 +45,16 @@ pub(crate) fn carry_through(draft: &mut Draft<'_>) {
         draft.enter(Phase::Pending); // a forged status; the reports and markers know
         return;
     };
-    let stuck = stuck(draft);
+    let stuck = stuck(draft, &revert);
     revert.reverted = clamp(draft.count(|s| matches!(s, Standing::Returned { .. })));
-    revert.failed = clamp(draft.count(|s| *s == Standing::ReturnFailed) + stuck);
+    revert.failed = clamp(draft.count(|s| matches!(s, Standing::ReturnFailed | Standing::Contested)) + stuck);
     if draft.status.phase == Phase::Reverting {
-        let on_the_way = draft.count(|s| matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::Unsure));
-        let no_way = draft.fleet().filter(|(t, p)| p.standing == Standing::Outgoing && !has_safe_version(draft, t)).count();
-        if on_the_way > no_way || !draft.observed.in_flight.is_empty() || !draft.is_complete() {
+        let moving = |s: &Standing| matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::Unsure);
+        let on_the_way = draft.count(moving).saturating_sub(stuck);
+        if on_the_way > 0 || !draft.observed.in_flight.is_empty() || !draft.is_complete() {
             draft.waiting = format!("{} of {} tenants are back", revert.reverted, revert.reverted as usize + on_the_way);
-            let deadlines = draft.places.iter().filter_map(|place| match place.standing {
-                Standing::Returning { deadline } => Some(deadline),
-                _ => None,
-            });
-            let next = fleet::earliest(deadlines, draft.now);
-            draft.wake(next);
+            let last = fleet::after(revert.decided_at, draft.observed.spec.spec.revert.tenant_deadline);
+            draft.wake(Some(last));
             draft.status.revert = Some(revert);
             return;
         }
@@ -68,19 +66,15 @@ pub(crate) fn carry_through(draft: &mut Draft<'_>) {
     draft.status.revert = Some(revert);
 }
 
-/// Tenants on the outgoing version, or fought over, that cannot go back.
-fn stuck(draft: &Draft<'_>) -> usize {
-    draft
-        .fleet()
-        .filter(|(tenant, place)| match place.standing {
-            Standing::Contested => true,
-            Standing::Outgoing => !has_safe_version(draft, tenant),
-            _ => false,
-        })
-        .count()
+/// Tenants that cannot go back: without a safe version, or refused by admission for longer than a tenant may take.
+fn stuck(draft: &Draft<'_>, revert: &RevertStatus) -> usize {
+    let late = fleet::after(revert.decided_at, draft.observed.spec.spec.revert.tenant_deadline) <= draft.now;
+    let refused = |tenant: &Tenant| late && draft.observed.problems.contains_key(&tenant.id);
+    let outgoing = draft.fleet().filter(|(_, place)| place.standing == Standing::Outgoing);
+    outgoing.filter(|(tenant, _)| refused(tenant) || !has_safe_version(draft, tenant)).count()
 }
 
-fn has_safe_version(draft: &Draft<'_>, tenant: &crate::observed::Tenant) -> bool {
+fn has_safe_version(draft: &Draft<'_>, tenant: &Tenant) -> bool {
     fleet::own(tenant).is_some_and(|marker| choose::safe_version(draft, &marker.previous).is_some())
 }
 
@@ -91,10 +85,7 @@ fn verify(draft: &mut Draft<'_>, revert: &mut RevertStatus) {
         return;
     }
     let Some(since) = revert.verifying_since else {
-        let warm = draft.places.iter().filter_map(|place| match place.standing {
-            Standing::Returned { warm_at } => Some(warm_at),
-            _ => None,
-        });
+        let warm = draft.places.iter().filter_map(|place| place.standing.returned_warm_at());
         match warm.max().filter(|warm| *warm > draft.now) {
             Some(warm) => {
                 draft.waiting = format!("the reverted tenants are warm at {warm}");
@@ -105,30 +96,39 @@ fn verify(draft: &mut Draft<'_>, revert: &mut RevertStatus) {
                 draft.judges.iter_mut().for_each(breakwater_slo::State::restart);
                 let span = draft.observed.spec.spec.revert.verify_for;
                 draft.tell("Verifying", false, format!("the SLOs are watched for {span} to see whether the revert helped"));
-                draft.wake(Some(draft.now + span.as_duration()));
+                draft.wake(Some(fleet::after(draft.now, span)));
             }
         }
         return;
     };
-    let span = draft.observed.spec.spec.revert.verify_for.as_duration();
-    let end = since + span;
+    let span = draft.observed.spec.spec.revert.verify_for;
+    let end = fleet::after(since, span);
     draft.waiting = format!("watching until {end} whether the revert helped");
     if draft.now < end {
         draft.wake(Some(end));
         return;
     }
-    match Verdict::combine(draft.evidence.iter().flatten().map(|evidence| evidence.verdict)) {
-        Some(Verdict::Healthy) if judged_until(draft) >= Some(end) => finish(draft, revert, Some(Attribution::Attributed)),
-        Some(Verdict::Deviating | Verdict::Inconclusive) => finish(draft, revert, Some(Attribution::NotAttributed)),
-        Some(Verdict::Healthy | Verdict::NoData) | None => {
-            // Without data nobody can tell; a patch release must not wait for that for ever.
-            let last = since + span * BLIND_VERIFICATIONS;
-            if draft.now < last {
-                draft.wake(Some(last));
-            } else {
-                finish(draft, revert, None);
-            }
-        }
+    if let Some(answer) = recovered(draft).filter(|_| judged_until(draft) >= Some(end)) {
+        finish(draft, revert, Some(answer));
+        return;
+    }
+    // Without data nobody can tell; a patch release must not wait for that for ever.
+    let last = fleet::after(since, Span::seconds(span.as_seconds().saturating_mul(BLIND_VERIFICATIONS)));
+    if draft.now < last {
+        draft.wake(Some(last));
+    } else {
+        finish(draft, revert, None);
+    }
+}
+
+/// Whether the SLOs are as before; `None` while there are too few data to say (R20).
+fn recovered(draft: &Draft<'_>) -> Option<Attribution> {
+    let spoke = draft.evidence.iter().flatten().any(|evidence| evidence.guard.is_some());
+    match Verdict::combine(draft.evidence.iter().flatten().map(|evidence| evidence.verdict))? {
+        Verdict::Healthy => Some(Attribution::Attributed),
+        Verdict::Deviating => Some(Attribution::NotAttributed),
+        Verdict::Inconclusive => spoke.then_some(Attribution::NotAttributed),
+        Verdict::NoData => None,
     }
 }
 
@@ -137,7 +137,7 @@ fn judged_until(draft: &Draft<'_>) -> Option<Timestamp> {
     let until = draft.judges.iter().map(breakwater_slo::State::until_seconds).min()??;
     // A step ends on its grid: the last one inside the span may end up to a step before the span does.
     let step = draft.observed.readings.iter().map(|reading| reading.step_seconds).max().unwrap_or(0);
-    Timestamp::from_second(until + step).ok()
+    Some(judging::instant(until.saturating_add(step)))
 }
 
 fn finish(draft: &mut Draft<'_>, revert: &mut RevertStatus, attribution: Option<Attribution>) {
@@ -171,7 +171,14 @@ pub(crate) fn write_back(draft: &mut Draft<'_>) {
     let touched = draft.count(|s| {
         matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::ReturnFailed | Standing::Returned { .. })
     });
-    if draft.is_stopped() || touched == 0 {
+    if touched == 0 {
+        return;
+    }
+    if let Some(why) = draft.stopped() {
+        let outgoing = draft.count(|s| *s == Standing::Outgoing);
+        if outgoing > 0 && !draft.holds.iter().any(|hold| hold.reason == "Stopped") {
+            draft.hold("Stopped", true, format!("{outgoing} tenants would go back: {why}"));
+        }
         return;
     }
     let busy = draft.count(|s| matches!(s, Standing::Returning { .. })) + draft.observed.in_flight.len();
@@ -180,7 +187,12 @@ pub(crate) fn write_back(draft: &mut Draft<'_>) {
         .filter(|i| draft.places[*i].standing == Standing::Outgoing)
         .filter(|i| !draft.observed.in_flight.contains(&draft.observed.tenants[*i].id))
         .collect();
-    order.sort_by_key(|i| (std::cmp::Reverse(draft.places[*i].wave), draft.observed.tenants[*i].id.0));
+    // What admission refuses is tried again after the others, so that it takes nobody's place.
+    let refused = |id| draft.observed.problems.contains_key(&id);
+    order.sort_by_key(|i| {
+        let id = draft.observed.tenants[*i].id;
+        (refused(id), std::cmp::Reverse(draft.places[*i].wave), id.0)
+    });
     let forward = std::mem::take(&mut draft.writes);
     for i in order {
         let tenant = &draft.observed.tenants[i];

@@ -3,8 +3,9 @@
 use breakwater_crds::{
     rollout::{Approval, Wave},
     scalars::Span,
-    status::Phase,
+    status::{BrakeKind, Phase},
 };
+use breakwater_crds::status::Transition;
 use breakwater_slo::Verdict;
 use jiff::Timestamp;
 
@@ -14,7 +15,6 @@ use crate::{
     fleet::{self, Standing},
     observed::Fleet,
     outcome::Purpose,
-    revert::clamp,
     schedule::Gate,
 };
 
@@ -47,34 +47,18 @@ pub(crate) fn advance(draft: &mut Draft<'_>) {
 
 /// What else keeps everything where it is.
 fn gather_holds(draft: &mut Draft<'_>) {
-    if let Some(why) = draft.observed.stopped {
-        draft.hold("Stopped", true, why);
-    }
-    let brakes: Vec<(bool, String)> = draft
-        .status
-        .brakes
-        .iter()
-        .map(|brake| {
-            let stop = brake.kind == breakwater_crds::status::BrakeKind::Stop;
-            let why = if brake.reason.is_empty() { "no reason given" } else { &brake.reason };
-            (stop, format!("{:?} {} by {}: {why}", brake.kind, brake.name, brake.requested_by))
-        })
-        .collect();
-    for (stop, message) in brakes {
-        draft.hold(if stop { "Stopped" } else { "Held" }, true, message);
-    }
-    if draft.observed.spec.spec.paused {
-        draft.hold("Paused", true, "spec.paused is true");
-    }
+    gather_brakes(draft);
     if let Fleet::Incomplete(why) = &draft.observed.fleet {
         draft.hold("FleetUnknown", false, why.clone());
     }
-    let contested = draft.fleet().find(|(_, place)| place.standing == Standing::Contested);
-    if let Some((tenant, _)) = contested {
-        let n = draft.count(|s| *s == Standing::Contested);
-        let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
-        let message = format!("{n} tenants contested: {owner} changed the version of {}/{}", tenant.namespace, tenant.name);
-        draft.hold("Contested", true, message);
+    let contested = draft.count(|s| *s == Standing::Contested);
+    if contested > 0 {
+        let first = draft.fleet().find(|(_, place)| place.standing == Standing::Contested);
+        let who = first.map_or_else(String::new, |(tenant, _)| {
+            let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
+            format!(": {owner} changed the version of {}/{}", tenant.namespace, tenant.name)
+        });
+        draft.hold("Contested", true, format!("{contested} tenants contested{who}"));
     }
     if draft.count(|s| *s == Standing::NotReleased) > 0 {
         let message = crate::tell::owners_sentence(draft);
@@ -86,29 +70,44 @@ fn gather_holds(draft: &mut Draft<'_>) {
     }
 }
 
+/// Stops and holds that a human, or Git, put on.
+fn gather_brakes(draft: &mut Draft<'_>) {
+    if let Some(why) = draft.stopped() {
+        draft.hold("Stopped", true, why);
+    }
+    let holds: Vec<String> =
+        draft.status.brakes.iter().filter(|brake| brake.kind == BrakeKind::Hold).map(crate::tell::brake).collect();
+    for message in holds {
+        draft.hold("Held", true, message);
+    }
+    if draft.observed.spec.spec.paused {
+        draft.hold("Paused", true, "spec.paused is true");
+    }
+}
+
 /// Takes one wave as far as it goes; true when it is passed.
 fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
     let spec = &draft.observed.spec.spec.waves[index];
     let tally = tally(draft, index);
     draft.status.wave = Some(spec.name.clone());
+    if tally.total == 0 && draft.is_complete() {
+        return pass_empty(draft, index, spec);
+    }
     if draft.status.waves[index].started_at.is_none() && !start(draft, index, spec, &tally) {
-        return draft.status.waves[index].passed_at.is_some();
+        return false;
     }
     let complete = is_complete(draft, spec, &tally);
-    let wave = &mut draft.status.waves[index];
-    if complete && wave.completed_at.is_none() {
-        wave.completed_at = Some(draft.now);
+    if complete && draft.status.waves[index].completed_at.is_none() {
+        draft.status.waves[index].completed_at = Some(draft.now);
         let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
         draft.tell("WaveUpdated", false, format!("wave {}: {} tenants are updated and ready{failed}", spec.name, tally.ready));
     }
+    draft.wake(tally.next_deadline);
     if draft.status.waves[index].completed_at.is_none() {
         draft.enter(Phase::Advancing);
         draft.waiting = format!("updating wave {}: {} of {} tenants are ready", spec.name, tally.ready, tally.total);
-        draft.wake(tally.next_deadline);
         return false;
     }
-    draft.enter(Phase::Soaking);
-    draft.wake(tally.next_deadline);
     let warm = complete && tally.warm_at.is_none_or(|warm| warm <= draft.now);
     if warm && draft.status.waves[index].warm_at.is_none() {
         draft.status.waves[index].warm_at = Some(draft.now);
@@ -116,6 +115,7 @@ fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
     }
     soak(draft, index);
     if !warm {
+        draft.enter(Phase::Soaking);
         draft.wake(tally.warm_at);
         draft.waiting = format!("wave {}: {} of {} tenants are ready; waiting for warm-up", spec.name, tally.ready, tally.total);
         return false;
@@ -123,20 +123,31 @@ fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
     end(draft, index, spec)
 }
 
-/// Starts a wave, or says why it does not; an empty wave that may be empty is passed.
+/// A wave without live tenants is passed if it may be empty; one whose tenants must not be missed holds until they
+/// are back. A whole fleet that is gone or asleep passes nothing: on waking it would be updated all at once.
+fn pass_empty(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
+    if draft.status.waves[index].completed_at.is_none() {
+        draft.enter(Phase::Advancing);
+    }
+    if draft.count(Standing::is_live) == 0 {
+        let message = choose::nobody(draft);
+        draft.hold("NoTenants", false, message.clone());
+        draft.waiting = message;
+    } else if spec.selector.is_none() || spec.optional {
+        draft.status.waves[index].passed_at = Some(draft.now);
+        draft.tell("WaveSkipped", false, format!("wave {} is empty", spec.name));
+        return true;
+    } else {
+        let message = format!("no live tenant matches the selector of wave {}; mend it or set optional: true", spec.name);
+        draft.hold("EmptyWave", true, message.clone());
+        draft.waiting = message;
+    }
+    false
+}
+
+/// Starts a wave, or says why it does not.
 fn start(draft: &mut Draft<'_>, index: usize, spec: &Wave, tally: &Tally) -> bool {
     draft.enter(Phase::Advancing);
-    let members = draft.places.iter().filter(|p| p.wave == Some(index) && p.standing.is_live()).count();
-    if members == 0 && draft.is_complete() {
-        if spec.selector.is_none() || spec.optional {
-            draft.status.waves[index].passed_at = Some(draft.now);
-            draft.tell("WaveSkipped", false, format!("wave {} is empty", spec.name));
-        } else {
-            let message = format!("no live tenant matches the selector of wave {}; mend it or set optional: true", spec.name);
-            draft.hold("EmptyWave", true, message);
-        }
-        return false;
-    }
     if spec.approval == Some(Approval::Before) && draft.status.waves[index].approved_before.is_none() {
         await_approval(draft, spec, "before it starts");
         return false;
@@ -150,16 +161,20 @@ fn start(draft: &mut Draft<'_>, index: usize, spec: &Wave, tally: &Tally) -> boo
         return false;
     }
     draft.status.waves[index].started_at = Some(draft.now);
+    draft.status.watching_since = None; // a wave that an edit added behind the last one
     draft.judges.iter_mut().for_each(breakwater_slo::State::begin_wave);
     let version = draft.wanted().to_owned();
     draft.tell("WaveStarted", false, format!("wave {}: {} tenants go to {version}", spec.name, tally.total));
     true
 }
 
+/// Asks a human, once per wave and version however often the wait is interrupted.
 fn await_approval(draft: &mut Draft<'_>, spec: &Wave, when: &str) {
     let version = draft.wanted().to_owned();
     let message = format!("wave {} of {version} waits for an approval {when}", spec.name);
-    if draft.observed.status.phase != Phase::AwaitingApproval || draft.observed.status.wave.as_ref() != Some(&spec.name) {
+    let since = draft.status.started_at;
+    let asked = |told: &Transition| told.reason == "ApprovalNeeded" && Some(told.at) >= since && told.message == message;
+    if !draft.status.history.iter().any(asked) {
         draft.tell("ApprovalNeeded", false, message.clone());
     }
     draft.enter(Phase::AwaitingApproval);
@@ -191,11 +206,10 @@ fn tally(draft: &Draft<'_>, index: usize) -> Tally {
                 tally.warm_at = tally.warm_at.max(Some(*warm_at));
             }
             Standing::Failed => tally.failed += in_wave,
-            Standing::Updating { deadline } => {
+            standing => {
                 tally.waiting += 1;
-                tally.next_deadline = [tally.next_deadline, *deadline].into_iter().flatten().min();
+                tally.next_deadline = tally.next_deadline.into_iter().chain(standing.deadline()).min();
             }
-            _ => tally.waiting += 1,
         }
     }
     tally
@@ -215,28 +229,31 @@ fn soak(draft: &mut Draft<'_>, index: usize) {
         return;
     }
     let wave = &mut draft.status.waves[index];
-    let (Some((seen, on_time, until)), Some(warm)) = (draft.judged, wave.warm_at) else { return };
-    let from = seen.max(on_time).max(warm);
-    wave.soaked_seconds += until.duration_since(from).as_secs().max(0);
+    let (Some(judged), Some(warm)) = (draft.judged, wave.warm_at) else { return };
+    let from = judged.before.max(warm).max(judged.late.unwrap_or(warm));
+    let seconds = judged.until.duration_since(from).as_secs().max(0);
+    wave.soaked_seconds = wave.soaked_seconds.saturating_add(seconds);
 }
 
 /// Ends a complete and warm wave once its soak is spent, nothing holds, and its approval `After` is given.
 fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
     let wave = &draft.status.waves[index];
-    let left = spec.soak.as_seconds() - wave.soaked_seconds;
+    let left = spec.soak.as_seconds().saturating_sub(wave.soaked_seconds);
     let promoted = wave.promoted.is_some();
     if left > 0 && !promoted {
+        draft.enter(Phase::Soaking);
         draft.waiting = format!("wave {} soaks for another {}", spec.name, Span::seconds(left).rounded());
-        return false;
-    }
-    // A promotion ends the soak although data are missing; it never overrides a human or a fight over fields.
-    let blocks = |hold: &&Hold| !promoted || hold.needs_human || hold.reason == "Deviating" || hold.reason == "FleetUnknown";
-    if let Some(hold) = draft.holds.iter().find(blocks) {
-        draft.waiting = hold.message.clone();
         return false;
     }
     if spec.approval == Some(Approval::After) && draft.status.waves[index].approved_after.is_none() {
         await_approval(draft, spec, "before it ends");
+        return false;
+    }
+    draft.enter(Phase::Soaking);
+    // A promotion ends the soak although data are missing; it overrides nothing else.
+    let blocks = |hold: &&Hold| !promoted || !matches!(hold.reason, "NoData" | "TelemetryLost");
+    if let Some(hold) = draft.holds.iter().find(blocks) {
+        draft.waiting = hold.message.clone();
         return false;
     }
     draft.status.waves[index].passed_at = Some(draft.now);
@@ -254,16 +271,19 @@ fn watch(draft: &mut Draft<'_>) {
         draft.tell("Watching", false, format!("all waves of {version} are passed; watching for another {span}"));
     }
     draft.enter(Phase::Watching);
-    let end = draft.status.watching_since.unwrap_or(draft.now) + span.as_duration();
+    let end = fleet::after(draft.status.watching_since.unwrap_or(draft.now), span);
     if draft.now < end {
         draft.waiting = format!("watching the SLOs until {end}");
         draft.wake(Some(end));
         return;
     }
+    let tally = tally(draft, draft.status.waves.len());
     let touched = draft.count(|s| matches!(s, Standing::Ready { .. })) > 0;
     let healthy = draft.evidence.iter().all(|e| e.as_ref().is_some_and(|e| e.verdict == Verdict::Healthy));
     if let Some(hold) = draft.holds.first() {
         draft.waiting = hold.message.clone();
+    } else if tally.waiting > 0 || !draft.observed.in_flight.is_empty() {
+        draft.waiting = format!("watching is over once the {} tenants that joined are ready", tally.waiting);
     } else if touched && !healthy {
         draft.waiting = "watching is over once every SLO is Healthy".into();
     } else {
@@ -279,7 +299,7 @@ fn watch(draft: &mut Draft<'_>) {
 /// Plans the next forward writes: the waves up to the one in flight, in order, under its concurrency (R1, R2, R6).
 fn write_forward(draft: &mut Draft<'_>) {
     let Some(current) = draft.status.waves.iter().rposition(|wave| wave.started_at.is_some()) else { return };
-    if !draft.holds.is_empty() || draft.is_stopped() {
+    if !draft.holds.is_empty() {
         return;
     }
     if let Some(reason) = closed(draft) {
@@ -289,7 +309,7 @@ fn write_forward(draft: &mut Draft<'_>) {
         return;
     }
     let reached = |wave: Option<usize>| wave.is_some_and(|wave| wave <= current);
-    let busy = draft.places.iter().filter(|p| reached(p.wave) && matches!(p.standing, Standing::Updating { .. })).count();
+    let busy = draft.count(|s| matches!(s, Standing::Updating { .. }));
     let total = draft.places.iter().filter(|p| p.wave == Some(current) && p.standing.is_live()).count();
     let allowed = draft.observed.spec.spec.waves[current].max_concurrent.of(total);
     let room = allowed.saturating_sub(busy + draft.observed.in_flight.len());
@@ -297,7 +317,12 @@ fn write_forward(draft: &mut Draft<'_>) {
         .filter(|i| draft.places[*i].standing == Standing::Pending && reached(draft.places[*i].wave))
         .filter(|i| !draft.observed.in_flight.contains(&draft.observed.tenants[*i].id))
         .collect();
-    next.sort_unstable_by_key(|i| (draft.places[*i].wave, draft.observed.tenants[*i].id.0));
+    // What admission refuses is tried again after the others, so that it takes nobody's place.
+    let refused = |id| draft.observed.problems.contains_key(&id);
+    next.sort_unstable_by_key(|i| {
+        let id = draft.observed.tenants[*i].id;
+        (refused(id), draft.places[*i].wave, id.0)
+    });
     let version: std::sync::Arc<str> = draft.wanted().into();
     for i in next.into_iter().take(room) {
         let tenant = &draft.observed.tenants[i];
@@ -308,18 +333,11 @@ fn write_forward(draft: &mut Draft<'_>) {
     }
 }
 
-/// Live tenants on the wanted version and all live ones, for the table.
-pub(crate) fn updated(draft: &Draft<'_>) -> (u32, u32) {
-    (clamp(draft.count(Standing::is_updated)), clamp(draft.count(Standing::is_live)))
-}
-
 /// The next instant at which a tenant becomes warm or is late.
 pub(crate) fn next_change(draft: &Draft<'_>) -> Option<Timestamp> {
-    let instants = draft.places.iter().filter_map(|place| match place.standing {
-        Standing::Ready { warm_at } | Standing::Returned { warm_at } => Some(warm_at),
-        Standing::Updating { deadline } => deadline,
-        Standing::Returning { deadline } => Some(deadline),
-        _ => None,
+    let instants = draft.places.iter().flat_map(|place| {
+        let standing = &place.standing;
+        [standing.ready_warm_at(), standing.returned_warm_at(), standing.deadline()].into_iter().flatten()
     });
     fleet::earliest(instants, draft.now)
 }

@@ -1,19 +1,18 @@
 //! Telling: counts, conditions, summary, history, and what of it is a decision (rules R27-R32). Pure.
 
 use breakwater_crds::status::{
-    Condition, ConditionStatus, Counts, HISTORY_MAX, Phase, Progress, RolloutStatus, TROUBLED_MAX, TroubledTenant,
-    WaveStatus,
+    Brake, Condition, ConditionStatus, Counts, ENTRY_MESSAGE_MAX, Phase, Progress, RolloutStatus, SloStatus,
+    TROUBLED_MAX, TroubledTenant, WaveStatus,
 };
 use breakwater_crds::{action::RolloutActionStatus, scalars::Span};
 
 use crate::{
     choose,
-    draft::{Draft, clip},
-    fleet::{self, Standing},
+    draft::{Draft, clip, clip_to},
+    fleet::{self, Place, Standing},
     judging,
     observed::{Readiness, Reading, Tenant},
     outcome::{ActionResult, Plan},
-    revert::clamp,
     road,
 };
 
@@ -25,11 +24,14 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
     conditions(&mut draft);
     transitions_of_holds(&mut draft);
     draft.status.history.extend(draft.transitions.iter().cloned());
-    let surplus = draft.status.history.len().saturating_sub(HISTORY_MAX);
-    draft.status.history.drain(..surplus);
     let next = road::next_change(&draft);
     draft.wake(next);
     checkpoint(&mut draft);
+    draft.status.bound();
+    draft.status.bound();
+    let decided = skeleton(&draft.status) != skeleton(draft.observed.status);
+    // What a decision leads to is looked at as soon as it is stored.
+    draft.wakes.extend(decided.then_some(draft.now));
     let watched = draft.status.phase.is_under_way() || draft.status.phase.is_reverting();
     let confirm = draft.fleet().filter(|(_, p)| p.standing == Standing::Unsure).map(|(t, _)| t.id).collect();
     let results = draft.status.processed.iter().map(|done| ActionResult {
@@ -42,7 +44,7 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         },
     });
     Plan {
-        decided: skeleton(&draft.status) != skeleton(draft.observed.status),
+        decided,
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
         watch_since: draft.status.started_at.filter(|_| watched),
@@ -74,7 +76,10 @@ fn skeleton(status: &RolloutStatus) -> RolloutStatus {
     bones.progress = Progress::default();
     bones.counts = Counts::default();
     bones.troubled = Vec::new();
-    bones.slos = Vec::new();
+    for slo in &mut bones.slos {
+        let definition = std::mem::take(&mut slo.definition);
+        *slo = SloStatus { name: std::mem::take(&mut slo.name), definition, ..SloStatus::default() };
+    }
     bones.conditions = Vec::new();
     bones.history = Vec::new();
     bones.adoption = bones.adoption.filter(|adoption| adoption.approved.is_some());
@@ -89,89 +94,150 @@ fn skeleton(status: &RolloutStatus) -> RolloutStatus {
 }
 
 fn count(draft: &mut Draft<'_>) {
-    let number = |which: fn(&Standing) -> bool| clamp(draft.count(which));
-    let (updated, live) = road::updated(draft);
-    let counts = Counts {
-        live,
-        updated,
-        ready: number(|s| matches!(s, Standing::Ready { .. })),
-        failed: number(|s| matches!(s, Standing::Failed | Standing::ReturnFailed)),
-        dormant: number(|s| *s == Standing::Dormant),
-        ahead: number(|s| *s == Standing::Ahead),
-        claimed: number(|s| *s == Standing::Claimed),
-        contested: number(|s| *s == Standing::Contested),
-        not_released: number(|s| *s == Standing::NotReleased),
-        unconsented: number(|s| *s == Standing::Unconsented),
-        unreadable: number(|s| *s == Standing::Unreadable),
-        unmatched: number(|s| *s == Standing::Unmatched),
-        uninstrumented: draft.status.counts.uninstrumented,
-        to_revert: number(|s| *s == Standing::Outgoing),
-    };
-    draft.status.counts = counts;
-    let places = std::mem::take(&mut draft.places);
-    for (i, wave) in draft.status.waves.iter_mut().enumerate() {
-        let of_wave = || places.iter().filter(|place| place.wave == Some(i) && place.standing.is_live());
-        wave.total = clamp(of_wave().count());
-        wave.updated = clamp(of_wave().filter(|place| place.standing.is_updated()).count());
-        wave.ready = clamp(of_wave().filter(|place| matches!(place.standing, Standing::Ready { .. })).count());
-        wave.failed = clamp(of_wave().filter(|place| place.standing == Standing::Failed).count());
+    let mut counts = Counts { uninstrumented: draft.status.counts.uninstrumented, ..Counts::default() };
+    for wave in &mut draft.status.waves {
+        (wave.total, wave.updated, wave.ready, wave.failed) = (0, 0, 0, 0);
     }
-    draft.places = places;
+    for place in &draft.places {
+        let standing = &place.standing;
+        match standing {
+            Standing::Dormant => counts.dormant += 1,
+            Standing::Claimed => counts.claimed += 1,
+            Standing::Unconsented => counts.unconsented += 1,
+            Standing::Unreadable => counts.unreadable += 1,
+            Standing::Ahead => counts.ahead += 1,
+            Standing::Unmatched => counts.unmatched += 1,
+            Standing::Contested => counts.contested += 1,
+            Standing::NotReleased => counts.not_released += 1,
+            Standing::Outgoing => counts.to_revert += 1,
+            Standing::Failed | Standing::ReturnFailed => counts.failed += 1,
+            Standing::Ready { .. } => counts.ready += 1,
+            Standing::Ignored
+            | Standing::Unsure
+            | Standing::Pending
+            | Standing::Updating { .. }
+            | Standing::Returning { .. }
+            | Standing::Returned { .. } => {}
+        }
+        if !standing.is_live() {
+            continue;
+        }
+        let updated = u32::from(standing.is_updated());
+        counts.live += 1;
+        counts.updated += updated;
+        if let Some(wave) = place.wave.and_then(|wave| draft.status.waves.get_mut(wave)) {
+            wave.total += 1;
+            wave.updated += updated;
+            wave.ready += u32::from(standing.ready_warm_at().is_some());
+            wave.failed += u32::from(*standing == Standing::Failed);
+        }
+    }
+    draft.status.counts = counts;
 }
 
 /// The tenants a human may want to look at, worst first, at most 32 (R27).
 fn troubled(draft: &Draft<'_>) -> Vec<TroubledTenant> {
-    let mut listed: Vec<(u8, TroubledTenant)> = draft
-        .fleet()
-        .filter_map(|(tenant, place)| {
-            let (rank, reason, message) = trouble(draft, tenant, &place.standing)?;
-            let wave = place.wave.and_then(|wave| draft.status.waves.get(wave)).map(|wave| wave.name.clone());
-            Some((rank, TroubledTenant {
-                namespace: tenant.namespace.to_string(),
-                name: tenant.name.to_string(),
-                wave: wave.unwrap_or_default(),
-                reason: reason.into(),
-                message: short(&message),
-            }))
-        })
-        .collect();
-    listed.sort_by(|(a, x), (b, y)| (a, &x.namespace, &x.name).cmp(&(b, &y.namespace, &y.name)));
-    listed.into_iter().map(|(_, tenant)| tenant).take(TROUBLED_MAX).collect()
+    let of_rank = |(tenant, place)| Some((trouble(draft, tenant, place)?, tenant, place));
+    let mut listed: Vec<(Trouble, &Tenant, &Place)> = draft.fleet().filter_map(of_rank).collect();
+    let key = |(trouble, tenant, _): &(Trouble, &Tenant, &Place)| (*trouble, tenant.namespace.clone(), tenant.name.clone());
+    if listed.len() > TROUBLED_MAX {
+        listed.select_nth_unstable_by_key(TROUBLED_MAX, key);
+        listed.truncate(TROUBLED_MAX);
+    }
+    listed.sort_by_key(key);
+    let named = listed.into_iter().map(|(trouble, tenant, place)| {
+        let wave = place.wave.and_then(|wave| draft.status.waves.get(wave)).map(|wave| wave.name.clone());
+        TroubledTenant {
+            namespace: tenant.namespace.to_string(),
+            name: tenant.name.to_string(),
+            wave: wave.unwrap_or_default(),
+            reason: trouble.reason().into(),
+            message: clip_to(&trouble.message(draft, tenant), ENTRY_MESSAGE_MAX),
+        }
+    });
+    named.collect()
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(120).collect()
+/// What a human may want to look at, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    RevertFailed,
+    NoSafeVersion,
+    Untouched,
+    Failed,
+    Contested,
+    WriteRefused,
+    OwnerNotReleased,
+    Unreadable,
+    Claimed,
+    NoConsent,
 }
 
-fn trouble(draft: &Draft<'_>, tenant: &Tenant, standing: &Standing) -> Option<(u8, &'static str, String)> {
-    let owner = || tenant.foreign_owner.as_deref().unwrap_or_default().to_owned();
-    let not_ready = || match &tenant.readiness {
-        Readiness::NotReady { reason } => reason.to_string(),
-        Readiness::Ready { .. } => String::new(),
+impl Trouble {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::RevertFailed => "RevertFailed",
+            Self::NoSafeVersion | Self::Untouched => "NoSafeVersion",
+            Self::Failed => "Failed",
+            Self::Contested => "Contested",
+            Self::WriteRefused => "WriteRefused",
+            Self::OwnerNotReleased => "OwnerNotReleased",
+            Self::Unreadable => "Unreadable",
+            Self::Claimed => "Claimed",
+            Self::NoConsent => "NoConsent",
+        }
+    }
+
+    fn message(self, draft: &Draft<'_>, tenant: &Tenant) -> String {
+        let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
+        match self {
+            Self::RevertFailed | Self::Failed => match &tenant.readiness {
+                Readiness::NotReady { reason } => reason.to_string(),
+                Readiness::Ready { .. } => String::new(),
+            },
+            Self::NoSafeVersion => "every version it came from is rejected".into(),
+            Self::Untouched => "it was found on a rejected version, and nobody knows which one it had before".into(),
+            Self::Contested => format!("version changed by {owner}"),
+            Self::WriteRefused => draft.observed.problems.get(&tenant.id).cloned().unwrap_or_default(),
+            Self::OwnerNotReleased => format!("version is owned by {owner}"),
+            Self::Unreadable => match &tenant.version {
+                Reading::Unreadable(why) => why.to_string(),
+                Reading::Version(_) => String::new(),
+            },
+            Self::Claimed => "marked by another Rollout".into(),
+            Self::NoConsent => format!("namespace lacks the label {}", breakwater_crds::marker::CONSENT_LABEL),
+        }
+    }
+}
+
+fn trouble(draft: &Draft<'_>, tenant: &Tenant, place: &Place) -> Option<Trouble> {
+    let refused = || draft.observed.problems.contains_key(&tenant.id).then_some(Trouble::WriteRefused);
+    let own = fleet::own(tenant);
+    let untouched = || {
+        let on_rejected = |version: &std::sync::Arc<str>| draft.out.contains(&**version);
+        tenant.version.version().is_some_and(on_rejected).then_some(Trouble::Untouched).filter(|_| own.is_none())
     };
-    let problem = draft.observed.problems.get(&tenant.id);
-    Some(match standing {
-        Standing::ReturnFailed => (0, "RevertFailed", not_ready()),
-        Standing::Outgoing if fleet::own(tenant).is_some_and(|m| choose::safe_version(draft, &m.previous).is_none()) => {
-            (0, "NoSafeVersion", "every version it came from is rejected".into())
+    match &place.standing {
+        Standing::ReturnFailed => Some(Trouble::RevertFailed),
+        Standing::Outgoing if own.is_some_and(|m| choose::safe_version(draft, &m.previous).is_none()) => {
+            Some(Trouble::NoSafeVersion)
         }
-        Standing::Failed => (1, "Failed", not_ready()),
-        Standing::Contested => (2, "Contested", format!("version changed by {}", owner())),
-        Standing::NotReleased => (3, "OwnerNotReleased", format!("version is owned by {}", owner())),
-        Standing::Unreadable => {
-            let Reading::Unreadable(why) = &tenant.version else { return None };
-            (4, "Unreadable", why.to_string())
-        }
-        Standing::Claimed => (5, "Claimed", "marked by another Rollout".into()),
-        Standing::Unconsented => (6, "NoConsent", format!("namespace lacks the label {}", breakwater_crds::marker::CONSENT_LABEL)),
-        _ => (2, "WriteRefused", problem?.clone()),
-    })
+        Standing::Failed => Some(Trouble::Failed),
+        Standing::Contested => Some(Trouble::Contested),
+        Standing::NotReleased => Some(Trouble::OwnerNotReleased),
+        Standing::Unreadable => Some(Trouble::Unreadable),
+        Standing::Claimed => Some(Trouble::Claimed),
+        Standing::Unconsented => Some(Trouble::NoConsent),
+        Standing::Pending | Standing::Updating { .. } | Standing::Ready { .. } => untouched().or_else(refused),
+        Standing::Outgoing | Standing::Returning { .. } | Standing::Returned { .. } | Standing::Unsure => refused(),
+        Standing::Ignored | Standing::Dormant | Standing::Ahead | Standing::Unmatched => None,
+    }
 }
 
 /// One line of state and one sentence of why.
 fn sentence(draft: &mut Draft<'_>) {
     let phase = draft.status.phase;
-    let hold = draft.holds.first().filter(|_| !matches!(phase, Phase::Completed | Phase::Reverted)).cloned();
+    let hold = draft.holds.first().cloned();
     draft.status.summary = match &hold {
         Some(hold) => format!("{} ({})", phase.as_str(), hold.reason),
         None => phase.as_str().to_owned(),
@@ -195,10 +261,24 @@ fn sentence(draft: &mut Draft<'_>) {
         },
         updated: format!("{updated}/{live}"),
         soak_left: index.filter(|_| phase == Phase::Soaking).map_or_else(String::new, |index| {
-            let left = draft.observed.spec.spec.waves[index].soak.as_seconds() - draft.status.waves[index].soaked_seconds;
+            let spec = &draft.observed.spec.spec.waves[index];
+            let left = spec.soak.as_seconds().saturating_sub(draft.status.waves[index].soaked_seconds);
             Span::seconds(left).rounded()
         }),
     };
+}
+
+/// A hold or stop that is in force, in one sentence.
+pub(crate) fn brake(brake: &Brake) -> String {
+    let Brake { name, kind, reason, requested_by, since: _, until: _ } = brake;
+    let why = if reason.is_empty() { "no reason given" } else { reason };
+    format!("{kind:?} {name} by {requested_by}: {why}")
+}
+
+/// True where one hold goes on under the other's name, as its cause becomes known.
+pub(crate) fn is_same_hold(a: &str, b: &str) -> bool {
+    let failures = |reason| matches!(reason, "TooManyFailures" | "Infrastructure");
+    a == b || (failures(a) && failures(b))
 }
 
 fn reverted_sentence(draft: &Draft<'_>) -> Option<String> {
@@ -248,7 +328,7 @@ fn conditions(draft: &mut Draft<'_>) {
     let ready = !out && !phase.is_reverting() && suspended && draft.observed.refused.is_none();
     let deviating = phase.is_reverting() || draft.holds.iter().any(|hold| hold.reason == "Deviating");
     let blind = draft.status.slos.iter().filter_map(|slo| slo.no_data_since).min();
-    let blind = blind.filter(|since| fleet::elapsed(*since, draft.now) >= judging::BLIND_AFTER && forward);
+    let blind = blind.filter(|since| fleet::after(*since, judging::BLIND_AFTER) <= draft.now && forward);
     let held = hold.as_ref().map_or("None", |hold| hold.reason);
     let stalled = if out { Some(phase.as_str()) } else { human.as_ref().map(|hold| hold.reason) };
     let accepted = draft.observed.refused;
@@ -266,7 +346,9 @@ fn conditions(draft: &mut Draft<'_>) {
     draft.status.conditions = rows
         .into_iter()
         .map(|(type_, status, reason, message)| {
-            let since = old.iter().find(|c| c.type_ == type_ && c.status == status).map(|c| c.last_transition_time);
+            // A hold's age is its own, not that of the one before it.
+            let same = |c: &&Condition| c.type_ == type_ && c.status == status && (type_ != "Held" || is_same_hold(&c.reason, reason));
+            let since = old.iter().find(same).map(|c| c.last_transition_time);
             Condition {
                 type_: type_.into(),
                 status,

@@ -24,7 +24,7 @@ const RELEASE: &str = "breakwater";
 const WEBHOOK_SECRET: &str = "webhook";
 /// The bearer token that Alertmanager shows.
 pub const WEBHOOK_TOKEN: &str = "s3cret";
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How much of the log is told with a failure, in lines.
 const LOG_LINES: usize = 60;
 
@@ -50,7 +50,8 @@ impl Control {
     /// The one of the shared bed, installed by the first scene that asks.
     pub async fn shared(bed: &'static Bed) -> Result<&'static Self> {
         static SHARED: OnceCell<Result<Control, String>> = OnceCell::const_new();
-        let install = async || Self::install(bed, Tempo::AsShipped).await.map_err(|error| format!("{error:#}"));
+        let install =
+            async || Self::install(bed, Tempo::AsShipped).await.map_err(|error| format!("{error:#}"));
         let installed = SHARED.get_or_init(install).await;
         installed.as_ref().map_err(|error| anyhow!("the shared controller did not start: {error}"))
     }
@@ -82,7 +83,8 @@ impl Control {
 
     /// One more replica, which stands by until the lease is free; `args` are added to the chart's.
     pub fn another(&self, args: &[&str]) -> Result<Controller> {
-        let arguments: Vec<String> = self.arguments.iter().cloned().chain(args.iter().map(|&a| a.into())).collect();
+        let arguments: Vec<String> =
+            self.arguments.iter().cloned().chain(args.iter().map(|&a| a.into())).collect();
         start(&self.folder, &self.kubeconfig, &arguments, None)
     }
 
@@ -96,7 +98,12 @@ impl Control {
     }
 }
 
-fn start(folder: &Path, kubeconfig: &Path, arguments: &[String], program: Option<&Path>) -> Result<Controller> {
+fn start(
+    folder: &Path,
+    kubeconfig: &Path,
+    arguments: &[String],
+    program: Option<&Path>,
+) -> Result<Controller> {
     let options = ControllerOptions::new(kubeconfig).args(arguments);
     let options = match program {
         Some(program) => options.program(program),
@@ -108,7 +115,10 @@ fn start(folder: &Path, kubeconfig: &Path, arguments: &[String], program: Option
 /// The namespace, and the Secret that the chart only names.
 async fn prepare(client: &Client) -> Result<()> {
     let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.context("create the namespace")?;
+    Api::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .context("create the namespace")?;
     let secret: Secret = serde_json::from_value(json!({
         "metadata": {"name": WEBHOOK_SECRET}, "stringData": {"token": WEBHOOK_TOKEN},
     }))?;
@@ -121,8 +131,13 @@ fn values(tempo: Tempo) -> Value {
         let resource = kind.resource();
         json!({"apiGroup": resource.group, "resource": resource.plural, "kind": resource.kind})
     });
-    let hasty =
-        ["--lease-duration=5s", "--renew-deadline=4s", "--retry-period=1s", "--write-timeout=2s", "--status-interval=1s"];
+    let hasty = [
+        "--lease-duration=5s",
+        "--renew-deadline=4s",
+        "--retry-period=1s",
+        "--write-timeout=2s",
+        "--status-interval=1s",
+    ];
     let extra: &[&str] = match tempo {
         Tempo::AsShipped => &[],
         Tempo::Hasty => &hasty,
@@ -182,11 +197,13 @@ async fn served(client: &Client) -> Result<()> {
 fn arguments(rendered: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(rendered)?;
     let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
-    let documents = documents.collect::<std::result::Result<Vec<Value>, _>>().context("read the rendered chart")?;
+    let documents =
+        documents.collect::<std::result::Result<Vec<Value>, _>>().context("read the rendered chart")?;
     let deployment = documents.iter().find(|object| object["kind"] == "Deployment");
     let deployment = deployment.context("the chart has no Deployment")?;
     let arguments = deployment.pointer("/spec/template/spec/containers/0/args").and_then(Value::as_array);
-    let arguments = arguments.context("the chart's container has no arguments")?.iter().filter_map(Value::as_str);
+    let arguments =
+        arguments.context("the chart's container has no arguments")?.iter().filter_map(Value::as_str);
     let mut arguments = arguments.filter(|argument| !argument.starts_with("--listen"));
     ensure!(arguments.next() == Some("run"), "the chart's container does not run the controller");
     Ok(arguments.map(String::from).collect())

@@ -20,12 +20,20 @@ pub fn violation(kind: Kind, before: &Value, after: &Value) -> Option<String> {
     let mut undone = after.clone();
     kind.set_version(&mut undone, &kind.wanted(before).unwrap_or_default());
     if undone["spec"] != before["spec"] {
-        return Some(format!("{name}: more than the version changed: {} became {}", before["spec"], after["spec"]));
+        return Some(format!(
+            "{name}: more than the version changed: {} became {}",
+            before["spec"], after["spec"]
+        ));
     }
     if foreign(before) != foreign(after) {
-        return Some(format!("{name}: labels or annotations changed: {} became {}", foreign(before), foreign(after)));
+        return Some(format!(
+            "{name}: labels or annotations changed: {} became {}",
+            foreign(before),
+            foreign(after)
+        ));
     }
-    let target = after["metadata"]["annotations"]["breakwater.dev/target-version"].as_str().unwrap_or_default();
+    let target =
+        after["metadata"]["annotations"]["breakwater.dev/target-version"].as_str().unwrap_or_default();
     if target != wanted {
         return Some(format!("{name}: the marker says {target}, the version is {wanted}"));
     }
@@ -85,7 +93,10 @@ mod tests {
     fn a_version_and_its_marker_may_change_and_nothing_else() {
         assert_eq!(written(|_| {}), None);
         assert!(written(|after| after["spec"]["replicas"] = 3.into()).is_some());
-        assert!(written(|after| after["spec"]["template"]["spec"]["containers"][0]["image"] = "mesh:8".into()).is_some());
+        assert!(
+            written(|after| after["spec"]["template"]["spec"]["containers"][0]["image"] = "mesh:8".into())
+                .is_some()
+        );
         assert!(written(|after| after["metadata"]["labels"]["app"] = "other".into()).is_some());
         assert!(written(|after| after["metadata"]["managedFields"] = json!([])).is_some());
         assert!(written(|after| Kind::Deployment.set_version(after, "3")).is_some());

@@ -79,8 +79,12 @@ impl Recorder {
 
     /// The versions a tenant was asked for, in order.
     pub fn way_of(&self, tenant: &str) -> Vec<String> {
-        let mut way: Vec<String> =
-            self.changes().into_iter().filter(|change| change.tenant == tenant).map(|change| change.wanted).collect();
+        let mut way: Vec<String> = self
+            .changes()
+            .into_iter()
+            .filter(|change| change.tenant == tenant)
+            .map(|change| change.wanted)
+            .collect();
         way.dedup();
         way
     }
@@ -105,7 +109,8 @@ impl Recorder {
     /// The time from which on all of these tenants had come to run `version`.
     pub fn all_ready(&self, version: &str, tenants: &[String]) -> Option<Instant> {
         let first = |tenant: &String| {
-            let ready = |change: &&Change| change.tenant == *tenant && change.wanted == version && change.ready;
+            let ready =
+                |change: &&Change| change.tenant == *tenant && change.wanted == version && change.ready;
             self.changes().iter().find(ready).map(|change| change.at)
         };
         tenants.iter().map(first).collect::<Option<Vec<_>>>()?.into_iter().max()
@@ -164,7 +169,9 @@ async fn follow(client: Client, kind: Kind, prefix: String, tape: Arc<Mutex<Tape
         let Ok(Some(event)) = events.try_next().await else { continue };
         let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Apply(object) | Event::InitApply(object) if mine(&object, &prefix) => tape.apply(kind, &object),
+            Event::Apply(object) | Event::InitApply(object) if mine(&object, &prefix) => {
+                tape.apply(kind, &object);
+            }
             Event::Delete(object) if mine(&object, &prefix) => tape.delete(&object),
             Event::Init | Event::InitDone | Event::Apply(_) | Event::InitApply(_) | Event::Delete(_) => {}
         }

@@ -43,7 +43,10 @@ impl<'s> Rollout<'s> {
     async fn patch(&self, patch: &Patch<Value>) -> Result<()> {
         let params = PatchParams { field_manager: Some("gitops".into()), ..PatchParams::default() };
         let api = self.scene.rollouts(self.scene.namespace());
-        api.patch(&self.name, &params, patch).await.map(drop).with_context(|| format!("edit rollout {}", self.name))
+        api.patch(&self.name, &params, patch)
+            .await
+            .map(drop)
+            .with_context(|| format!("edit rollout {}", self.name))
     }
 
     /// Deletes it, and waits until it is gone.
@@ -71,12 +74,14 @@ impl<'s> Rollout<'s> {
 
     /// Waits until the phase is one of `phases`.
     pub async fn is_in(&self, phases: &[&str]) -> Result<Value> {
-        self.until(&format!("is {phases:?}"), |status| phases.iter().any(|phase| status["phase"] == *phase)).await
+        self.until(&format!("is {phases:?}"), |status| phases.iter().any(|phase| status["phase"] == *phase))
+            .await
     }
 
     /// Waits until a wave is in a phase.
     pub async fn is_at(&self, phase: &str, wave: &str) -> Result<Value> {
-        self.until(&format!("{phase} of {wave}"), |status| status["phase"] == phase && status["wave"] == wave).await
+        self.until(&format!("{phase} of {wave}"), |status| status["phase"] == phase && status["wave"] == wave)
+            .await
     }
 
     /// Waits until `version` is the stable one, and every tenant wholly runs it.
@@ -93,8 +98,10 @@ impl<'s> Rollout<'s> {
 
     /// Waits until it is held for this reason.
     pub async fn is_held(&self, reason: &str) -> Result<Value> {
-        self.until(&format!("held: {reason}"), |status| condition(status, "Held") == Some(("True".into(), reason.into())))
-            .await
+        self.until(&format!("held: {reason}"), |status| {
+            condition(status, "Held") == Some(("True".into(), reason.into()))
+        })
+        .await
     }
 
     /// Waits until nothing holds it.
@@ -137,5 +144,11 @@ pub fn wave<'v>(status: &'v Value, name: &str) -> Option<&'v Value> {
 /// The status in one line, for errors.
 fn told(status: &Value) -> String {
     let text = |field: &str| status[field].as_str().unwrap_or("-");
-    format!("{} wave {} ({}): {}", text("summary"), text("wave"), status["progress"]["updated"], text("message"))
+    format!(
+        "{} wave {} ({}): {}",
+        text("summary"),
+        text("wave"),
+        status["progress"]["updated"],
+        text("message")
+    )
 }

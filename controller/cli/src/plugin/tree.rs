@@ -144,7 +144,7 @@ impl View<'_> {
         let Self { status, now, .. } = self;
         let completed = status.completed_at.filter(|_| status.phase == Phase::Completed);
         let (label, at) = completed.map_or(("Started", status.started_at), |at| ("Completed", Some(at)));
-        (label, at.map(|at| format!("{} ago ({at})", text::age(at, *now))).unwrap_or_default())
+        (label, at.map(|at| format!("{} ago ({})", text::age(at, *now), text::stamp(at))).unwrap_or_default())
     }
 
     fn revert(&self, revert: &RevertStatus) -> String {

@@ -54,7 +54,8 @@ pub(super) fn classify_write(error: &WriteError) -> Class {
 }
 
 fn classify_status(status: &Status) -> Class {
-    let asked = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    let asked =
+        status.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
     let retry_after = asked.map(|seconds| Duration::from_secs(u64::from(seconds)).min(RETRY_AFTER_MAX));
     match status.code {
         404 | 410 => Class::Gone,
@@ -85,7 +86,9 @@ fn is_other_uid(status: &Status) -> bool {
 /// An error's message for people, its middle cut out if it is long: the end holds the reason.
 pub(super) fn message(error: &WriteError) -> String {
     let whole = match error {
-        WriteError::Api { source: kube::Error::Api(status), .. } if !status.message.is_empty() => status.message.clone(),
+        WriteError::Api { source: kube::Error::Api(status), .. } if !status.message.is_empty() => {
+            status.message.clone()
+        }
         WriteError::Api { .. } | WriteError::TimedOut { .. } | WriteError::Unfit { .. } => error.to_string(),
     };
     let length = whole.chars().count();
@@ -128,7 +131,10 @@ mod tests {
             (status(410, "gone", "", 0), Class::Gone),
             (status(413, "too large", "", 0), Class::Refused),
             (status(422, PATCH_DOES_NOT_APPLY, "", 0), Class::Conflict),
-            (status(422, "a is invalid: metadata.uid: field is immutable", "metadata.uid", 0), Class::Conflict),
+            (
+                status(422, "a is invalid: metadata.uid: field is immutable", "metadata.uid", 0),
+                Class::Conflict,
+            ),
             (status(422, "strict decoding error: unknown field", "patch", 0), Class::Refused),
             (status(422, "a policy denied the request", "", 0), Class::Refused),
             (status(429, "too many", "", 3), busy(3)),

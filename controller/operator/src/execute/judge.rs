@@ -21,11 +21,12 @@ pub(super) fn judge(write: &Write, fresh: Option<Tenant>) -> Found {
     let Some(fresh) = fresh.filter(|fresh| fresh.object.uid == write.tenant.object.uid) else {
         return Found::Settled(Outcome::Gone);
     };
-    let marked = fresh.marker.as_deref().filter(|marker| marker.claim == Claim::Own && marker.target == write.version);
+    let own_marker =
+        fresh.marker.as_deref().filter(|marker| marker.claim == Claim::Own && marker.target == write.version);
     let holds = fresh.version.version() == Some(&write.version);
-    match marked {
+    match own_marker {
         Some(_) if holds => Found::Settled(Outcome::AlreadyThere),
-        Some(marker) if same_stamp(marker, &write.marker) => {
+        Some(found) if same_stamp(found, &write.marker) => {
             Found::Settled(Outcome::Rewritten { found: fresh.version })
         }
         Some(_) | None if as_planned(write, &fresh) => Found::AsPlanned(Box::new(fresh)),
@@ -35,7 +36,11 @@ pub(super) fn judge(write: &Write, fresh: Option<Tenant>) -> Found {
 
 /// The answer's version against the one that was written.
 pub(super) fn judge_answer(write: &Write, answered: Reading) -> Outcome {
-    if answered.version() == Some(&write.version) { Outcome::Written } else { Outcome::Rewritten { found: answered } }
+    if answered.version() == Some(&write.version) {
+        Outcome::Written
+    } else {
+        Outcome::Rewritten { found: answered }
+    }
 }
 
 /// The very marker that was sent; an annotation may hold whole seconds.
@@ -71,11 +76,11 @@ mod tests {
 
     use super::{super::tests::write, *};
 
-    fn fresh(change: impl FnOnce(&mut Tenant)) -> Option<Tenant> {
+    fn fresh(change: impl FnOnce(&mut Tenant)) -> Tenant {
         let mut tenant = write(1, Purpose::Advance).tenant;
         tenant.object.resource_version = "999".into();
         change(&mut tenant);
-        Some(tenant)
+        tenant
     }
 
     fn marked(tenant: &mut Tenant, version: &str, change: impl FnOnce(&mut Marker)) {
@@ -93,17 +98,17 @@ mod tests {
             Found::AsPlanned(_) => None,
         };
         assert_eq!(settled(None), Some("gone"));
-        assert_eq!(settled(fresh(|t| t.object.uid = "other".into())), Some("gone"));
-        assert_eq!(settled(fresh(|_| ())), None);
-        assert_eq!(settled(fresh(|t| marked(t, "2", |_| ()))), Some("already_there"));
-        assert_eq!(settled(fresh(|t| marked(t, "2", |m| m.epoch = 1))), Some("already_there"));
-        assert_eq!(settled(fresh(|t| marked(t, "2-mirror", |_| ()))), Some("rewritten"));
-        assert_eq!(settled(fresh(|t| marked(t, "2", |m| m.claim = Claim::Other))), Some("changed"));
-        assert_eq!(settled(fresh(|t| marked(t, "1", |m| m.target = "3".into()))), Some("changed"));
-        assert_eq!(settled(fresh(|t| t.version = Reading::Version("9".into()))), Some("changed"));
-        assert_eq!(settled(fresh(|t| t.terminating = true)), Some("changed"));
-        assert_eq!(settled(fresh(|t| t.dormant = true)), Some("changed"));
-        assert_eq!(settled(fresh(|t| t.foreign_owner = Some(Arc::from("argocd")))), Some("changed"));
+        assert_eq!(settled(Some(fresh(|t| t.object.uid = "other".into()))), Some("gone"));
+        assert_eq!(settled(Some(fresh(|_| ()))), None);
+        assert_eq!(settled(Some(fresh(|t| marked(t, "2", |_| ())))), Some("already_there"));
+        assert_eq!(settled(Some(fresh(|t| marked(t, "2", |m| m.epoch = 1)))), Some("already_there"));
+        assert_eq!(settled(Some(fresh(|t| marked(t, "2-mirror", |_| ())))), Some("rewritten"));
+        assert_eq!(settled(Some(fresh(|t| marked(t, "2", |m| m.claim = Claim::Other)))), Some("changed"));
+        assert_eq!(settled(Some(fresh(|t| marked(t, "1", |m| m.target = "3".into())))), Some("changed"));
+        assert_eq!(settled(Some(fresh(|t| t.version = Reading::Version("9".into())))), Some("changed"));
+        assert_eq!(settled(Some(fresh(|t| t.terminating = true))), Some("changed"));
+        assert_eq!(settled(Some(fresh(|t| t.dormant = true))), Some("changed"));
+        assert_eq!(settled(Some(fresh(|t| t.foreign_owner = Some(Arc::from("argocd"))))), Some("changed"));
     }
 
     #[test]
@@ -121,7 +126,7 @@ mod tests {
             fresh(|t| marked(t, "2-mirror", |m| m.written_at = Timestamp::UNIX_EPOCH)),
             fresh(|t| marked(t, "2-mirror", |m| m.epoch = 1)),
         ] {
-            assert_eq!(judge(&write, older), Found::Settled(Outcome::Changed));
+            assert_eq!(judge(&write, Some(older)), Found::Settled(Outcome::Changed));
         }
     }
 }

@@ -38,7 +38,7 @@ struct Inner {
     guard: Arc<dyn Guard>,
     clock: Clock,
     meter: Arc<dyn Meter>,
-    /// R36: set by the watch of the stop ConfigMap.
+    /// R36: set by the watch of the stop `ConfigMap`.
     stopped: AtomicBool,
 }
 
@@ -100,7 +100,13 @@ impl Shared {
         self.lock().admit(generation, Instant::now(), self.executor.guard.guard(), self.stopped())
     }
 
-    pub(super) fn settle(&self, write: Write, generation: u64, outcome: &Outcome, retry_after: Option<Duration>) {
+    pub(super) fn settle(
+        &self,
+        write: Write,
+        generation: u64,
+        outcome: &Outcome,
+        retry_after: Option<Duration>,
+    ) {
         let wake = self.lock().settle(write, generation, outcome, retry_after, Instant::now());
         if wake {
             self.wake.notify_one(); // at most one is pending: a volley of answers wakes once

@@ -17,7 +17,7 @@ const FENCE_LOOK: Duration = Duration::from_millis(100);
 /// How often it is looked at after a plan had to be dropped for want of one.
 const LEADERSHIP_LOOK: Duration = Duration::from_secs(1);
 /// Back-off of one tenant's write that is refused, contended or rewritten: first and longest.
-const TENANT_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+const TENANT_BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 /// Back-off of the whole pipeline while the API server is in trouble.
 const SERVER_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// Back-off of the whole pipeline while it is refused one tenant after another.
@@ -195,7 +195,8 @@ impl Queue {
             Purpose::Revert => !self.reverts.is_empty(),
             Purpose::Advance => !self.advances.is_empty(),
         };
-        let Some(purpose) = [Purpose::Revert, Purpose::Advance].into_iter().find(|purpose| waiting(*purpose)) else {
+        let Some(purpose) = [Purpose::Revert, Purpose::Advance].into_iter().find(|purpose| waiting(*purpose))
+        else {
             return self.later.first_key_value().map_or(Next::Idle, |((due, _), _)| Next::At(*due));
         };
         match fence {
@@ -357,7 +358,8 @@ impl Queue {
             _ => doubled(TENANT_BACKOFF.0, attempts - 1, TENANT_BACKOFF.1),
         };
         if self.problems.len() >= PROBLEMS_MAX {
-            let due_first = self.problems.iter().min_by_key(|(_, problem)| problem.retry_at).map(|(id, _)| *id);
+            let due_first =
+                self.problems.iter().min_by_key(|(_, problem)| problem.retry_at).map(|(id, _)| *id);
             due_first.map(|id| self.problems.remove(&id));
         }
         let (version, purpose, outcome) = (write.version.clone(), write.purpose, outcome.clone());

@@ -44,7 +44,11 @@ fn tenant(id: u64, version: &str, marker: Option<Marker>) -> Tenant {
         id: TenantId(id),
         namespace: "fleet".into(),
         name: format!("tenant-{id}").into(),
-        object: ObjectFacts { uid: format!("uid-{id}").into(), resource_version: "1".into(), ..ObjectFacts::default() },
+        object: ObjectFacts {
+            uid: format!("uid-{id}").into(),
+            resource_version: "1".into(),
+            ..ObjectFacts::default()
+        },
         metric_id: None,
         version: Reading::Version(version.into()),
         selected: true,
@@ -85,7 +89,7 @@ struct State {
     tenants: HashMap<TenantId, Tenant>,
     patch_faults: HashMap<TenantId, VecDeque<Fault>>,
     read_faults: HashMap<TenantId, VecDeque<Fault>>,
-    /// Every fault of every patch, while set.
+    /// The fault of every patch that has none of its own, while set.
     storm: Option<Fault>,
     sent: Vec<(TenantId, Purpose, i64, Instant)>,
     reads: Vec<TenantId>,
@@ -103,8 +107,12 @@ struct Fleet {
 impl Fleet {
     fn of(writes: &[Write]) -> Arc<Self> {
         let fleet = Self::default();
-        fleet.state().tenants = writes.iter().map(|write| (write.tenant.id, write.tenant.clone())).collect();
+        fleet.add(writes);
         Arc::new(fleet)
+    }
+
+    fn add(&self, writes: &[Write]) {
+        self.state().tenants.extend(writes.iter().map(|write| (write.tenant.id, write.tenant.clone())));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -117,6 +125,10 @@ impl Fleet {
 
     fn sent(&self) -> Vec<u64> {
         self.state().sent.iter().map(|(id, ..)| id.0).collect()
+    }
+
+    fn reads(&self) -> usize {
+        self.state().reads.len()
     }
 
     fn commits(&self, id: u64) -> u32 {
@@ -285,8 +297,12 @@ fn bed(writes: &[Write]) -> Bed {
     let began = Instant::now();
     let start = Timestamp::from_second(1_800_000_000).expect("in range");
     let clock: crate::lease::Clock = Arc::new(move || start + began.elapsed());
-    let executor =
-        Executor::new(Settings::default(), Arc::clone(&lease) as _, clock, Arc::clone(&counts) as Arc<dyn Meter>);
+    let executor = Executor::new(
+        Settings::default(),
+        Arc::clone(&lease) as _,
+        clock,
+        Arc::clone(&counts) as Arc<dyn Meter>,
+    );
     let wake = Arc::new(Notify::new());
     let pipeline = Pipeline::new(&executor, Arc::clone(&fleet) as _, Arc::clone(&wake));
     Bed { fleet, lease, counts, executor, pipeline, wake }
@@ -298,7 +314,7 @@ impl Bed {
     }
 
     async fn quiet(&self) {
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         assert_eq!(self.pipeline.in_flight(), HashSet::new());
         assert_eq!(self.pipeline.waiting(), 0);
     }
@@ -311,26 +327,29 @@ fn advances(ids: std::ops::Range<u64>) -> Vec<Write> {
 #[tokio::test(start_paused = true)]
 async fn r18_a_revert_preempts_an_advance_of_ten_thousand() {
     let writes = advances(0..10_000);
-    let mut bed = bed(&writes);
+    let bed = bed(&writes);
     bed.pipeline.replace(writes.clone());
     sleep(LATENCY * 25).await;
     let before = bed.fleet.sent().len();
     assert!((700..900).contains(&before), "{before}");
-    let mut reverted: Vec<Write> = (20_000..20_050).map(|id| write(id, Purpose::Revert)).collect();
-    reverted.iter().for_each(|write| drop(bed.fleet.state().tenants.insert(write.tenant.id, write.tenant.clone())));
+    let reverted: Vec<Write> = (20_000..20_050).map(|id| write(id, Purpose::Revert)).collect();
+    bed.fleet.add(&reverted);
     let decided = Instant::now();
-    bed.pipeline.replace(reverted.split_off(0));
+    bed.pipeline.replace(reverted);
     sleep(Duration::from_secs(2)).await;
-    let state = bed.fleet.state();
-    let first = state.sent.iter().find(|(_, purpose, ..)| *purpose == Purpose::Revert).expect("sent");
-    assert!(first.3 - decided <= LATENCY, "{:?}", first.3 - decided);
-    assert!(state.sent[before..].iter().all(|(_, purpose, ..)| *purpose == Purpose::Revert), "an advance followed");
-    assert_eq!(state.sent.len(), before + 50);
-    assert!(state.peak <= 36, "{}", state.peak);
-    drop(state);
+    {
+        let state = bed.fleet.state();
+        let first = state.sent.iter().find(|(_, purpose, ..)| *purpose == Purpose::Revert).expect("sent");
+        assert!(first.3 - decided <= LATENCY, "{:?}", first.3 - decided);
+        assert!(
+            state.sent[before..].iter().all(|(_, purpose, ..)| *purpose == Purpose::Revert),
+            "an advance followed"
+        );
+        assert_eq!(state.sent.len(), before + 50);
+        assert!(state.peak <= 36, "{}", state.peak);
+    }
     bed.quiet().await;
-    bed.pipeline.replace(vec![]);
-    bed.wake = Arc::default();
+    assert_eq!(bed.counts.sent.load(Ordering::SeqCst), before + 50);
 }
 
 #[tokio::test(start_paused = true)]
@@ -394,11 +413,11 @@ async fn r26_nothing_is_sent_once_the_fence_is_lost() {
     bed.lease.set(None);
     let sent = bed.fleet.sent().len();
     bed.fleet.fault(sent as u64 - 1, &[Fault::Touch]); // in flight: it will want to write again
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(bed.fleet.sent().len(), sent);
     assert_eq!(bed.pipeline.in_flight(), HashSet::new());
     bed.lease.set(Some((EPOCH + 2, None))); // a later term: the old term's plan is no more
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(bed.fleet.sent().len(), sent);
     assert_eq!(bed.pipeline.waiting(), 0);
     bed.wake.notified().await; // a new plan is asked for
@@ -452,15 +471,23 @@ async fn r36_a_stop_halts_every_write_at_once() {
         let bed = bed(&writes);
         bed.pipeline.replace(writes.clone());
         sleep(LATENCY * 5).await;
-        if whole_executor { bed.executor.halt() } else { bed.pipeline.halt() }
+        if whole_executor {
+            bed.executor.halt();
+        } else {
+            bed.pipeline.halt();
+        }
         let sent = bed.fleet.sent().len();
         bed.fleet.fault(sent as u64 - 1, &[Fault::Touch]);
         bed.pipeline.replace((0..50).map(|id| write(id, Purpose::Revert)).collect());
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         assert_eq!(bed.fleet.sent().len(), sent, "reverts included");
         assert_eq!((bed.pipeline.in_flight().len(), bed.pipeline.waiting()), (0, 0));
-        if whole_executor { bed.executor.resume() } else { bed.pipeline.resume() }
-        sleep(Duration::from_secs(60)).await;
+        if whole_executor {
+            bed.executor.resume();
+        } else {
+            bed.pipeline.resume();
+        }
+        sleep(Duration::from_mins(1)).await;
         assert_eq!(bed.fleet.sent().len(), sent, "what was dropped stays dropped");
         bed.pipeline.replace(vec![writes[999].clone()]);
         bed.quiet().await;
@@ -475,7 +502,7 @@ async fn r25_a_conflict_is_read_again_five_times_and_then_dropped() {
     bed.fleet.fault(0, &vec![Fault::Touch; 50]);
     bed.pipeline.replace(writes.clone());
     sleep(Duration::from_secs(10)).await;
-    assert_eq!((bed.fleet.state().reads.len(), bed.fleet.sent().len()), (5, 6));
+    assert_eq!((bed.fleet.reads(), bed.fleet.sent().len()), (5, 6));
     assert_eq!(bed.outcomes(), ["contended"]);
     let problem = bed.pipeline.problems().remove(&TenantId(0)).expect("kept");
     assert!(matches!(problem.outcome, Outcome::Contended { .. }), "{problem:?}");
@@ -486,7 +513,6 @@ async fn r25_a_conflict_is_read_again_five_times_and_then_dropped() {
 async fn r25_a_conflict_that_changed_nothing_of_the_plan_is_written_on_the_fresh_object() {
     let writes = advances(0..1);
     let bed = bed(&writes);
-    bed.fleet.fault(0, &[Fault::Touch, Fault::Code(422, 0), Fault::Touch]);
     bed.fleet.fault(0, &[Fault::Touch, Fault::Touch]);
     bed.pipeline.replace(writes);
     bed.quiet().await;
@@ -531,7 +557,7 @@ async fn r25_what_cannot_be_read_back_is_unresolved_and_left_to_the_next_plan() 
     bed.fleet.state().read_faults.insert(TenantId(0), vec![Fault::Reset; 9].into());
     bed.pipeline.replace(writes.clone());
     bed.quiet().await;
-    assert_eq!((bed.outcomes(), bed.fleet.state().reads.len()), (vec!["unresolved"], 5));
+    assert_eq!((bed.outcomes(), bed.fleet.reads()), (vec!["unresolved"], 5));
     bed.fleet.state().read_faults.clear();
     bed.pipeline.replace(writes);
     bed.quiet().await;
@@ -577,7 +603,7 @@ async fn f6_an_outage_is_not_hammered_and_is_survived() {
         let sent = bed.fleet.sent().len();
         assert!(sent < 30 * 40 * 6, "{sent} requests in 30 s");
         bed.fleet.state().storm = None;
-        sleep(Duration::from_secs(300)).await;
+        sleep(Duration::from_mins(5)).await;
     };
     tokio::select! { () = replan => {}, () = watch => {} }
     assert!((0..500).all(|id| bed.fleet.commits(id) == 1));
@@ -612,15 +638,18 @@ async fn r24_a_fleet_that_refuses_everything_is_asked_slowly() {
     let bed = bed(&writes);
     bed.fleet.state().storm = Some(Fault::Code(403, 0));
     bed.pipeline.replace(writes);
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     let sent = bed.fleet.sent().len();
     assert!(sent < 700, "{sent} in a minute");
     let reverts: Vec<Write> = (6000..6010).map(|id| write(id, Purpose::Revert)).collect();
     bed.fleet.state().storm = None;
-    reverts.iter().for_each(|write| drop(bed.fleet.state().tenants.insert(write.tenant.id, write.tenant.clone())));
+    bed.fleet.add(&reverts);
     bed.pipeline.replace(reverts);
     sleep(LATENCY * 3).await;
-    assert!((6000..6010).all(|id| bed.fleet.commits(id) == 1), "a revert does not pay for an advance's refusals");
+    assert!(
+        (6000..6010).all(|id| bed.fleet.commits(id) == 1),
+        "a revert does not pay for an advance's refusals"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -647,7 +676,7 @@ async fn drained_means_resolved_and_nothing_is_sent_after() {
     assert!(bed.pipeline.drain(Duration::from_secs(10)).await);
     assert_eq!(bed.pipeline.in_flight(), HashSet::new());
     bed.pipeline.replace(writes);
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(bed.fleet.sent().len(), sent);
 }
 
@@ -669,7 +698,7 @@ async fn f1_a_dropped_pipeline_is_a_crash_nothing_more_is_sent() {
     sleep(LATENCY * 5).await;
     drop(pipeline);
     let sent = fleet.sent().len();
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     assert_eq!(fleet.sent().len(), sent);
     // Its slots are free again.
     let again = advances(2000..2100);

@@ -1,28 +1,10 @@
-//! Stand-in until the real module lands (minutes): metrics that count nothing, health that answers.
+//! What the controller serves: Alertmanager's webhook, health, metrics. I/O.
 
-use std::time::Duration;
-use breakwater_crds::RolloutStatus;
-use breakwater_plan::outcome::Purpose;
-use crate::execute::{Meter, Outcome};
+pub mod health;
+pub mod metrics;
+pub mod serve;
+pub mod webhook;
 
-/// Metrics.
-#[derive(Clone, Default, Debug)]
-pub struct Metrics {}
-
-impl Metrics {
-    /// x
-    pub fn forget(&self, _: &str, _: &str) {}
-    /// x
-    pub fn reconciled(&self, _: Duration) {}
-    /// x
-    pub fn transition(&self, _: &str) {}
-    /// x
-    pub fn rollout(&self, _: &str, _: &str, _: &RolloutStatus) {}
-    /// x
-    pub fn leading(&self, _: bool) {}
-}
-
-impl Meter for Metrics {
-    fn sent(&self, _: Purpose) {}
-    fn settled(&self, _: Purpose, _: &Outcome, _: Duration) {}
-}
+pub use metrics::Metrics;
+pub use serve::{HttpState, router, serve};
+pub use webhook::{AlertTarget, AlertTargets, Alerts, Stored};

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
 /// Longest lease duration, own or read: a forged record cannot keep everyone out for years.
-pub const DURATION_MAX: Duration = Duration::from_secs(300);
+pub const DURATION_MAX: Duration = Duration::from_mins(5);
 
 /// The times of a lease. See [`Config::check`] for how they must be ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +142,8 @@ pub struct Me<'a> {
 impl Me<'_> {
     /// Whether `record` is what this process wrote.
     pub fn holds(&self, record: &Record) -> bool {
-        let wrote = |term: Term| term.transitions == record.transitions && Some(term.acquired) == record.acquired;
+        let wrote =
+            |term: Term| term.transitions == record.transitions && Some(term.acquired) == record.acquired;
         record.holder == self.identity && self.term.is_some_and(wrote)
     }
 }
@@ -179,7 +180,13 @@ pub enum Step {
 /// `last_change` is later; they take the record at `last_change + duration` at the earliest, and write nothing before
 /// `write_timeout` more has passed, for a write that a slow network still carries. A missing Lease is treated the
 /// same: somebody may have deleted it under a living holder.
-pub fn decide(record: Option<&Record>, last_change: Instant, now: Instant, me: Me<'_>, config: &Config) -> Step {
+pub fn decide(
+    record: Option<&Record>,
+    last_change: Instant,
+    now: Instant,
+    me: Me<'_>,
+    config: &Config,
+) -> Step {
     let Some(record) = record else {
         return Step::Create { opens_at: last_change + config.duration + config.write_timeout };
     };
@@ -267,7 +274,8 @@ mod tests {
         let mine = Term { transitions: 3, acquired: stamp(100) };
         assert_eq!(step(Some(&record(ME, 3)), 1, Some(mine)).0, Step::Renew);
         assert_eq!(step(Some(&record(ME, 3)), 600, Some(mine)).0, Step::Renew, "late, but nobody took it");
-        for term in [None, Some(Term { transitions: 2, ..mine }), Some(Term { acquired: stamp(99), ..mine })] {
+        for term in [None, Some(Term { transitions: 2, ..mine }), Some(Term { acquired: stamp(99), ..mine })]
+        {
             assert!(matches!(step(Some(&record(ME, 3)), 1, term).0, Step::Follow { .. }), "{term:?}");
         }
     }

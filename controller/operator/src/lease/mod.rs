@@ -82,7 +82,10 @@ impl Lease {
     pub fn guard(&self) -> Option<Fence> {
         match *self.standing.borrow() {
             Standing::Leading(fence) if Instant::now() < fence.valid_until => Some(fence),
-            Standing::Leading(_) | Standing::Following { .. } | Standing::Opening { .. } | Standing::Ended => None,
+            Standing::Leading(_)
+            | Standing::Following { .. }
+            | Standing::Opening { .. }
+            | Standing::Ended => None,
         }
     }
 
@@ -326,7 +329,7 @@ impl Election {
 
     /// After a renewal that succeeded: publishes it, and opens the term when its time has come.
     async fn lead(&mut self, again: Instant) -> Instant {
-        let Some(Office { opens_at, mut epoch, valid_until, term }) = self.office else { return again };
+        let Some(Office { term, opens_at, mut epoch, valid_until }) = self.office else { return again };
         if epoch.is_none() && Instant::now() >= opens_at {
             match timeout(self.config.request_timeout(), (self.highest_epoch)()).await {
                 Ok(Ok(highest)) => epoch = Some(next_epoch(highest, term.transitions)),
@@ -337,7 +340,7 @@ impl Election {
                 tracing::info!(lease = self.candidate.name, epoch, "leading");
             }
         }
-        self.office = Some(Office { opens_at, epoch, valid_until, term });
+        self.office = Some(Office { term, opens_at, epoch, valid_until });
         let standing = match (epoch, valid_until) {
             (Some(epoch), Some(valid_until)) => Standing::Leading(Fence { epoch, valid_until }),
             (None, _) | (_, None) => Standing::Opening { opens_at },

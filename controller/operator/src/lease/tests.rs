@@ -28,7 +28,9 @@ impl Store {
                 self.blind += 1;
                 return Err(409);
             }
-            (Some(old), Some(version)) if old.metadata.resource_version.as_ref() != Some(version) => return Err(409),
+            (Some(old), Some(version)) if old.metadata.resource_version.as_ref() != Some(version) => {
+                return Err(409);
+            }
             (Some(old), Some(_)) if old.spec == lease.spec => return Ok(old.clone()), // nothing changes: no new version
             (None, Some(_)) => return Err(409), // the uid's precondition fails
             (Some(_), Some(_)) | (None, None) => {}
@@ -63,8 +65,8 @@ impl Process {
         let client = client(Arc::clone(store), Arc::clone(&net));
         let clock = clock(Arc::clone(&offset), Arc::clone(&stands));
         let epochs: HighestEpoch = Arc::new(move || Box::pin(async move { Ok(highest) }));
-        let (election, lease) =
-            Election::new(client, candidate, Config::default(), clock, epochs).expect("the defaults are checked");
+        let (election, lease) = Election::new(client, candidate, Config::default(), clock, epochs)
+            .expect("the defaults are checked");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(election.run(async move { stopped.await.unwrap_or(GiveBack::Abandon) }));
         Self { net, clock_offset_seconds: offset, clock_stands: stands, lease, stop: Some(stop), task }
@@ -338,13 +340,16 @@ async fn r26_random_faults_never_make_two_writers() {
         for _ in 0..25 {
             let who = &processes[usize::try_from(draw(3)).expect("below 3")];
             who.net(u8::try_from(draw(4)).expect("below 4"));
-            who.clock_offset_seconds.store(i64::try_from(draw(7200)).expect("small") - 3600, Ordering::SeqCst);
+            who.clock_offset_seconds
+                .store(i64::try_from(draw(7200)).expect("small") - 3600, Ordering::SeqCst);
             if draw(12) == 0 {
                 store.lock().expect("whole").lease = None;
             }
             pass(draw(20), &all).await;
         }
-        processes.iter().for_each(|process| process.net(OK));
+        for process in &processes {
+            process.net(OK);
+        }
         pass(60, &all).await;
         assert_eq!(processes.iter().filter(|process| process.epoch().is_some()).count(), 1, "seed {seed}");
     }

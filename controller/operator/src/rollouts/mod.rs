@@ -8,8 +8,10 @@ mod revisions;
 mod session;
 mod source;
 mod store;
+mod targets;
 mod watching;
 mod writer;
 
-pub use context::{Key, Options};
+pub use context::{Context, Key, Options};
 pub use lead::{Leader, Office};
+pub use targets::Targets;

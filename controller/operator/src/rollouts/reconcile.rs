@@ -76,7 +76,7 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     keep(&context, &mut session, &rollout).await.map_err(failed("store the decision"))?;
     act(&context, &mut session, &plan).await;
     tell(&context, &mut session, &rollout, &plan).await.map_err(failed("answer actions"))?;
-    context.metrics.reconciled(began.elapsed());
+    context.metrics.reconcile(began.elapsed());
     Ok(Action::requeue(next_look(&plan)))
 }
 

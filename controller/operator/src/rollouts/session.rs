@@ -191,6 +191,11 @@ impl Session {
         self.judges = std::mem::take(&mut plan.judges);
     }
 
+    /// UID of the Rollout as seen last.
+    pub(super) fn uid(&self) -> &str {
+        self.seen.as_ref().map_or("", |(_, uid)| uid)
+    }
+
     /// Causes that are fresh enough, and the ones among `wanted` that are not.
     pub(super) fn causes(&mut self, now: Timestamp) -> HashMap<TenantId, Cause> {
         self.causes.retain(|_, (_, at)| now.duration_since(*at) < CAUSE_AGE);

@@ -116,7 +116,8 @@ impl Prometheus {
             .user_agent(concat!("breakwater/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = ca_pem {
             let certificates = reqwest::Certificate::from_pem_bundle(pem);
-            let certificates = certificates.map_err(|why| refuse(format!("the CA is no PEM: {}", causes(&why))))?;
+            let certificates =
+                certificates.map_err(|why| refuse(format!("the CA is no PEM: {}", causes(&why))))?;
             if certificates.is_empty() {
                 return Err(refuse("the CA holds no certificate".to_owned()));
             }
@@ -125,7 +126,10 @@ impl Prometheus {
         let http = builder.build().map_err(|why| refuse(causes(&why)))?;
         let client = Client::from(http, url).map_err(|_| refuse("the URL cannot be parsed".to_owned()))?;
         let base = client.base_url();
-        if !matches!(base.scheme(), "http" | "https") || !base.username().is_empty() || base.password().is_some() {
+        if !matches!(base.scheme(), "http" | "https")
+            || !base.username().is_empty()
+            || base.password().is_some()
+        {
             return Err(refuse("the URL must be http or https, without a user".to_owned()));
         }
         let host = base.host_str().ok_or_else(|| refuse("the URL has no host".to_owned()))?;
@@ -167,7 +171,8 @@ impl Prometheus {
 
     async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, ReadError> {
         let too_large = || ReadError::TooLarge { host: self.host.clone(), mebibytes: limit >> 20 };
-        let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let announced =
+            response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         if announced > limit {
             return Err(too_large());
         }
@@ -196,7 +201,9 @@ impl Prometheus {
     fn refused(&self, status: u16, body: &[u8]) -> ReadError {
         let why = match parse::answer(body) {
             Answer::Error(why) | Answer::Warning(why) => why,
-            Answer::Rows(_) | Answer::Malformed(_) => parse::shown(&String::from_utf8_lossy(parse::start(body))),
+            Answer::Rows(_) | Answer::Malformed(_) => {
+                parse::shown(&String::from_utf8_lossy(parse::start(body)))
+            }
         };
         ReadError::Status { host: self.host.clone(), status, why }
     }
@@ -215,8 +222,10 @@ fn header_map(bearer: Option<&Secret>, headers: &[(String, Secret)]) -> Result<H
     let mut map = HeaderMap::with_capacity(headers.len() + 1);
     // The name is shown and the value is not.
     let mut insert = |name: &str, value: &str| {
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header name"))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| format!("the value of {name:?} is no header value"))?;
+        let key =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header name"))?;
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| format!("the value of {name:?} is no header value"))?;
         value.set_sensitive(true);
         map.insert(key, value);
         Ok::<_, String>(())

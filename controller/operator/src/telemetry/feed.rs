@@ -48,12 +48,15 @@ pub struct Feed {
 struct Held {
     reading: SloReading,
     refilled: bool,
+    /// Whether `recent` was seen by a plan.
+    handed_over: bool,
 }
 
 impl Feed {
     /// Starts the task.
     pub fn spawn(mut telemetry: Telemetry, clock: fn() -> Timestamp) -> Self {
-        let held: Arc<Vec<Mutex<Held>>> = Arc::new(telemetry.slos().iter().map(|_| Mutex::default()).collect());
+        let held: Arc<Vec<Mutex<Held>>> =
+            Arc::new(telemetry.slos().iter().map(|_| Mutex::default()).collect());
         let (wanted, mut wishes) = watch::channel(Wanted::default());
         let (told, changed) = watch::channel(0_u64);
         let shared = Arc::clone(&held);
@@ -88,7 +91,11 @@ impl Feed {
             }
         }
         for slot in self.held.iter() {
-            lock(slot).reading.history.retain(|at, _| wanted.history.contains(at));
+            let mut held = lock(slot);
+            held.reading.history.retain(|at, _| wanted.history.contains(at));
+            if held.handed_over {
+                held.reading.recent.clear();
+            }
         }
         self.wanted.send_if_modified(|current| {
             let differs = *current != wanted;
@@ -99,28 +106,20 @@ impl Feed {
         });
     }
 
-    /// What is there, one reading per SLO in the spec's order, `state` left to the caller. The refill is handed over
-    /// once.
+    /// What is there, one reading per SLO in the spec's order, `state` left to the caller. The refill is there until the
+    /// next [`Feed::want`], which says that it was taken in.
     pub fn readings(&self) -> Vec<SloReading> {
         let take = |slot: &Mutex<Held>| {
             let mut held = lock(slot);
-            let recent = std::mem::take(&mut held.reading.recent);
-            SloReading { recent, ..held.reading.clone() }
+            held.handed_over = true;
+            held.reading.clone()
         };
         self.held.iter().map(take).collect()
     }
 
-    /// Tells whenever something new was read.
+    /// Changes whenever something new was read, so that a reconcile can be woken.
     pub fn news(&self) -> watch::Receiver<u64> {
         self.changed.clone()
-    }
-
-    /// Resolves when something new was read since the last call, so that a reconcile can be woken.
-    pub async fn changed(&mut self) {
-        if self.changed.changed().await.is_err() {
-            // The task is gone, and with it every news.
-            std::future::pending::<()>().await;
-        }
     }
 }
 
@@ -154,12 +153,22 @@ async fn pass(telemetry: &mut Telemetry, want: &Wanted, held: &[Mutex<Held>], no
     })
 }
 
-async fn one(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted, after: Timestamp, now: Timestamp) -> News {
+async fn one(
+    slo: &mut SloTelemetry,
+    slot: &Mutex<Held>,
+    want: &Wanted,
+    after: Timestamp,
+    now: Timestamp,
+) -> News {
     let mut news = News::default();
     let (newest, room, refilled) = {
         let held = lock(slot);
         let newest = held.reading.steps.last().and_then(|step| Timestamp::from_second(step.end_seconds).ok());
-        (newest.map_or(after, |end| end.max(after)), STEPS_PER_PASS.saturating_sub(held.reading.steps.len()), held.refilled)
+        (
+            newest.map_or(after, |end| end.max(after)),
+            STEPS_PER_PASS.saturating_sub(held.reading.steps.len()),
+            held.refilled,
+        )
     };
     if !refilled {
         let recent = if want.refill_seconds > 0 {
@@ -169,7 +178,9 @@ async fn one(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted, after: T
         };
         let mut held = lock(slot);
         match recent {
-            Ok(recent) => (held.reading.recent, held.refilled) = (recent, true),
+            Ok(recent) => {
+                (held.reading.recent, held.refilled, held.handed_over) = (recent, true, false);
+            }
             // Steps wait for the refill: windows that are half empty would speak too early.
             Err(why) => {
                 held.reading.error = Some(why);

@@ -49,9 +49,16 @@ pub enum Answer {
 pub fn answer(body: &[u8]) -> Answer {
     let parsed: Body = match serde_json::from_slice(body) {
         Ok(parsed) => parsed,
-        Err(why) if why.is_eof() => return Answer::Malformed(format!("it is cut off after {} bytes", body.len())),
+        Err(why) if why.is_eof() => {
+            return Answer::Malformed(format!("it is cut off after {} bytes", body.len()));
+        }
         Err(why) if why.is_data() => return Answer::Malformed(shown(&why.to_string())),
-        Err(_) => return Answer::Malformed(format!("it is no JSON: {}", shown(&String::from_utf8_lossy(start(body))))),
+        Err(_) => {
+            return Answer::Malformed(format!(
+                "it is no JSON: {}",
+                shown(&String::from_utf8_lossy(start(body)))
+            ));
+        }
     };
     let Body { status, data, warnings, error_type, error } = parsed;
     if let Some(warning) = warnings.into_iter().flatten().next() {
@@ -80,7 +87,9 @@ fn rows(data: Data) -> Answer {
     match (result_type.as_str(), result) {
         ("vector", Items::Samples(samples)) => Answer::Rows(Rows(samples)),
         ("vector", Items::Empty) => Answer::Rows(Rows::default()),
-        ("scalar", Items::Scalar { at, value }) => Answer::Rows(Rows(vec![Sample { labels: Vec::new(), value, at }])),
+        ("scalar", Items::Scalar { at, value }) => {
+            Answer::Rows(Rows(vec![Sample { labels: Vec::new(), value, at }]))
+        }
         (kind, _) => Answer::Malformed(format!("its result is no vector but {:?}", shown(kind))),
     }
 }
@@ -139,7 +148,9 @@ impl<'de> Visitor<'de> for ItemsVisitor {
         };
         let mut samples = vec![first];
         while let Some(item) = items.next_element::<Item>()? {
-            let Item::Sample(sample) = item else { return Err(A::Error::custom("a vector holds what is no sample")) };
+            let Item::Sample(sample) = item else {
+                return Err(A::Error::custom("a vector holds what is no sample"));
+            };
             samples.push(sample);
         }
         Ok(Items::Samples(samples))
@@ -240,7 +251,9 @@ impl<'de> Deserialize<'de> for Number {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Number, E> {
-                text.parse().map(Number).map_err(|_| E::custom(format_args!("{:?} is no number", shown(text))))
+                text.parse()
+                    .map(Number)
+                    .map_err(|_| E::custom(format_args!("{:?} is no number", shown(text))))
             }
         }
         from.deserialize_str(Text)

@@ -146,7 +146,8 @@ impl SloTelemetry {
             return Ok(*self.rhythm.insert(Rhythm::new(step, None)));
         };
         let rows = self.source.query(&query, settled(now)).await.map_err(|why| why.to_string())?;
-        let scrape = promql::scrape_seconds(rows.0.iter().map(|sample| (sample.label(ROW_LABEL), sample.value)));
+        let scrape =
+            promql::scrape_seconds(rows.0.iter().map(|sample| (sample.label(ROW_LABEL), sample.value)));
         match (self.queries.step_seconds(scrape), scrape) {
             (Some(step), Some(_)) => Ok(*self.rhythm.insert(Rhythm::new(step, scrape))),
             // A fixed step needs no interval; the lag stays the careful one until the interval can be learnt.
@@ -156,7 +157,8 @@ impl SloTelemetry {
     }
 
     async fn check_edges(&mut self, now: Timestamp) -> Result<(), String> {
-        let (Some(latency), false, Some(query)) = (&self.latency, self.edges_checked, self.queries.edges()) else {
+        let (Some(latency), false, Some(query)) = (&self.latency, self.edges_checked, self.queries.edges())
+        else {
             return Ok(());
         };
         let rows = self.source.query(&query, settled(now)).await.map_err(|why| why.to_string())?;
@@ -184,10 +186,18 @@ impl SloTelemetry {
             async move {
                 let at = Timestamp::from_second(end).map_err(|why| why.to_string())?;
                 let rows = self.source.query(query, at).await.map_err(|why| why.to_string())?;
-                Ok::<StepData, String>(step_data(self.queries.measure(), self.queries.labels(), &rows, end, ids))
+                Ok::<StepData, String>(step_data(
+                    self.queries.measure(),
+                    self.queries.labels(),
+                    &rows,
+                    end,
+                    ids,
+                ))
             }
         };
-        let mut answers = stream::iter(ends.iter().copied()).map(|end| async move { (end, ask(end).await) }).buffered(CONCURRENCY);
+        let mut answers = stream::iter(ends.iter().copied())
+            .map(|end| async move { (end, ask(end).await) })
+            .buffered(CONCURRENCY);
         let mut steps = Vec::with_capacity(ends.len());
         while let Some((end_seconds, answer)) = answers.next().await {
             match answer {

@@ -52,7 +52,8 @@ impl TenantIds {
     pub fn ambiguous(&self) -> Option<String> {
         let mut names: Vec<&Arc<str>> = self.ambiguous.keys().collect();
         names.sort_unstable();
-        let some = names.iter().take(NAMED_MAX).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let some =
+            names.iter().take(NAMED_MAX).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         (!names.is_empty()).then(|| {
             format!("{} names in metrics belong to more than one tenant each, such as {some}: tenants.id must differ", names.len())
         })
@@ -80,13 +81,19 @@ struct Parts {
     total: Option<f64>,
     /// Bad, or good of a histogram.
     part: Option<f64>,
-    before: bool,
+    now: bool,
     /// The same row twice, or one that should not be there.
     doubtful: bool,
 }
 
 /// What one step's answer says.
-pub fn step_data(measure: Measure, labels: &[String], rows: &Rows, end_seconds: i64, ids: &TenantIds) -> StepData {
+pub fn step_data(
+    measure: Measure,
+    labels: &[String],
+    rows: &Rows,
+    end_seconds: i64,
+    ids: &TenantIds,
+) -> StepData {
     if rows.0.is_empty() {
         return StepData::Missing("empty answer".to_owned());
     }
@@ -113,10 +120,15 @@ pub fn step_data(measure: Measure, labels: &[String], rows: &Rows, end_seconds: 
 }
 
 /// Bad and total by tenant of a query over a longer time; doubtful ones are left out.
-pub fn totals(measure: Measure, labels: &[String], rows: &Rows, ids: &TenantIds) -> HashMap<TenantId, Counts> {
+pub fn totals(
+    measure: Measure,
+    labels: &[String],
+    rows: &Rows,
+    ids: &TenantIds,
+) -> HashMap<TenantId, Counts> {
     let counted = |(name, parts): (String, Parts)| {
         let id = *ids.by_name.get(name.as_str())?;
-        match series(measure, Parts { before: true, ..parts }) {
+        match series(measure, parts) {
             Series::Counted(counts) => Some((id, counts)),
             Series::Idle | Series::Absent | Series::Discarded(_) => None,
         }
@@ -132,7 +144,10 @@ pub fn is_at(sample: &Sample, seconds: i64) -> bool {
 
 fn values(rows: &Rows) -> StepData {
     if rows.0.len() > VALUES_MAX {
-        return StepData::Missing(format!("{} values, more than {VALUES_MAX}: aggregate in the query", rows.0.len()));
+        return StepData::Missing(format!(
+            "{} values, more than {VALUES_MAX}: aggregate in the query",
+            rows.0.len()
+        ));
     }
     match rows.0.iter().find(|sample| !sample.value.is_finite()) {
         Some(sample) => StepData::Missing(format!("the value is {}", sample.value)),
@@ -159,7 +174,7 @@ fn gather(labels: &[String], rows: &Rows) -> HashMap<String, Parts> {
         match Row::parse(sample.label(ROW_LABEL)) {
             Some(Row::Total) => parts.doubtful |= parts.total.replace(sample.value).is_some(),
             Some(Row::Bad | Row::Good) => parts.doubtful |= parts.part.replace(sample.value).is_some(),
-            Some(Row::Before) => parts.before = true,
+            Some(Row::Now) => parts.now = true,
             None => parts.doubtful = true,
         }
     }
@@ -167,19 +182,20 @@ fn gather(labels: &[String], rows: &Rows) -> HashMap<String, Parts> {
 }
 
 fn series(measure: Measure, parts: Parts) -> Series {
-    let Parts { total, part, before, doubtful } = parts;
+    let Parts { total, part, now, doubtful } = parts;
     let invalid = Series::Discarded(Discard::Invalid);
     if doubtful {
         return invalid;
     }
     let Some(total) = total else {
-        // Bad events of a tenant without events are doubtful; a sample one step before and none now is absence.
-        return if part.is_some() { invalid } else { Series::Absent };
+        return match (part, now) {
+            // Bad events of a tenant without events.
+            (Some(_), false) => invalid,
+            // Samples now and none one step before.
+            (_, true) => Series::Discarded(Discard::Restart),
+            (None, false) => Series::Absent,
+        };
     };
-    let has_before = before || measure == Measure::Recorded;
-    if !has_before {
-        return Series::Discarded(Discard::Restart);
-    }
     let bad = match (measure, part) {
         (Measure::Histogram, Some(good)) => total - good,
         // A histogram without the threshold's bucket would look wholly bad.
@@ -206,11 +222,17 @@ fn rounded(bad: f64, total: f64) -> f64 {
 }
 
 fn unmatched(by_name: &HashMap<String, Parts>, ids: &TenantIds) -> String {
-    let strangers: HashSet<&str> = by_name.keys().map(String::as_str).filter(|name| !ids.contains(name)).collect();
+    let strangers: HashSet<&str> =
+        by_name.keys().map(String::as_str).filter(|name| !ids.contains(name)).collect();
     let mut strangers: Vec<&str> = strangers.into_iter().collect();
     strangers.sort_unstable();
-    let named: Vec<String> = strangers.iter().take(NAMED_MAX).map(|name| format!("{:?}", super::parse::shown(name))).collect();
-    format!("no series belongs to a tenant; {} names such as {} are unknown to tenants.id", strangers.len(), named.join(", "))
+    let named: Vec<String> =
+        strangers.iter().take(NAMED_MAX).map(|name| format!("{:?}", super::parse::shown(name))).collect();
+    format!(
+        "no series belongs to a tenant; {} names such as {} are unknown to tenants.id",
+        strangers.len(),
+        named.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -228,7 +250,12 @@ mod tests {
     }
 
     fn ids() -> TenantIds {
-        TenantIds::new([("a".into(), TenantId(1)), ("b".into(), TenantId(2)), ("c".into(), TenantId(3)), ("c".into(), TenantId(4))])
+        TenantIds::new([
+            ("a".into(), TenantId(1)),
+            ("b".into(), TenantId(2)),
+            ("c".into(), TenantId(3)),
+            ("c".into(), TenantId(4)),
+        ])
     }
 
     fn read(measure: Measure, rows: Vec<Sample>) -> StepData {
@@ -243,27 +270,30 @@ mod tests {
     fn r12_what_cannot_be_counted_is_discarded_and_zero_bad_is_said() {
         let (restart, invalid) = (Series::Discarded(Discard::Restart), Series::Discarded(Discard::Invalid));
         for (measure, rows, expected) in [
-            (Measure::Counters, vec![("total", 9.0), ("bad", 1.0), ("before", 2.0)], counted(1.0, 9.0)),
-            (Measure::Counters, vec![("total", 9.0), ("before", 1.0)], counted(0.0, 9.0)),
-            (Measure::Counters, vec![("total", 0.0), ("before", 1.0)], Series::Idle),
-            (Measure::Counters, vec![("total", 9.0), ("bad", 1.0)], restart),
-            (Measure::Counters, vec![("before", 1.0)], Series::Absent),
-            (Measure::Counters, vec![("bad", 1.0), ("before", 1.0)], invalid),
-            (Measure::Counters, vec![("total", f64::NAN), ("before", 1.0)], invalid),
-            (Measure::Counters, vec![("total", f64::INFINITY), ("before", 1.0)], invalid),
-            (Measure::Counters, vec![("total", -1.0), ("before", 1.0)], invalid),
-            (Measure::Counters, vec![("total", 1.0), ("bad", 2.0), ("before", 1.0)], invalid),
-            (Measure::Counters, vec![("total", 1.0), ("total", 1.0), ("before", 1.0)], invalid),
-            (Measure::Counters, vec![("total", 1.0), ("noise", 1.0), ("before", 1.0)], invalid),
+            (Measure::Counters, vec![("total", 9.0), ("bad", 1.0), ("now", 2.0)], counted(1.0, 9.0)),
+            (Measure::Counters, vec![("total", 9.0), ("now", 1.0)], counted(0.0, 9.0)),
+            (Measure::Counters, vec![("total", 0.0), ("now", 1.0)], Series::Idle),
+            (Measure::Counters, vec![("now", 1.0)], restart),
+            (Measure::Counters, vec![("bad", 1.0)], invalid),
+            (Measure::Counters, vec![("total", f64::NAN), ("now", 1.0)], invalid),
+            (Measure::Counters, vec![("total", f64::INFINITY), ("now", 1.0)], invalid),
+            (Measure::Counters, vec![("total", -1.0), ("now", 1.0)], invalid),
+            (Measure::Counters, vec![("total", 1.0), ("bad", 2.0), ("now", 1.0)], invalid),
+            (Measure::Counters, vec![("total", 1.0), ("total", 1.0), ("now", 1.0)], invalid),
+            (Measure::Counters, vec![("total", 1.0), ("noise", 1.0), ("now", 1.0)], invalid),
             (Measure::Recorded, vec![("total", 2.5), ("bad", 0.5)], counted(0.5, 2.5)),
             (Measure::Recorded, vec![("total", 3.0), ("bad", 3.000_000_000_1)], counted(3.0, 3.0)),
-            (Measure::Histogram, vec![("total", 9.0), ("good", 7.0), ("before", 1.0)], counted(2.0, 9.0)),
-            (Measure::Histogram, vec![("total", 9.0), ("good", 10.0), ("before", 1.0)], invalid),
-            (Measure::Histogram, vec![("total", 9.0), ("before", 1.0)], invalid),
-            (Measure::Histogram, vec![("total", 0.0), ("good", 0.0), ("before", 1.0)], Series::Idle),
+            (Measure::Histogram, vec![("total", 9.0), ("good", 7.0), ("now", 1.0)], counted(2.0, 9.0)),
+            (Measure::Histogram, vec![("total", 9.0), ("good", 10.0), ("now", 1.0)], invalid),
+            (Measure::Histogram, vec![("total", 9.0), ("now", 1.0)], invalid),
+            (Measure::Histogram, vec![("total", 0.0), ("good", 0.0), ("now", 1.0)], Series::Idle),
         ] {
             let samples = rows.iter().map(|(kind, value)| row("a", kind, *value)).collect();
-            assert_eq!(read(measure, samples), StepData::Counts(HashMap::from([(TenantId(1), expected)])), "{rows:?}");
+            assert_eq!(
+                read(measure, samples),
+                StepData::Counts(HashMap::from([(TenantId(1), expected)])),
+                "{rows:?}"
+            );
         }
     }
 
@@ -276,7 +306,7 @@ mod tests {
         assert_eq!(missing(vec![]), "empty answer");
         let mut late = row("a", "total", 1.0);
         late.at += 1.0;
-        assert!(missing(vec![row("a", "before", 1.0), late]).starts_with("asked for 1700000040"));
+        assert!(missing(vec![row("a", "now", 1.0), late]).starts_with("asked for 1700000040"));
         let mut nowhen = row("a", "total", 1.0);
         nowhen.at = f64::NAN;
         assert!(missing(vec![nowhen]).contains("NaN"));
@@ -285,7 +315,7 @@ mod tests {
 
     #[test]
     fn names_of_two_tenants_tell_neither_and_are_reported() {
-        let data = read(Measure::Counters, vec![row("c", "total", 1.0), row("c", "before", 1.0)]);
+        let data = read(Measure::Counters, vec![row("c", "total", 1.0), row("c", "now", 1.0)]);
         let invalid = Series::Discarded(Discard::Invalid);
         assert_eq!(data, StepData::Counts(HashMap::from([(TenantId(3), invalid), (TenantId(4), invalid)])));
         assert!(ids().ambiguous().unwrap().contains("\"c\""));
@@ -296,11 +326,11 @@ mod tests {
     fn labels_join_by_slashes() {
         let mut sample = row("a", "total", 4.0);
         sample.labels.push(("ns".into(), "n".into()));
-        let mut before = sample.clone();
-        before.labels[1].1 = "before".into();
+        let mut now = sample.clone();
+        now.labels[1].1 = "now".into();
         let ids = TenantIds::new([("n/a".into(), TenantId(7))]);
         let labels = ["ns".to_owned(), "tenant".to_owned()];
-        let data = step_data(Measure::Counters, &labels, &Rows(vec![sample, before]), END, &ids);
+        let data = step_data(Measure::Counters, &labels, &Rows(vec![sample, now]), END, &ids);
         assert_eq!(data, StepData::Counts(HashMap::from([(TenantId(7), counted(0.0, 4.0))])));
     }
 
@@ -308,14 +338,25 @@ mod tests {
     fn r12_values_that_are_no_numbers_are_missing() {
         assert_eq!(read(Measure::Values, vec![row("a", "", 4.0)]), StepData::Values(vec![4.0]));
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert!(matches!(read(Measure::Values, vec![row("a", "", value)]), StepData::Missing(_)), "{value}");
+            assert!(
+                matches!(read(Measure::Values, vec![row("a", "", value)]), StepData::Missing(_)),
+                "{value}"
+            );
         }
-        assert!(matches!(read(Measure::Values, vec![row("a", "", 0.0); VALUES_MAX + 1]), StepData::Missing(_)));
+        assert!(matches!(
+            read(Measure::Values, vec![row("a", "", 0.0); VALUES_MAX + 1]),
+            StepData::Missing(_)
+        ));
     }
 
     #[test]
     fn r14_history_keeps_what_can_be_counted() {
-        let rows = Rows(vec![row("a", "total", 10.0), row("a", "bad", 1.0), row("b", "total", 0.0), row("x", "total", 1.0)]);
+        let rows = Rows(vec![
+            row("a", "total", 10.0),
+            row("a", "bad", 1.0),
+            row("b", "total", 0.0),
+            row("x", "total", 1.0),
+        ]);
         let totals = totals(Measure::Counters, &["tenant".to_owned()], &rows, &ids());
         assert_eq!(totals, HashMap::from([(TenantId(1), Counts { bad: 1.0, total: 10.0 })]));
     }

@@ -15,10 +15,7 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use tokio::sync::watch;
 
-use super::{
-    lens::{Derived, Digest, Lens, Surroundings},
-    patch::PatchError,
-};
+use super::lens::{Derived, Digest, Lens, Surroundings};
 
 /// Which watch speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,16 +231,11 @@ impl Index {
         }
     }
 
-    /// What the index knows of the field of this very tenant, in the very state in which it was planned.
-    pub(super) fn derived_of(&self, planned: &Tenant) -> Result<Option<Arc<Derived>>, PatchError> {
-        let name = || format!("{}/{}", planned.namespace, planned.name);
+    /// Where the tenant's version stands, if that is derived from the object. It may be of a newer state than a plan:
+    /// the planned resourceVersion in the patch makes that a conflict, and the tenant is read again (R25).
+    pub(super) fn derived_of(&self, id: TenantId) -> Option<Arc<Derived>> {
         let inner = self.read();
-        let at = *inner.by_id.get(&planned.id).ok_or_else(|| PatchError::Gone(name()))? as usize;
-        let known = &inner.tenants[at].object;
-        if known.uid != planned.object.uid || known.resource_version != planned.object.resource_version {
-            return Err(PatchError::Stale(name()));
-        }
-        Ok(inner.entries[at].derived.clone())
+        inner.find(id).and_then(|at| inner.entries[at].derived.clone())
     }
 
     /// The same object in the same state is not digested twice: both watches bring every marked tenant.

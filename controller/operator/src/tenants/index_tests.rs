@@ -217,18 +217,6 @@ fn r39_a_namespace_that_withdraws_its_consent_is_seen_at_once() {
 }
 
 #[test]
-fn r24_a_patch_is_made_only_for_the_state_that_was_planned() {
-    let bed = bed();
-    bed.apply(Origin::Selector, &seen("t", 1, "1", "1"));
-    let planned = bed.only();
-    assert_eq!(bed.index.derived_of(&planned), Ok(None));
-    bed.apply(Origin::Selector, &seen("t", 2, "1", "1"));
-    assert_eq!(bed.index.derived_of(&planned), Err(PatchError::Stale("a/t".into())));
-    bed.index.gone(planned.id);
-    assert_eq!(bed.index.derived_of(&planned), Err(PatchError::Gone("a/t".into())));
-}
-
-#[test]
 fn a_tenant_costs_less_than_half_a_kilobyte() {
     // Measured here are the fixed parts; the texts of one tenant (name, uid, resourceVersion) are about 150 bytes more.
     let fixed = size_of::<Tenant>() + size_of::<Entry>() + 16;

@@ -445,7 +445,7 @@ impl Subscription {
         }
         let resource = self.served().ok_or_else(|| PatchError::NotServed(full_name(tenant)))?;
         let lens = self.core.index.lens();
-        let derived = self.core.index.derived_of(tenant)?;
+        let derived = self.core.index.derived_of(tenant.id);
         let fields =
             lens.assignments(derived.as_deref(), &write.version).ok_or_else(|| PatchError::Unreadable {
                 tenant: full_name(tenant),

@@ -42,15 +42,10 @@ pub struct Assignment {
     pub value: String,
 }
 
-/// Why no patch could be made. Each is cured by reading the tenant again (R25), or never.
+/// Why no patch could be made; nothing was sent. What merely changed since the plan is no error here but a conflict
+/// at the server (R25).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
-    /// The index moved on since the plan.
-    #[error("tenant {0} changed since it was planned")]
-    Stale(String),
-    /// It is not in the index (any more).
-    #[error("tenant {0} is gone")]
-    Gone(String),
     /// A terminating object is never touched.
     #[error("tenant {0} is being deleted")]
     Terminating(String),
@@ -274,8 +269,8 @@ mod tests {
     }
 
     /// RFC 6902: `test`, `replace`, `add` into maps; `Err` names the operation that failed.
-    fn apply_json(object: &mut Value, patch: &Value) -> Result<(), String> {
-        for operation in patch.as_array().unwrap() {
+    fn apply_json(object: &mut Value, operations: &Value) -> Result<(), String> {
+        for operation in operations.as_array().unwrap() {
             let (op, path, value) =
                 (operation["op"].as_str().unwrap(), operation["path"].as_str().unwrap(), &operation["value"]);
             let failed = || format!("{op} {path}");

@@ -22,7 +22,10 @@ fn rule(action: AlertAction, label: &str) -> AlertRule {
 }
 
 fn firing(tenant: &str, starts_at: Timestamp) -> Firing {
-    let mut labels = BTreeMap::from([("severity".to_owned(), "page".to_owned()), ("alertname".to_owned(), "Errors".to_owned())]);
+    let mut labels = BTreeMap::from([
+        ("severity".to_owned(), "page".to_owned()),
+        ("alertname".to_owned(), "Errors".to_owned()),
+    ]);
     if !tenant.is_empty() {
         labels.insert("tenant".to_owned(), tenant.to_owned());
     }
@@ -36,7 +39,8 @@ fn candidate(id: &str) -> AlertTenant {
 
 /// Candidates a, b, c, written at 0 and warm at 10, and nine tenants b0 to b8 on the baseline.
 fn fleet() -> Vec<AlertTenant> {
-    let baseline = (0..9).map(|i| AlertTenant { metric_id: format!("b{i}").into(), standing: Standing::Baseline });
+    let baseline =
+        (0..9).map(|i| AlertTenant { metric_id: format!("b{i}").into(), standing: Standing::Baseline });
     ["a", "b", "c"].into_iter().map(candidate).chain(baseline).collect()
 }
 
@@ -53,7 +57,12 @@ fn r15_counted_are_alerts_after_the_update_that_outlive_the_warm_up_on_enough_te
         ("not for long enough", vec![firing("a", at(20)), firing("b", at(21))], 22, None),
         ("too few tenants", vec![firing("a", at(20)), firing("a", at(21))], 60, None),
         ("one started before its tenant's update", vec![firing("a", at(20)), firing("b", at(-1))], 60, None),
-        ("started in the warm-up, still firing two minutes past it", vec![firing("a", at(2)), firing("b", at(3))], 12, yes),
+        (
+            "started in the warm-up, still firing two minutes past it",
+            vec![firing("a", at(2)), firing("b", at(3))],
+            12,
+            yes,
+        ),
         ("the warm-up's minutes do not count", vec![firing("a", at(2)), firing("b", at(3))], 11, None),
         ("in the warm-up", vec![firing("a", at(2)), firing("b", at(3))], 9, None),
         ("unknown tenants", vec![firing("x", at(20)), firing("y", at(20))], 60, None),

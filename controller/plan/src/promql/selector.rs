@@ -57,10 +57,15 @@ impl Matchers {
         }
         let parsed = guarded(&format!("x{{{text}}}"))?;
         // A text that closes the brace itself is another kind of expression, or a selector with more to it.
-        let Expr::VectorSelector(VectorSelector { name: Some(name), matchers, offset: None, at: None }) = parsed else {
+        let Expr::VectorSelector(VectorSelector { name: Some(name), matchers, offset: None, at: None }) =
+            parsed
+        else {
             return Err(Refusal::new("is more than a list of matchers", fix));
         };
-        if !matchers.or_matchers.is_empty() || matchers.matchers.iter().any(|m| m.name == METRIC_NAME) || name != "x" {
+        if !matchers.or_matchers.is_empty()
+            || matchers.matchers.iter().any(|m| m.name == METRIC_NAME)
+            || name != "x"
+        {
             return Err(Refusal::new("holds an `or` or a metric's name", fix));
         }
         Ok(Self(matchers.matchers))
@@ -107,9 +112,10 @@ impl Selector {
         if !selector.matchers.or_matchers.is_empty() {
             return Err(Refusal::new("holds an `or`, which Prometheus does not know", fix));
         }
-        let named = selector.matchers.matchers.iter().any(|matcher| {
-            matcher.name == METRIC_NAME && matcher.op == promql_parser::label::MatchOp::Equal
-        });
+        let named =
+            selector.matchers.matchers.iter().any(|matcher| {
+                matcher.name == METRIC_NAME && matcher.op == promql_parser::label::MatchOp::Equal
+            });
         if selector.name.is_none() && !named {
             return Err(Refusal::new("names no single metric", fix));
         }
@@ -164,7 +170,10 @@ pub fn expression(text: &str, matchers: &Matchers) -> Result<String, Refusal> {
     // The printer sorts matchers, so trees are compared once both have been through it.
     match parser::parse(&printed) {
         Ok(again) if again.to_string() == printed => Ok(printed),
-        _ => Err(Refusal::new("cannot be written back with prometheus.matchers in it", "write the matchers into the query, and leave prometheus.matchers out")),
+        _ => Err(Refusal::new(
+            "cannot be written back with prometheus.matchers in it",
+            "write the matchers into the query, and leave prometheus.matchers out",
+        )),
     }
 }
 
@@ -207,7 +216,10 @@ pub fn guarded(text: &str) -> Result<Expr, Refusal> {
         blank = c.is_whitespace();
     }
     if tokens > NESTING_MAX {
-        return Err(Refusal::new("is too long to be checked", "record it with a rule and name the recorded series"));
+        return Err(Refusal::new(
+            "is too long to be checked",
+            "record it with a rule and name the recorded series",
+        ));
     }
     parser::parse(text).map_err(|why| {
         let why: String = why.chars().take(200).collect();

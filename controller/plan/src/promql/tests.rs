@@ -43,7 +43,8 @@ fn every_query_parses_and_every_selector_carries_the_matchers() {
     for slo in slos {
         let queries = with(&slo, "cluster=\"eu\\\"1\"");
         let step = queries.step(60);
-        for query in [Some(step), queries.history(), queries.scrapes(), queries.edges()].into_iter().flatten() {
+        for query in [Some(step), queries.history(), queries.scrapes(), queries.edges()].into_iter().flatten()
+        {
             let found = selectors(&query);
             assert!(!found.is_empty(), "{query}");
             for matchers in found {
@@ -66,7 +67,7 @@ fn r12_a_newborn_bad_series_counts_from_zero_and_a_new_target_does_not() {
          (last_over_time(e[60s]) and on (tenant, job, instance) last_over_time(r[60s] offset 60s))), \
          \"breakwater\", \"bad\", \"\", \"\")\n\
          or\n\
-         label_replace(count by (tenant) (last_over_time(r[60s] offset 60s)), \"breakwater\", \"before\", \"\", \"\")"
+         label_replace(count by (tenant) (last_over_time(r[60s])), \"breakwater\", \"now\", \"\", \"\")"
     );
 }
 
@@ -107,7 +108,9 @@ fn queries_are_values_and_matchers_stay_inside_their_braces() {
     for text in ["r[5m]", "\"text\"", "sum(", "r[5m:1m]"] {
         assert_eq!(check(&query(text), PATH)[0].path, "spec.slos[0].query", "{text}");
     }
-    for text in ["a=\"b\"} or y{c=\"d\"", "a=\"b\"} offset 5m #", "__name__=\"y\"", "a", "a=~\"(\"", "a=\"b\"}[5m] #"] {
+    for text in
+        ["a=\"b\"} or y{c=\"d\"", "a=\"b\"} offset 5m #", "__name__=\"y\"", "a", "a=~\"(\"", "a=\"b\"}[5m] #"]
+    {
         let errors = check_matchers(text, "spec.prometheus.matchers");
         assert_eq!(errors.len(), 1, "{text}");
         assert_eq!(errors[0].path, "spec.prometheus.matchers");
@@ -148,7 +151,13 @@ fn the_threshold_matches_every_spelling_of_its_edge_and_no_other() {
     ] {
         let query = with(&latency(threshold, ""), "").step(60);
         let Expr::VectorSelector(first) = parser::parse(
-            query.split("last_over_time(").find(|part| part.starts_with("api_time_bucket")).unwrap().split("[60s]").next().unwrap(),
+            query
+                .split("last_over_time(")
+                .find(|part| part.starts_with("api_time_bucket"))
+                .unwrap()
+                .split("[60s]")
+                .next()
+                .unwrap(),
         )
         .unwrap() else {
             panic!("no selector");
@@ -169,16 +178,24 @@ fn a_threshold_that_is_no_edge_is_refused_naming_the_edges() {
     assert_eq!(check_edges(&sli, &[], false, PATH), None);
     let native = check_edges(&sli, &[], true, PATH).unwrap();
     assert!(native.message.contains("native histogram"), "{native}");
-    for (threshold, matchers, field) in
-        [("0s", "", "threshold"), ("5", "", "threshold"), ("1s", "le=\"1\"", "matchers"), ("1s", "x", "matchers")]
-    {
-        assert_eq!(check(&latency(threshold, matchers), PATH)[0].path, format!("spec.slos[0].latency.{field}"));
+    for (threshold, matchers, field) in [
+        ("0s", "", "threshold"),
+        ("5", "", "threshold"),
+        ("1s", "le=\"1\"", "matchers"),
+        ("1s", "x", "matchers"),
+    ] {
+        assert_eq!(
+            check(&latency(threshold, matchers), PATH)[0].path,
+            format!("spec.slos[0].latency.{field}")
+        );
     }
 }
 
 #[test]
 fn tenant_labels_that_cannot_name_a_tenant_are_refused() {
-    for labels in [json!([]), json!(["le"]), json!(["breakwater"]), json!(["a", "a"]), json!(["a-b"]), json!([""])] {
+    for labels in
+        [json!([]), json!(["le"]), json!(["breakwater"]), json!(["a", "a"]), json!(["a-b"]), json!([""])]
+    {
         let mut slo = counters("e", "r");
         slo.tenant_labels = serde_json::from_value(labels.clone()).unwrap();
         assert!(check(&slo, PATH)[0].path.starts_with("spec.slos[0].tenantLabels"), "{labels}");

@@ -56,13 +56,33 @@ async fn r12_every_way_to_answer_badly_is_an_error_that_names_the_host() {
         whole
     };
     for (reply, says) in [
-        (http("200 OK", "text/html", "<html>please log in</html>"), "not an answer of Prometheus: it is no JSON: <html>please"),
+        (
+            http("200 OK", "text/html", "<html>please log in</html>"),
+            "not an answer of Prometheus: it is no JSON: <html>please",
+        ),
         (http("302 Found\r\nlocation: http://127.0.0.1:1/login", "text/html", ""), "HTTP 302"),
-        (http("422 Unprocessable", json, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#), "HTTP 422: execution: too many samples"),
+        (
+            http(
+                "422 Unprocessable",
+                json,
+                r#"{"status":"error","errorType":"execution","error":"too many samples"}"#,
+            ),
+            "HTTP 422: execution: too many samples",
+        ),
         (http("503 Unavailable", "text/plain", "no healthy upstream"), "HTTP 503: no healthy upstream"),
         (http("401 Unauthorized", "text/plain", "Unauthorized"), "HTTP 401: Unauthorized"),
-        (http("200 OK", json, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#), "HTTP 200: timeout: query timed out"),
-        (http("200 OK", json, r#"{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["store unreachable"]}"#), "warning: store unreachable"),
+        (
+            http("200 OK", json, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#),
+            "HTTP 200: timeout: query timed out",
+        ),
+        (
+            http(
+                "200 OK",
+                json,
+                r#"{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["store unreachable"]}"#,
+            ),
+            "warning: store unreachable",
+        ),
         (http("200 OK", json, &GOOD[..60]), "cut off"),
         (cut, "no answer"),
         (b"nonsense\r\n\r\n".to_vec(), "no answer"),
@@ -95,7 +115,11 @@ async fn an_answer_that_is_too_large_is_refused_announced_or_not() {
         let small = Settings { body_max: 2 << 20, ..settings };
         assert!(matches!(ask(&small).await, Err(ReadError::TooLarge { mebibytes: 2, .. })));
         let (settings, _) = stub(Some(reply)).await;
-        assert_eq!(ask(&settings).await.unwrap().0.len(), 1, "three mebibytes are read on a thread of their own");
+        assert_eq!(
+            ask(&settings).await.unwrap().0.len(),
+            1,
+            "three mebibytes are read on a thread of their own"
+        );
     }
 }
 
@@ -116,7 +140,15 @@ async fn the_request_declines_partial_answers_and_carries_the_secrets() {
         };
         ask(&settings).await.unwrap();
         let request = requests.borrow().clone();
-        for part in ["POST /api/v1/query ", "authorization: Bearer s3cret\r\n", "x-scope-orgid: team\r\n", "query=up", "time=1700000000", "timeout=5000ms", parameter] {
+        for part in [
+            "POST /api/v1/query ",
+            "authorization: Bearer s3cret\r\n",
+            "x-scope-orgid: team\r\n",
+            "query=up",
+            "time=1700000000",
+            "timeout=5000ms",
+            parameter,
+        ] {
             assert!(request.contains(part), "{part} in {request}");
         }
         let shown = format!("{settings:?} {:?}", Prometheus::new(&settings).unwrap());
@@ -132,8 +164,14 @@ fn settings_that_cannot_work_are_refused_without_showing_secrets() {
         Settings::new("http://user:pass@host"),
         Settings { ca_pem: Some(b"nonsense".to_vec()), ..Settings::new("https://host") },
         Settings { bearer: Some(Secret::new("se\u{0}cret")), ..Settings::new("http://host") },
-        Settings { headers: vec![("bad name".to_owned(), Secret::new("secret"))], ..Settings::new("http://host") },
-        Settings { headers: vec![("x".to_owned(), Secret::new("secret")); 40], ..Settings::new("http://host") },
+        Settings {
+            headers: vec![("bad name".to_owned(), Secret::new("secret"))],
+            ..Settings::new("http://host")
+        },
+        Settings {
+            headers: vec![("x".to_owned(), Secret::new("secret")); 40],
+            ..Settings::new("http://host")
+        },
     ] {
         let error = Prometheus::new(&settings).map(|_| ()).unwrap_err();
         assert!(matches!(error, ReadError::Settings(_)), "{error}");

@@ -28,7 +28,7 @@ impl Counts for Slow {
                 value: 5.0,
                 at: at.as_second() as f64,
             };
-            Ok(Rows(["total", "bad", "before"].map(row).into()))
+            Ok(Rows(["total", "bad", "now"].map(row).into()))
         })
     }
 }
@@ -52,12 +52,13 @@ fn ends(feed: &Feed) -> Vec<i64> {
 #[tokio::test(start_paused = true)]
 async fn a_slow_prometheus_blocks_nobody_and_nothing_is_read_twice() {
     let (open, gate) = watch::channel(false);
-    let mut feed = feed(gate);
+    let feed = feed(gate);
+    let mut news = feed.news();
     feed.want(wanted(-180));
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(ends(&feed), Vec::<i64>::new(), "the reconcile is not held up");
     open.send(true).unwrap();
-    feed.changed().await;
+    news.changed().await.unwrap();
     let reading = feed.readings().remove(0);
     assert_eq!(reading.steps.iter().map(|s| s.end_seconds - (NOW - 100)).collect::<Vec<_>>(), [-120, -60, 0]);
     assert_eq!(reading.recent.iter().map(|s| s.end_seconds - (NOW - 100)).collect::<Vec<_>>(), [-240, -180]);

@@ -38,7 +38,7 @@ fn row(kind: &str, value: f64, at: i64) -> Sample {
 }
 
 fn fine(at: i64) -> Rows {
-    Rows(vec![row("total", 9.0, at), row("bad", 1.0, at), row("before", 1.0, at)])
+    Rows(vec![row("total", 9.0, at), row("bad", 1.0, at), row("now", 1.0, at)])
 }
 
 /// Scrapes every 15 s.
@@ -95,7 +95,8 @@ async fn r12_reading_stops_at_what_cannot_be_read_and_goes_on_there_in_order() {
 
 #[tokio::test]
 async fn r12_an_empty_vector_is_a_step_without_data_not_an_error() {
-    let source = source(|query, at| Ok(if query.contains("count_over_time") { scrapes(at) } else { Rows::default() }));
+    let source =
+        source(|query, at| Ok(if query.contains("count_over_time") { scrapes(at) } else { Rows::default() }));
     let mut telemetry = telemetry(&source, errors());
     let reading = telemetry.slos()[0].read(at(6_000), at(6_100), &ids()).await;
     assert_eq!(reading.steps[0].data, StepData::Missing("empty answer".into()));
@@ -120,7 +121,9 @@ async fn a_threshold_that_is_no_edge_is_an_error_until_it_is_one() {
     let source = source(|query, at| {
         Ok(match query {
             _ if query.contains("count_over_time") => scrapes(at),
-            _ if query.contains("group by (le)") => Rows(vec![sample(&[("le", "0.25"), (ROW_LABEL, "edge")], 1.0, at)]),
+            _ if query.contains("group by (le)") => {
+                Rows(vec![sample(&[("le", "0.25"), (ROW_LABEL, "edge")], 1.0, at)])
+            }
             _ => Rows::default(),
         })
     });
@@ -159,7 +162,8 @@ async fn a_pass_is_bounded_and_so_are_the_queries_under_way() {
     let mut slo = errors();
     slo["step"] = json!("1m");
     let slo: Slo = serde_json::from_value(slo).unwrap();
-    let mut telemetry = Telemetry::new(Arc::clone(&source) as Arc<dyn Counts>, &[slo.clone(), slo.clone(), slo], "").unwrap();
+    let mut telemetry =
+        Telemetry::new(Arc::clone(&source) as Arc<dyn Counts>, &[slo.clone(), slo.clone(), slo], "").unwrap();
     let ids = ids();
     let all = telemetry.slos().iter_mut().map(|slo| slo.read(at(0), at(1_000_000), &ids));
     for reading in futures::future::join_all(all).await {

@@ -1,0 +1,184 @@
+//! The server: routes, time-outs, bounds, and an end that waits for what is under way. I/O.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use http::StatusCode;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use jiff::Timestamp;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    health,
+    metrics::Metrics,
+    webhook::{self, Alerts},
+};
+use crate::telemetry::Secret;
+
+/// Most connections at once; further ones wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 256;
+/// Most bytes of a request's body.
+pub const BODY_MAX: usize = 1 << 20;
+/// Most bytes of a request's head.
+const HEAD_MAX: usize = 32 << 10;
+/// How long a request's head may take, and how long an idle connection stays.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request may take, its body included; Alertmanager itself gives up after ten seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long requests under way may take once the server is to end.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The alerts, and who is to hear of them.
+    pub alerts: Arc<Alerts>,
+    /// The webhook's token, as it stands now; `None`: the webhook is closed.
+    pub token: watch::Receiver<Option<Secret>>,
+    /// True once all watches have listed.
+    pub ready: watch::Receiver<bool>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The clock.
+    pub clock: fn() -> Timestamp,
+}
+
+/// All routes.
+pub fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/webhook/alertmanager", post(webhook::all))
+        .route("/webhook/alertmanager/{namespace}/{rollout}", post(webhook::one))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn(in_time))
+        .with_state(state)
+}
+
+/// Serves until `shutdown`, then lets what is under way end.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let tracker = TaskTracker::new();
+    loop {
+        // The permit first: a connection that could not be served is not accepted.
+        let permit = tokio::select! {
+            () = shutdown.cancelled() => break,
+            permit = Arc::clone(&permits).acquire_owned() => permit,
+        };
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (router, shutdown) = (router.clone(), shutdown.clone());
+                tracker.spawn(async move {
+                    connection(stream, router, shutdown).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tracker.close();
+    if tokio::time::timeout(END_TIMEOUT, tracker.wait()).await.is_err() {
+        tracing::warn!(connections = tracker.len(), "connections were cut off at the end");
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+/// 503 rather than 408 after the time-out: Alertmanager tries again after a 5xx only.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not done in time; try again").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn started() -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            "done"
+        };
+        let router = Router::new().route("/slow", get(slow)).layer(middleware::from_fn(in_time));
+        let served = tokio::spawn(serve(listener, router, shutdown.clone()));
+        (address, shutdown, served)
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_requests_under_way_and_not_for_idle_connections() {
+        let (address, shutdown, served) = started().await;
+        let _idle = TcpStream::connect(address).await.unwrap();
+        let mut busy = TcpStream::connect(address).await.unwrap();
+        busy.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let began = Instant::now();
+        shutdown.cancel();
+        let mut answer = String::new();
+        busy.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        served.await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_never_ends_is_cut_off() {
+        let (address, _shutdown, _served) = started().await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /slow HTTP/1.1\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "the connection was closed");
+    }
+}

@@ -1,0 +1,147 @@
+//! How long one plan takes: `cargo run --release -p breakwater-plan --example speed`.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hint::black_box,
+    time::Instant,
+};
+
+use breakwater_crds::{RolloutSpec, RolloutStatus, marker::stable_hash};
+use breakwater_plan::{
+    Observed, Plan,
+    observed::{Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, SloReading, Step, StepData, Tenant},
+    plan,
+    spec::Checked,
+};
+use breakwater_slo::{Counts, Series, TenantId};
+use jiff::{SignedDuration, Timestamp};
+
+type Error = Box<dyn std::error::Error>;
+
+/// Repetitions; the median is printed.
+const RUNS: usize = 15;
+
+fn main() -> Result<(), Error> {
+    println!("{:>8}  {:<36} {:>9} {:>8} {:>8}", "tenants", "plan", "ms", "writes", "status B");
+    for tenants in [100, 10_000, 100_000] {
+        measure(tenants)?;
+    }
+    Ok(())
+}
+
+fn spec() -> Result<Checked, Error> {
+    let spec: RolloutSpec = serde_json::from_value(serde_json::json!({
+        "version": "2.0.0",
+        "adopt": "Start",
+        "tenants": {"resource": {"apiVersion": "apps/v1", "kind": "Deployment"}},
+        "waves": [
+            {"name": "early", "percent": 5, "soak": "3d", "maxConcurrent": "5%"},
+            {"name": "half", "percent": 50, "soak": "3d", "maxConcurrent": "5%"},
+            {"name": "rest", "soak": "3d", "maxConcurrent": "5%"},
+        ],
+        "slos": [{"name": "api-errors", "errors": {"bad": "errors_total", "total": "requests_total"}, "objective": "99%",
+                  "tenantLabels": ["tenant"], "step": "1m"}],
+    }))?;
+    Checked::parse(&spec).map_err(|errors| format!("{errors:?}").into())
+}
+
+fn fleet(n: usize, now: Timestamp) -> Vec<Tenant> {
+    let since = now - SignedDuration::from_hours(72);
+    let tenant = |i: usize| Tenant {
+        id: TenantId(stable_hash(&["ops", "app", "tenants", &i.to_string()])),
+        namespace: "tenants".into(),
+        name: format!("t-{i}").into(),
+        object: ObjectFacts::default(),
+        metric_id: None,
+        version: Reading::Version("1.0.0".into()),
+        selected: true,
+        selector_wave: None,
+        excluded: false,
+        dormant: false,
+        terminating: false,
+        consented: true,
+        readiness: Readiness::Ready { since },
+        marker: None,
+        foreign_owner: None,
+        confirmed: false,
+    };
+    (0..n).map(tenant).collect()
+}
+
+/// The fleet with the writes of a plan done and ready.
+fn written(tenants: &mut [Tenant], plan: &Plan, now: Timestamp) {
+    let writes: HashMap<TenantId, &Marker> = plan.writes.iter().map(|write| (write.tenant.id, &write.marker)).collect();
+    for tenant in tenants {
+        if let Some(marker) = writes.get(&tenant.id) {
+            tenant.version = Reading::Version(marker.target.clone());
+            tenant.marker = Some(Box::new(Marker { claim: Claim::Own, ..(*marker).clone() }));
+            tenant.readiness = Readiness::Ready { since: now };
+        }
+    }
+}
+
+fn measure(n: usize) -> Result<(), Error> {
+    let spec = spec()?;
+    let now: Timestamp = "2026-03-02T10:00:00Z".parse()?;
+    let mut tenants = fleet(n, now);
+    let (in_flight, problems, causes) = (HashSet::new(), HashMap::new(), HashMap::new());
+    let observe = |tenants: &[Tenant], status: &RolloutStatus, readings: &[SloReading], at: Timestamp, label: &str| {
+        let observed = Observed {
+            namespace: "ops",
+            name: "app",
+            created_at: now,
+            generation: 1,
+            spec: &spec,
+            refused: None,
+            revision: None,
+            status,
+            epoch: 1,
+            fleet: Fleet::Complete,
+            tenants,
+            in_flight: &in_flight,
+            actions: &[],
+            reports: &[],
+            stopped: None,
+            readings,
+            problems: &problems,
+            causes: &causes,
+        };
+        let mut times: Vec<f64> = (0..RUNS)
+            .map(|_| {
+                let began = Instant::now();
+                black_box(plan(black_box(&observed), at));
+                began.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        let plan = plan(&observed, at);
+        let bytes = serde_json::to_vec(&plan.status).map_or(0, |bytes| bytes.len());
+        println!("{n:>8}  {label:<36} {:>9.3} {:>8} {bytes:>8}", times[RUNS / 2], plan.writes.len());
+        plan
+    };
+    let empty = [SloReading { step_seconds: 60, lag_seconds: 90, ..SloReading::default() }];
+    let mut last = observe(&tenants, &RolloutStatus::default(), &empty, now, "start: the first writes");
+    let mut at = now;
+    while !last.writes.is_empty() {
+        written(&mut tenants, &last, at);
+        at += SignedDuration::from_secs(30);
+        let state = last.status.clone();
+        last = observe(&tenants, &state, &empty, at, "go on");
+    }
+    at += SignedDuration::from_mins(20);
+    let history = tenants.iter().map(|tenant| (tenant.id, Counts { bad: 1.0, total: 1e6 })).collect();
+    let starts: Vec<Timestamp> = last.history_wanted.clone();
+    let mut soaking = [SloReading { history: HashMap::from([(starts[0], history)]), ..empty[0].clone() }];
+    last = observe(&tenants, &last.status, &soaking, at, "soak: no new step");
+    let counted = Series::Counted(Counts { bad: 1.0, total: 1e3 });
+    let counts = tenants.iter().map(|tenant| (tenant.id, counted)).collect();
+    let end_seconds = (at.as_second() - 90).div_euclid(60) * 60;
+    soaking[0].steps = vec![Step { end_seconds, fetched_at: at, data: StepData::Counts(counts) }];
+    soaking[0].state = last.judges.first().cloned();
+    last = observe(&tenants, &last.status, &soaking, at, "soak: one step judged");
+    for tenant in &mut tenants {
+        tenant.foreign_owner = Some("argocd-controller".into());
+    }
+    observe(&tenants, &last.status, &empty, at, "held: nobody has released");
+    Ok(())
+}

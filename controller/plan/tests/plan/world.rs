@@ -1,0 +1,570 @@
+//! A whole small world around the planner: tenants, an executor, a status store, a Prometheus, a clock. Pure.
+//!
+//! Every plan that is made here is checked: against the oracles of `oracles.rs`, and by planning again on its result.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use breakwater_crds::{
+    RolloutSpec, RolloutStatus,
+    action::{ActionResult, RolloutActionSpec, Verb},
+    marker::stable_hash,
+    status::{Phase, Transition},
+};
+use breakwater_plan::{
+    Observed, Plan,
+    observed::{
+        Action, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading, Step, StepData, Tenant,
+    },
+    outcome::{Purpose, Write},
+    plan,
+    spec::{Checked, is_per_tenant},
+};
+use breakwater_slo::{Counts, Series, State, TenantId};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::oracles;
+
+pub const STEP_SECONDS: i64 = 60;
+pub const LAG_SECONDS: i64 = 90;
+/// Requests of one tenant in one step.
+const REQUESTS: f64 = 1_000.0;
+
+pub fn seconds(n: i64) -> SignedDuration {
+    SignedDuration::from_secs(n)
+}
+
+pub fn minutes(n: i64) -> SignedDuration {
+    seconds(60 * n)
+}
+
+/// A tenant and what it will do.
+#[derive(Debug, Clone)]
+pub struct Sim {
+    pub tenant: Tenant,
+    /// When it will be ready; `None`: never.
+    pub ready_at: Option<Timestamp>,
+    /// Versions and since when, oldest first: Prometheus remembers.
+    pub versions: Vec<(Timestamp, Arc<str>)>,
+}
+
+impl Sim {
+    pub fn version(&self) -> &str {
+        self.tenant.version.version().map_or("", |version| version)
+    }
+
+    fn version_at(&self, at: Timestamp) -> Option<&str> {
+        self.versions.iter().rev().find(|(since, _)| *since <= at).map(|(_, version)| &**version)
+    }
+
+    pub fn is_ready(&self) -> bool {
+        matches!(self.tenant.readiness, Readiness::Ready { .. })
+    }
+
+    fn touch(&mut self) {
+        let version: u64 = self.tenant.object.resource_version.parse().unwrap();
+        self.tenant.object.resource_version = (version + 1).to_string().into();
+        self.tenant.confirmed = false;
+    }
+}
+
+/// How a version behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Behaviour {
+    /// Share of bad requests.
+    pub errors: f64,
+    /// Seconds until ready; `None`: never.
+    pub ready_after: Option<i64>,
+}
+
+pub struct World {
+    pub now: Timestamp,
+    pub created_at: Timestamp,
+    pub json: Value,
+    pub spec: Checked,
+    pub refused: Option<String>,
+    pub generation: i64,
+    pub epoch: i64,
+    /// What is stored in the API, and what the controller carries in memory.
+    pub status: RolloutStatus,
+    pub sims: Vec<Sim>,
+    pub actions: Vec<Action>,
+    pub answers: BTreeMap<String, (ActionResult, String)>,
+    pub reports: Vec<Report>,
+    pub fleet: Fleet,
+    pub stopped: Option<String>,
+    pub in_flight: HashSet<TenantId>,
+    pub problems: HashMap<TenantId, String>,
+    pub causes: HashMap<TenantId, Cause>,
+    /// What a look-up of any tenant's cause finds.
+    pub cause: Cause,
+    judges: Vec<Option<State>>,
+    histories: Vec<Timestamp>,
+    watch_since: Option<Timestamp>,
+    /// Up to where steps were handed over, by SLO.
+    fetched: Vec<Option<i64>>,
+    pub behaviours: BTreeMap<String, Behaviour>,
+    /// Intervals in which Prometheus could not be read; what was missed is fetched at their end.
+    pub outages: Vec<(Timestamp, Timestamp)>,
+    /// Tenants without series, ever.
+    pub uninstrumented: BTreeSet<TenantId>,
+    pub transitions: Vec<Transition>,
+    pub writes: Vec<(Timestamp, Purpose, String, String)>,
+    pub last: Option<Plan>,
+    /// Whether writes are carried out; else they are lost.
+    pub executes: bool,
+    actions_made: usize,
+}
+
+/// A valid spec: two selector waves and the rest, minutes in place of days.
+pub fn spec(version: &str) -> Value {
+    json!({
+        "version": version,
+        "adopt": "Start",
+        "tenants": {"resource": {"apiVersion": "apps/v1", "kind": "Deployment"}, "warmUp": "2m", "progressDeadline": "10m"},
+        "waves": [
+            {"name": "one", "selector": {"matchLabels": {"ring": "0"}}, "soak": "20m", "maxConcurrent": 2},
+            {"name": "two", "selector": {"matchLabels": {"ring": "1"}}, "soak": "20m", "maxConcurrent": 2},
+            {"name": "rest", "soak": "20m", "maxConcurrent": "50%"},
+        ],
+        "watchAfter": "30m",
+        "slos": [{"name": "api-errors", "errors": {"bad": "errors_total", "total": "requests_total"}, "objective": "99%",
+                  "tenantLabels": ["tenant"], "step": "1m"}],
+        "revert": {"maxConcurrent": 3, "verifyFor": "10m", "tenantDeadline": "10m"},
+    })
+}
+
+/// `base` with the members of `patch` in place of its own; null removes.
+pub fn merged(mut base: Value, patch: Value) -> Value {
+    if let (Value::Object(base), Value::Object(patch)) = (&mut base, patch) {
+        for (key, value) in patch {
+            if value.is_null() {
+                base.remove(&key);
+            } else {
+                let old = base.remove(&key).filter(|old| old.is_object() && value.is_object());
+                base.insert(key, old.map_or(value.clone(), |old| merged(old, value)));
+            }
+        }
+    }
+    base
+}
+
+pub fn checked(json: &Value) -> Checked {
+    let spec: RolloutSpec = serde_json::from_value(json.clone()).unwrap();
+    Checked::parse(&spec).unwrap()
+}
+
+/// A tenant that is ready at `version` since long ago.
+pub fn sim(name: &str, ring: Option<u8>, version: &str, now: Timestamp) -> Sim {
+    let since = now - SignedDuration::from_hours(24 * 30);
+    let version: Arc<str> = version.into();
+    Sim {
+        tenant: Tenant {
+            id: TenantId(stable_hash(&["ops", "app", "tenants", name])),
+            namespace: "tenants".into(),
+            name: name.into(),
+            object: ObjectFacts { uid: format!("uid-{name}").into(), resource_version: "1".into(), ..ObjectFacts::default() },
+            metric_id: None,
+            version: Reading::Version(version.clone()),
+            selected: true,
+            selector_wave: ring,
+            excluded: false,
+            dormant: false,
+            terminating: false,
+            consented: true,
+            readiness: Readiness::Ready { since },
+            marker: None,
+            foreign_owner: None,
+            confirmed: false,
+        },
+        ready_at: Some(since),
+        versions: vec![(since, version)],
+    }
+}
+
+impl World {
+    /// Tenants `a..` in ring 0, `b..` in ring 1, `c..` in none, all on 1.0.0.
+    pub fn new(json: Value, rings: [usize; 3]) -> Self {
+        let now: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
+        let names = |letter: char, n: usize, ring: Option<u8>| {
+            (0..n).map(move |i| sim(&format!("{letter}{i}"), ring, "1.0.0", now)).collect::<Vec<_>>()
+        };
+        let sims = [names('a', rings[0], Some(0)), names('b', rings[1], Some(1)), names('c', rings[2], None)].concat();
+        let spec = checked(&json);
+        let slos = spec.spec.slos.len();
+        let good = Behaviour { errors: 0.001, ready_after: Some(30) };
+        let bad = Behaviour { errors: 0.5, ..good };
+        let behaviours = [("1.0.0", good), ("2.0.0", good), ("3.0.0", good), ("6.6.6", bad)];
+        Self {
+            now,
+            created_at: now,
+            json,
+            spec,
+            refused: None,
+            generation: 1,
+            epoch: 7,
+            status: RolloutStatus::default(),
+            sims,
+            actions: Vec::new(),
+            answers: BTreeMap::new(),
+            reports: Vec::new(),
+            fleet: Fleet::Complete,
+            stopped: None,
+            in_flight: HashSet::new(),
+            problems: HashMap::new(),
+            causes: HashMap::new(),
+            cause: Cause::Unknown,
+            judges: vec![None; slos],
+            histories: Vec::new(),
+            watch_since: None,
+            fetched: vec![None; slos],
+            behaviours: behaviours.into_iter().map(|(version, how)| (version.to_owned(), how)).collect(),
+            outages: Vec::new(),
+            uninstrumented: BTreeSet::new(),
+            transitions: Vec::new(),
+            writes: Vec::new(),
+            last: None,
+            executes: true,
+            actions_made: 0,
+        }
+    }
+
+    /// Three in ring 0, four in ring 1, six more.
+    pub fn usual(version: &str) -> Self {
+        Self::new(spec(version), [3, 4, 6])
+    }
+
+    pub fn edit(&mut self, patch: Value) {
+        self.json = merged(self.json.take(), patch);
+        let old = std::mem::replace(&mut self.spec, checked(&self.json));
+        self.generation += 1;
+        if old.definitions != self.spec.definitions {
+            self.forget_judges();
+        }
+    }
+
+    fn forget_judges(&mut self) {
+        let slos = self.spec.spec.slos.len();
+        (self.judges, self.fetched) = (vec![None; slos], vec![None; slos]);
+    }
+
+    /// The controller starts anew: nothing but the API is left.
+    pub fn restart(&mut self) {
+        self.forget_judges();
+        self.histories.clear();
+        self.causes.clear();
+        self.in_flight.clear();
+        self.epoch += 1;
+        for sim in &mut self.sims {
+            if let Readiness::Ready { since } = &mut sim.tenant.readiness {
+                *since = self.now;
+            }
+        }
+    }
+
+    pub fn sim(&mut self, name: &str) -> &mut Sim {
+        self.sims.iter_mut().find(|sim| &*sim.tenant.name == name).unwrap()
+    }
+
+    pub fn on(&self, version: &str) -> usize {
+        self.sims.iter().filter(|sim| sim.version() == version).count()
+    }
+
+    /// Names of tenants on a version.
+    pub fn names_on(&self, version: &str) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.sims.iter().filter(|sim| sim.version() == version).map(|sim| &*sim.tenant.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Somebody else sets a tenant's version.
+    pub fn set_version(&mut self, name: &str, version: &str) {
+        let now = self.now;
+        let sim = self.sim(name);
+        sim.tenant.version = Reading::Version(version.into());
+        sim.versions.push((now, version.into()));
+        sim.touch();
+    }
+
+    pub fn act(&mut self, verb: Verb, patch: Value) -> String {
+        self.actions_made += 1;
+        let name = format!("act-{}", self.actions_made);
+        let base = json!({"rollout": "app", "verb": verb.as_str(), "requestedBy": "ada"});
+        let spec: RolloutActionSpec = serde_json::from_value(merged(base, patch)).unwrap();
+        self.actions.push(Action { uid: format!("uid-{name}"), name: name.clone(), created_at: self.now, spec });
+        name
+    }
+
+    pub fn told(&self, reason: &str) -> usize {
+        self.transitions.iter().filter(|told| told.reason == reason).count()
+    }
+
+    pub fn condition(&self, type_: &str) -> (bool, String) {
+        let found = self.status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        (found.status == breakwater_crds::status::ConditionStatus::True, found.reason.clone())
+    }
+
+    /// What the controller observes now, but for the telemetry.
+    fn observe<'a>(&'a self, tenants: &'a [Tenant], readings: &'a [SloReading], status: &'a RolloutStatus, reports: &'a [Report]) -> Observed<'a> {
+        Observed {
+            namespace: "ops",
+            name: "app",
+            created_at: self.created_at,
+            generation: self.generation,
+            spec: &self.spec,
+            refused: self.refused.as_deref(),
+            revision: Some("app-1"),
+            status,
+            epoch: self.epoch,
+            fleet: self.fleet.clone(),
+            tenants,
+            in_flight: &self.in_flight,
+            actions: &self.actions,
+            reports,
+            stopped: self.stopped.as_deref(),
+            readings,
+            problems: &self.problems,
+            causes: &self.causes,
+        }
+    }
+
+    /// Plans once, checks the plan, and plans again until nothing changes, as the controller would before any write
+    /// has had an effect. The first and the last plan are the same but for what the decision itself leads to.
+    pub fn think(&mut self) -> Plan {
+        let tenants: Vec<Tenant> = self.sims.iter().map(|sim| sim.tenant.clone()).collect();
+        let mut readings = self.readings();
+        let first = plan(&self.observe(&tenants, &readings, &self.status, &self.reports), self.now);
+        oracles::check(self, &self.observe(&tenants, &readings, &self.status, &self.reports), &first, self.now);
+        let (mut last, mut reports) = (first.clone(), self.reports.clone());
+        let mut told = first.transitions.clone();
+        let mut settled = false;
+        for _ in 0..4 {
+            store(&mut reports, &last);
+            for (reading, judge) in readings.iter_mut().zip(&last.judges) {
+                reading.steps.retain(|step| judge.until_seconds().is_none_or(|until| step.end_seconds > until));
+                reading.recent.clear();
+                reading.state = Some(judge.clone());
+            }
+            let observed = self.observe(&tenants, &readings, &last.status, &reports);
+            let next = plan(&observed, self.now);
+            oracles::check(self, &observed, &next, self.now);
+            settled = next.transitions.is_empty() && next.status == last.status && next.writes == last.writes && !next.decided;
+            told.extend(next.transitions.iter().cloned());
+            last = next;
+            if settled {
+                break;
+            }
+        }
+        assert!(settled, "planning again and again changes: {:?} {:?}", last.transitions, last.status);
+        self.remember(&last, &told);
+        self.reports = reports;
+        last
+    }
+
+    fn remember(&mut self, plan: &Plan, told: &[Transition]) {
+        self.status = plan.status.clone();
+        self.transitions.extend_from_slice(told);
+        self.watch_since = plan.watch_since;
+        self.histories.clone_from(&plan.history_wanted);
+        if plan.watch_since.is_none() {
+            self.forget_judges();
+        }
+        for (i, judge) in plan.judges.iter().enumerate().filter(|_| plan.watch_since.is_some()) {
+            self.fetched[i] = judge.until_seconds().or(self.fetched[i]);
+            self.judges[i] = Some(judge.clone());
+        }
+        for result in &plan.results {
+            let status = &result.status;
+            self.answers.insert(result.name.clone(), (status.result.unwrap(), status.message.clone()));
+            self.actions.retain(|action| action.uid != result.uid);
+        }
+        for id in &plan.confirm {
+            if let Some(sim) = self.sims.iter_mut().find(|sim| sim.tenant.id == *id) {
+                sim.tenant.confirmed = true;
+            }
+        }
+        self.causes.retain(|id, _| plan.diagnose.contains(id));
+        self.causes.extend(plan.diagnose.iter().map(|id| (*id, self.cause.clone())));
+        self.last = Some(plan.clone());
+    }
+
+    /// Plans, stores and writes until nothing more is to be done at this instant.
+    pub fn turn(&mut self) {
+        for _ in 0..20 {
+            let plan = self.think();
+            let writable = plan.writes.iter().any(|write| !self.problems.contains_key(&write.tenant.id));
+            let busy = !plan.confirm.is_empty() || !plan.diagnose.is_empty() && self.causes.is_empty();
+            if self.executes {
+                self.execute(&plan.writes);
+            }
+            if !(writable && self.executes) && !busy {
+                return;
+            }
+        }
+    }
+
+    /// Carries writes out as the executor would: guarded, with the marker; what admission refuses stays as it is.
+    pub fn execute(&mut self, writes: &[Write]) {
+        for write in writes {
+            if !self.problems.contains_key(&write.tenant.id) {
+                self.apply(write);
+            }
+        }
+    }
+
+    pub fn apply(&mut self, write: &Write) {
+        let how = self.behaviours.get(&*write.version).copied();
+        let (now, asleep) = (self.now, write.tenant.dormant);
+        let Some(sim) = self.sims.iter_mut().find(|sim| sim.tenant.id == write.tenant.id) else { return };
+        if sim.tenant.object != write.tenant.object {
+            return; // a conflict
+        }
+        sim.tenant.version = Reading::Version(write.version.clone());
+        let marker = Marker { written_at: write.marker.written_at.max(now), ..write.marker.clone() };
+        sim.tenant.marker = Some(Box::new(marker));
+        sim.tenant.readiness = Readiness::NotReady { reason: "0 of 1 replicas updated".into() };
+        let after = how.map_or(Some(30), |how| how.ready_after).filter(|_| !asleep);
+        sim.ready_at = after.map(|after| now + seconds(after));
+        sim.versions.push((now, write.version.clone()));
+        sim.touch();
+        self.writes.push((now, write.purpose, write.tenant.name.to_string(), write.version.to_string()));
+    }
+
+    /// Lets time pass: tenants become ready, then the controller takes its turn.
+    pub fn pass(&mut self, by: SignedDuration) {
+        self.now += by;
+        self.settle_tenants();
+        self.turn();
+    }
+
+    pub fn settle_tenants(&mut self) {
+        for sim in &mut self.sims {
+            let ready = sim.ready_at.filter(|at| *at <= self.now);
+            match (&sim.tenant.readiness, ready) {
+                (Readiness::NotReady { .. }, Some(since)) => {
+                    sim.tenant.readiness = Readiness::Ready { since };
+                    sim.touch();
+                }
+                (Readiness::Ready { .. } | Readiness::NotReady { .. }, _) => {}
+            }
+        }
+    }
+
+    /// A ready tenant stops being ready for so long.
+    pub fn disturb(&mut self, name: &str, for_: Option<SignedDuration>) {
+        let now = self.now;
+        let sim = self.sim(name);
+        sim.ready_at = for_.map(|for_| now + for_);
+        sim.tenant.readiness = Readiness::NotReady { reason: "0 of 1 replicas available".into() };
+        sim.touch();
+    }
+
+    /// Passes time in steps, to what the plan waits for or a tenant's next change, until `done`.
+    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        self.until_within(what, minutes(60 * 24), done);
+    }
+
+    pub fn until_within(&mut self, what: &str, limit: SignedDuration, done: impl Fn(&Self) -> bool) {
+        let end = self.now + limit;
+        self.turn();
+        while !done(self) {
+            assert!(self.now < end, "{what}: not within {limit:?}: {:?} {}", self.status.summary, self.status.message);
+            let wake = self.last.as_ref().and_then(|plan| plan.wake_at).filter(|at| *at > self.now);
+            let ready = self.sims.iter().filter(|sim| !sim.is_ready()).filter_map(|sim| sim.ready_at);
+            let next = ready.chain(wake).filter(|at| *at > self.now).min();
+            let by = next.map_or(minutes(1), |at| at.duration_since(self.now)).min(minutes(1));
+            self.pass(by);
+        }
+    }
+
+    pub fn until_phase(&mut self, phase: Phase) {
+        self.until(phase.as_str(), |world| world.status.phase == phase);
+    }
+
+    /// Until a wave is in a phase.
+    pub fn until_wave(&mut self, wave: &str, phase: Phase) {
+        self.until(wave, |world| world.status.wave.as_deref() == Some(wave) && world.status.phase == phase);
+    }
+
+    fn readings(&self) -> Vec<SloReading> {
+        (0..self.spec.spec.slos.len()).map(|i| self.reading(i)).collect()
+    }
+
+    fn reading(&self, index: usize) -> SloReading {
+        let per_tenant = is_per_tenant(&self.spec.spec.slos[index]);
+        let mut reading = SloReading {
+            state: self.judges[index].clone(),
+            step_seconds: STEP_SECONDS,
+            lag_seconds: LAG_SECONDS,
+            history: self.histories.iter().filter(|_| per_tenant).map(|at| (*at, self.history())).collect(),
+            ..SloReading::default()
+        };
+        let Some(since) = self.watch_since else { return reading };
+        let known = self.status.slos.get(index).and_then(|slo| slo.evaluated_until).map(Timestamp::as_second);
+        let from = known.unwrap_or(since.as_second()).div_euclid(STEP_SECONDS) + 1;
+        let newest = (self.now.as_second() - LAG_SECONDS).div_euclid(STEP_SECONDS);
+        if self.outage(self.now).is_some() {
+            reading.error = Some("connection refused".into());
+            return reading;
+        }
+        let steps = |range: std::ops::RangeInclusive<i64>| range.map(|n| self.step(n * STEP_SECONDS, per_tenant)).collect();
+        reading.steps = steps(from..=newest);
+        if reading.state.is_none() && known.is_some() {
+            reading.recent = steps(from - 5..=from - 1);
+        }
+        reading
+    }
+
+    fn outage(&self, at: Timestamp) -> Option<Timestamp> {
+        self.outages.iter().find(|(from, to)| *from <= at && at < *to).map(|(_, to)| *to)
+    }
+
+    /// The step as it was read: on time, or at the end of an outage.
+    fn step(&self, end_seconds: i64, per_tenant: bool) -> Step {
+        let end = Timestamp::from_second(end_seconds).unwrap();
+        let due = end + seconds(LAG_SECONDS);
+        let fetched_at = self.outage(due).unwrap_or(due);
+        let counts = self.sims.iter().map(|sim| (sim.tenant.id, self.series(sim, end)));
+        let worst = || self.sims.iter().filter_map(|sim| self.behaviours.get(sim.version_at(end)?)).map(|how| how.errors);
+        let data = if per_tenant { StepData::Counts(counts.collect()) } else { StepData::Values(vec![worst().fold(0.0, f64::max)]) };
+        Step { end_seconds, fetched_at, data }
+    }
+
+    fn series(&self, sim: &Sim, end: Timestamp) -> Series {
+        if self.uninstrumented.contains(&sim.tenant.id) {
+            return Series::Absent;
+        }
+        let errors = sim.version_at(end).and_then(|version| self.behaviours.get(version)).map_or(0.001, |how| how.errors);
+        Series::Counted(Counts { bad: errors * REQUESTS, total: REQUESTS })
+    }
+
+    fn history(&self) -> HashMap<TenantId, Counts> {
+        let known = self.sims.iter().filter(|sim| !self.uninstrumented.contains(&sim.tenant.id));
+        known.map(|sim| (sim.tenant.id, Counts { bad: 100.0, total: 100_000.0 })).collect()
+    }
+
+    pub fn marker(&mut self, name: &str) -> Marker {
+        *self.sim(name).tenant.marker.clone().unwrap()
+    }
+}
+
+/// Puts a plan's reports into the store.
+pub fn store(reports: &mut Vec<Report>, plan: &Plan) {
+    for write in &plan.reports {
+        let report = Report { name: write.name.clone(), spec: write.spec.clone(), status: write.status.clone() };
+        match reports.iter_mut().find(|known| known.name == write.name) {
+            Some(known) => *known = report,
+            None => reports.push(report),
+        }
+    }
+}
+
+/// A marker of this Rollout, as an earlier controller left it.
+pub fn marker(target: &str, previous: &str, wave: &str, written_at: Timestamp) -> Marker {
+    let (target, previous, wave) = (target.into(), previous.into(), wave.into());
+    Marker { claim: Claim::Own, target, previous, wave, written_at, epoch: 1 }
+}
