@@ -10,6 +10,7 @@ pub mod invariants;
 pub mod recorder;
 pub mod rollout;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -92,8 +93,17 @@ impl Scene {
     /// Plays on a bed of its own, whose parts may be killed, with a lease of seconds.
     pub async fn alone(name: &str, story: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let _permit = ALONE.acquire().await?;
+        Self::shown(name, None, story).await
+    }
+
+    /// The same, with a build of the controller that is there already.
+    pub async fn shown(
+        name: &str,
+        program: Option<&Path>,
+        story: impl AsyncFnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
         let bed = Box::new(Bed::own().await?);
-        let control = Box::new(Control::install(&bed, Tempo::Hasty).await?);
+        let control = Box::new(Control::install(&bed, Tempo::Hasty, program).await?);
         Self::begin(name, Kind::Deployment, Stage::Own(control, bed)).await?.run(story).await
     }
 

@@ -43,7 +43,7 @@ async fn r18_r19_r20_errors_in_wave_two_revert_all_that_was_touched_and_stay_out
 /// All that came was taken back, early before canary; rest was never touched.
 fn newest_wave_went_first(scene: &Scene) -> Result<()> {
     let (came, mut left) = (scene.recorder().asked("1.1.0"), scene.recorder().asked("1.0.0"));
-    let place = |tenant: &String| if scene.ring("early", 3).contains(tenant) { 0 } else { 1 };
+    let place = |tenant: &String| !scene.ring("early", 3).contains(tenant);
     ensure!(left.is_sorted_by_key(place), "not newest first: {left:?}");
     ensure!(came.iter().all(|tenant| !scene.ring("rest", 2).contains(tenant)), "rest was touched: {came:?}");
     ensure!(came.len() >= 4, "both waves were touched: {came:?}");

@@ -1,5 +1,7 @@
 //! Logs: lines for people or JSON, filtered, on standard error.
 
+use std::io::IsTerminal as _;
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
@@ -29,7 +31,11 @@ impl Logging {
 
     /// Starts logging for the whole process; a second call changes nothing.
     pub fn start(self) {
-        let builder = tracing_subscriber::fmt().with_env_filter(self.filter).with_writer(std::io::stderr);
+        let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(self.filter)
+            .with_ansi(coloured)
+            .with_writer(std::io::stderr);
         let started = match self.format {
             LogFormat::Text => builder.try_init(),
             LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -28,7 +28,6 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
     draft.wake(next);
     checkpoint(&mut draft);
     draft.status.bound();
-    draft.status.bound();
     let decided = skeleton(&draft.status) != skeleton(draft.observed.status);
     // What a decision leads to is looked at as soon as it is stored.
     draft.wakes.extend(decided.then_some(draft.now));

@@ -51,18 +51,13 @@ impl Control {
     pub async fn shared(bed: &'static Bed) -> Result<&'static Self> {
         static SHARED: OnceCell<Result<Control, String>> = OnceCell::const_new();
         let install =
-            async || Self::install(bed, Tempo::AsShipped).await.map_err(|error| format!("{error:#}"));
+            async || Self::install(bed, Tempo::AsShipped, None).await.map_err(|error| format!("{error:#}"));
         let installed = SHARED.get_or_init(install).await;
         installed.as_ref().map_err(|error| anyhow!("the shared controller did not start: {error}"))
     }
 
-    /// Renders and applies the chart, and runs what its Deployment says.
-    pub async fn install(bed: &Bed, tempo: Tempo) -> Result<Self> {
-        Self::install_program(bed, tempo, None).await
-    }
-
-    /// The same with a build of the program that is there already.
-    pub async fn install_program(bed: &Bed, tempo: Tempo, program: Option<&Path>) -> Result<Self> {
+    /// Renders and applies the chart, and runs what its Deployment says: with `program`, or with a fresh build.
+    pub async fn install(bed: &Bed, tempo: Tempo, program: Option<&Path>) -> Result<Self> {
         let client = bed.client().await?;
         prepare(&client).await?;
         let rendered = render(bed, tempo)?;

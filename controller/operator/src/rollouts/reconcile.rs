@@ -25,6 +25,12 @@ use crate::{
 
 /// Longest time without another look.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Pause after an error of the API server.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Pause after an edit came in between.
+const AFTER_CONFLICT: Duration = Duration::from_millis(20);
+/// Pause while a fleet is listed for the first time.
+const LISTING: Duration = Duration::from_millis(200);
 /// Tenants that are read afresh per reconcile.
 const CONFIRM_MAX: usize = 64;
 /// Status writes that are no transitions are this much rarer while nothing moves: every 5 minutes by default (R27).
@@ -59,6 +65,9 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     if let Err(invalid) = &object.0 {
         tracing::warn!(namespace = key.namespace, name = key.name, error = %invalid, "this Rollout cannot be decoded and stands still");
         let why = format!("this Rollout cannot be decoded: {}", invalid.error);
+        if let Some(accepted) = &context.session(&key).lock().await.accepted {
+            accepted.pipeline.replace(Vec::new());
+        }
         store::undecodable(context.client(), &key.namespace, &key.name, &why).await.map_err(failed("say that it is undecodable"))?;
         return Ok(Action::requeue(LOOK_AGAIN));
     }
@@ -68,6 +77,9 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
         return Ok(Action::await_change()); // the watch will tell that it is gone
     };
     session.follow(&context, &rollout).await.map_err(failed("keep the accepted spec"))?;
+    if session.is_listing(began) {
+        return Ok(Action::requeue(LISTING)); // most fleets are listed within a moment; a hold would only be noise
+    }
     let Some(mut plan) = think(&context, &mut session, &rollout, fence.epoch) else {
         refuse(&context, &mut session, &rollout).await.map_err(failed("say what is refused"))?;
         return Ok(Action::requeue(LOOK_AGAIN));
@@ -234,8 +246,11 @@ fn next_look(plan: &Plan) -> Duration {
     [until, soon, Some(LOOK_AGAIN)].into_iter().flatten().min().unwrap_or(LOOK_AGAIN)
 }
 
-/// After an error: soon, and later each time would be kube's back-off; the API server's own limits do the rest.
+/// After an error: soon. A conflict only says that somebody edited meanwhile: at once, with a fresh look.
 pub(super) fn after_error(object: Arc<Guarded>, error: &ReconcileError, _: Arc<Context>) -> Action {
-    tracing::warn!(name = object.name_any(), %error, "tried again in a second");
-    Action::requeue(Duration::from_secs(1))
+    let ReconcileError::Api { source, .. } = error;
+    let conflict = matches!(source, kube::Error::Api(status) if status.code == 409);
+    let pause = if conflict { AFTER_CONFLICT } else { AFTER_ERROR };
+    tracing::warn!(name = object.name_any(), %error, "tried again in {pause:?}");
+    Action::requeue(pause)
 }

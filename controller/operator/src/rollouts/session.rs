@@ -8,14 +8,14 @@ use std::{
 
 use breakwater_crds::{Rollout, RolloutSpec, RolloutStatus, status::Transition};
 use breakwater_plan::{
-    observed::{Cause, Report},
+    observed::{Cause, Fleet, Report},
     outcome::{Plan, ReportWrite},
     spec::{Checked, FieldError},
 };
 use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use super::{
     context::{Context, Key},
@@ -30,6 +30,8 @@ use crate::{
 
 /// Least time between two reconciles that events ask for; the first one is not delayed.
 const COALESCE: Duration = Duration::from_millis(100);
+/// How long a fleet may be listed before a hold says so.
+const LISTED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a looked-up cause is believed.
 const CAUSE_AGE: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
@@ -70,6 +72,7 @@ pub(super) struct Accepted {
     pub(super) subscription: Subscription,
     pub(super) pipeline: Pipeline,
     pub(super) watching: Watching,
+    since: Instant,
     _forwarder: Forwarder,
 }
 
@@ -179,7 +182,7 @@ impl Session {
         };
         let forwarder = forward(context, &self.key, &subscription, &watching, self.answers.clone());
         let checked = Arc::new(checked);
-        self.accepted = Some(Accepted { checked, revision, subscription, pipeline, watching, _forwarder: forwarder });
+        self.accepted = Some(Accepted { checked, revision, subscription, pipeline, watching, since: Instant::now(), _forwarder: forwarder });
     }
 
     /// Takes what a plan leaves to be remembered.
@@ -194,6 +197,12 @@ impl Session {
     /// UID of the Rollout as seen last.
     pub(super) fn uid(&self) -> &str {
         self.seen.as_ref().map_or("", |(_, uid)| uid)
+    }
+
+    /// True while the fleet's first list is on its way, for a few seconds at most.
+    pub(super) fn is_listing(&self, now: Instant) -> bool {
+        let Some(accepted) = &self.accepted else { return false };
+        now.duration_since(accepted.since) < LISTED_WITHIN && accepted.subscription.fleet() != Fleet::Complete
     }
 
     /// Causes that are fresh enough, and the ones among `wanted` that are not.

@@ -258,7 +258,7 @@ impl Index {
     }
 
     fn upsert(&self, digest: Digest, origin: Option<Origin>) -> bool {
-        let Digest { mut tenant, foreign, derived } = digest;
+        let Digest { mut tenant, foreign, derived, born } = digest;
         let labels_match = tenant.selected;
         let bits = origin.map_or(0, |origin| origin.known() | origin.listed());
         let mut inner = self.write();
@@ -275,6 +275,8 @@ impl Index {
             }
             if let Some(former) = inner.inherited.remove(&tenant.id) {
                 keep_since(&former, &mut tenant);
+            } else if let Some(born) = born {
+                tenant.readiness = Readiness::Ready { since: born };
             }
             inner.push(tenant, entry);
             drop(inner);

@@ -88,6 +88,9 @@ pub struct Digest {
     pub foreign: Option<Arc<str>>,
     /// Where the version stands, if that was derived from the object.
     pub derived: Option<Arc<Derived>>,
+    /// When an untouched tenant was created, if nothing says since when it is ready: who sees it for the first time,
+    /// after a restart, takes it as ready since then, or the baseline would be cold for a whole warm-up.
+    pub born: Option<Timestamp>,
 }
 
 /// What surrounds the tenants and changes without them.
@@ -240,7 +243,10 @@ impl Lens {
             foreign_owner: self.foreign_owner(meta, &paths).map(|owner| shared.text(owner)),
             confirmed: false,
         };
-        Some(Digest { tenant, foreign, derived: derived.map(|derived| shared.derived(derived)) })
+        let derived = derived.map(|derived| shared.derived(derived));
+        let dateless = tenant.marker.is_none() && tenant.readiness == Readiness::Ready { since: now };
+        let born = meta.creation_timestamp.as_ref().map(|time| time.0).filter(|_| dateless);
+        Some(Digest { tenant, foreign, derived, born })
     }
 
     /// Fills in what depends on the namespace and on the other Rollouts: `selected`, `consented`, the claim.
