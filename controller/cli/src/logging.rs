@@ -5,6 +5,9 @@ use std::io::IsTerminal as _;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+/// A plain level is ours; libraries speak only of what went wrong.
+const QUIET: &str = ",kube_runtime=warn,kube_client=warn,hyper_util=warn,tower=warn,rustls=warn";
+
 /// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -24,8 +27,10 @@ pub struct Logging {
 impl Logging {
     /// `filter` is a level, or directives such as `info,breakwater_operator=debug`.
     pub fn parse(format: LogFormat, filter: &str) -> Result<Self, String> {
+        let own = format!("{filter}{QUIET}");
+        let directives = if filter.contains(['=', ',']) { filter } else { &own };
         let filter =
-            EnvFilter::try_new(filter).map_err(|error| format!("--log-level {filter:?}: {error}"))?;
+            EnvFilter::try_new(directives).map_err(|error| format!("--log-level {filter:?}: {error}"))?;
         Ok(Self { format, filter })
     }
 

@@ -24,6 +24,8 @@ use crate::{
 
 /// Longest wait for writes in flight at the end.
 const DRAIN: Duration = Duration::from_secs(12);
+/// Requests beside tenant writes that never wait for them: statuses, reports, reads.
+const OTHER_REQUESTS: usize = 28;
 /// Slots that advances leave free for a revert (R18).
 const REVERT_RESERVE: usize = 4;
 
@@ -78,7 +80,11 @@ pub enum RunError {
 
 /// Runs until `shutdown`, then gives the lease back once the writes in flight are answered.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), RunError> {
-    let clients = client::connect(&options.kube, &client::Settings::default())?;
+    let bounds = client::Settings {
+        connections: options.max_in_flight_writes + REVERT_RESERVE + OTHER_REQUESTS,
+        ..client::Settings::default()
+    };
+    let clients = client::connect(&options.kube, &bounds)?;
     let user = who_am_i(&clients.requests).await.map_err(RunError::WhoAmI)?;
     let metrics = Metrics::new(clock::now);
     let (office_sender, office) = watch::channel(None::<Office>);

@@ -155,8 +155,9 @@ where
 /// The stop concerns every Rollout at once (R36).
 async fn wake_on_stop(context: Arc<Context>) {
     let mut stop = context.stop.clone();
+    stop.mark_changed(); // what it says already holds as well
     while stop.changed().await.is_ok() {
-        if stop.borrow().is_some() {
+        if stop.borrow_and_update().is_some() {
             context.executor.halt();
         } else {
             context.executor.resume();

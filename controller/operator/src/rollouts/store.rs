@@ -14,24 +14,29 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::clock;
+use crate::{clock, tenants::lens::FIELD_MANAGER};
 
 /// Answered actions that are kept per Rollout.
 const ACTIONS_KEPT: usize = 500;
 /// How long answered actions are kept.
 const ACTIONS_KEPT_DAYS: i64 = 90;
 
+/// Every write of ours is under one field manager.
+pub(super) fn as_us() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }
+}
+
 /// Creates a report if it is absent and writes its account; what is stored comes back.
 pub(super) async fn report(client: &Client, namespace: &str, write: &ReportWrite) -> Result<Report, kube::Error> {
     let api: Api<DeviationReport> = Api::namespaced(client.clone(), namespace);
     let fresh = DeviationReport::new(&write.name, write.spec.clone());
-    let mut stored = match api.create(&PostParams::default(), &fresh).await {
+    let mut stored = match api.create(&as_us(), &fresh).await {
         Ok(created) => created,
         Err(kube::Error::Api(status)) if status.code == 409 => api.get(&write.name).await?,
         Err(error) => return Err(error),
     };
     stored.status = Some(write.status.clone());
-    let stored = api.replace_status(&write.name, &PostParams::default(), &stored).await?;
+    let stored = api.replace_status(&write.name, &as_us(), &stored).await?;
     Ok(Report { name: stored.name_any(), spec: stored.spec, status: stored.status.unwrap_or_default() })
 }
 
@@ -41,14 +46,14 @@ pub(super) async fn status(client: &Client, rollout: &Rollout, status: &RolloutS
     let mut next = rollout.clone();
     next.metadata.managed_fields = None;
     next.status = Some(status.clone());
-    api.replace_status(&rollout.name_any(), &PostParams::default(), &next).await
+    api.replace_status(&rollout.name_any(), &as_us(), &next).await
 }
 
 /// Answers an action in its own status; one that is gone needs no answer.
 pub(super) async fn answer(client: &Client, namespace: &str, result: &ActionResult) -> Result<(), kube::Error> {
     let api: Api<RolloutAction> = Api::namespaced(client.clone(), namespace);
     let body = json!({"metadata": {"uid": result.uid}, "status": result.status});
-    match api.patch_status(&result.name, &PatchParams::default(), &Patch::Merge(&body)).await {
+    match api.patch_status(&result.name, &PatchParams { field_manager: as_us().field_manager, ..PatchParams::default() }, &Patch::Merge(&body)).await {
         Ok(_) => Ok(()),
         // Gone, or a namesake with another UID.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(()),
@@ -78,7 +83,7 @@ pub(super) async fn undecodable(client: &Client, namespace: &str, name: &str, wh
     let api: Api<kube::api::DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &kube::api::ApiResource::erase::<Rollout>(&()));
     let body = json!({"status": {"summary": "Pending (Undecodable)", "message": why}});
-    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&body)).await.map(drop)
+    api.patch_status(name, &PatchParams { field_manager: as_us().field_manager, ..PatchParams::default() }, &Patch::Merge(&body)).await.map(drop)
 }
 
 /// How long what this process wrote is believed over the cache.

@@ -10,7 +10,7 @@ use breakwater_plan::{
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::{context::Key, lead::Office, session::Session};
@@ -51,7 +51,7 @@ impl AlertTargets for Targets {
     ) -> BoxFuture<'a, Result<Stored, String>> {
         Box::pin(async move {
             let api: Api<RolloutAction> = Api::namespaced(self.client.clone(), namespace);
-            match api.create(&PostParams::default(), &RolloutAction::new(name, spec)).await {
+            match api.create(&super::store::as_us(), &RolloutAction::new(name, spec)).await {
                 Ok(_) => Ok(Stored::Created),
                 Err(kube::Error::Api(status)) if status.code == 409 => Ok(Stored::AlreadyThere),
                 Err(error) => Err(error.to_string()),
