@@ -5,6 +5,7 @@
 //! [`bed::Bed::own`] when it means to kill parts. Whatever was started ends with the test binary, however that ends.
 
 pub mod bed;
+pub mod bench;
 pub mod controller;
 pub mod eventually;
 pub mod fleet;

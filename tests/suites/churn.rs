@@ -66,7 +66,7 @@ async fn deploy_again(scene: &Scene, tenant: &Tenant) -> Result<()> {
 }
 
 #[tokio::test]
-async fn r17_a_tenant_relabelled_out_of_the_selector_is_still_reverted() -> Result<()> {
+async fn r17_r18_a_tenant_relabelled_out_of_the_selector_or_asleep_is_still_reverted() -> Result<()> {
     Scene::play("relabel", async |scene| {
         scene.has_fleet(&[("canary", 2), ("rest", 2)]).await?;
         let app = scene.rollout(&WAVES.replace("soak: 10s", "soak: 20m")).await?;
@@ -74,10 +74,12 @@ async fn r17_a_tenant_relabelled_out_of_the_selector_is_still_reverted() -> Resu
         scene
             .patch_tenant("canary-0", "kubectl-label", json!({"metadata": {"labels": {"app": "other"}}}))
             .await?;
-        app.counts("live", 3).await?;
+        scene.patch_tenant("canary-1", "kubectl-scale", json!({"spec": {"replicas": 0}})).await?;
         scene.act("Revert", json!({"version": "1.1.0", "reason": "try"})).await?;
         app.reverts("1.1.0").await?;
-        scene.runs(&[("canary-0", "1.0.0"), ("canary-1", "1.0.0")]).await
+        let wanted = scene.fleet().wanted(scene.namespace()).await?;
+        ensure!(wanted["canary-0"] == "1.0.0" && wanted["canary-1"] == "1.0.0", "{wanted:?}");
+        Ok(())
     })
     .await
 }
@@ -121,6 +123,57 @@ async fn r33_a_fleet_that_is_on_the_wanted_version_already_is_completed_without_
         ensure!(scene.recorder().moves() == 0, "{}", scene.recorder().story());
         let marker = scene.recorder().metadata(&scene.id("all-0"), "/labels/breakwater.dev~1rollout");
         ensure!(marker.is_none(), "it was touched: {marker:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r25_a_rival_that_writes_other_fields_all_the_time_costs_retries_and_nothing_else() -> Result<()> {
+    Scene::play("rival", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 4)]).await?;
+        let app = scene.rollout(&WAVES.replace("maxConcurrent: 1", "maxConcurrent: 2")).await?;
+        let names: Vec<String> =
+            ["canary-0", "canary-1", "rest-0", "rest-1", "rest-2", "rest-3"].map(String::from).into();
+        let rival = async {
+            for turn in 0_u64.. {
+                for name in &names {
+                    let busy = json!({"metadata": {"annotations": {"rival.example/turn": turn.to_string()}}});
+                    scene.patch_tenant(name, "rival", busy).await?;
+                }
+            }
+            Ok::<(), anyhow::Error>(())
+        };
+        tokio::select! {
+            lost = rival => lost?,
+            done = app.completes("1.1.0") => drop(done?),
+        }
+        let asked = scene.recorder().asked("1.1.0");
+        ensure!(asked.len() == 6, "each tenant is written once: {asked:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r37_a_rollout_deleted_in_mid_wave_leaves_tenants_as_they_are_and_its_successor_goes_on() -> Result<()>
+{
+    Scene::play("orphans", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 4)]).await?;
+        let app = scene.rollout(WAVES).await?;
+        let rest = scene.ring("rest", 4);
+        scene.sees("rest is in mid-wave", |seen| seen.first_asked("1.1.0", &rest).is_some()).await?;
+        app.is_deleted().await?;
+        let moves = scene.recorder().moves();
+        let app = scene.rollout(WAVES).await?;
+        app.completes("1.1.0").await?;
+        for tenant in scene.ring("canary", 2).iter().chain(&rest) {
+            let way = scene.recorder().way_of(tenant);
+            ensure!(way == ["1.0.0", "1.1.0"], "{tenant}: {way:?}");
+            let previous = scene.recorder().metadata(tenant, "/annotations/breakwater.dev~1previous-version");
+            ensure!(previous.as_deref() == Some("1.0.0"), "{tenant} would go back to {previous:?}");
+        }
+        ensure!(scene.recorder().moves() >= moves, "it moved back");
         Ok(())
     })
     .await

@@ -7,7 +7,9 @@ use breakwater_tests::scene::PATIENCE;
 use breakwater_tests::scene::control::NAMESPACE;
 use breakwater_tests::{Scene, eventually};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::Api;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 const WAVES: &str = r"
 version: 1.1.0
@@ -116,4 +118,88 @@ async fn holder(scene: &Scene) -> Result<String> {
     let leases: Api<Lease> = Api::namespaced(scene.client(), NAMESPACE);
     let lease = leases.get("breakwater").await?;
     lease.spec.and_then(|spec| spec.holder_identity).context("nobody holds the lease")
+}
+
+#[tokio::test]
+async fn r33_a_status_that_was_lost_is_rebuilt_from_markers_and_reports() -> Result<()> {
+    Scene::alone("wiped", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 4)]).await?;
+        let app = scene.rollout(WAVES).await?;
+        let rest = scene.ring("rest", 4);
+        scene.sees("rest is in mid-wave", |seen| seen.first_asked("1.1.0", &rest).is_some()).await?;
+        wipe(scene).await?;
+        app.completes("1.1.0").await?;
+        for tenant in scene.ring("canary", 2).iter().chain(&rest) {
+            let way = scene.recorder().way_of(tenant);
+            ensure!(way == ["1.0.0", "1.1.0"], "{tenant}: {way:?}");
+        }
+        app.wants("1.2.0").await?;
+        app.is_at("Soaking", "canary").await?;
+        scene.act("Revert", json!({"version": "1.2.0", "reason": "try"})).await?;
+        app.is_in(&["Reverting", "Verifying"]).await?;
+        wipe(scene).await?;
+        let status = app.reverts("1.2.0").await?;
+        scene.all_run("1.1.0").await?;
+        ensure!(status["stableVersion"] == "1.1.0", "{}", status["stableVersion"]);
+        Ok(())
+    })
+    .await
+}
+
+/// Takes the whole status away while nobody looks.
+async fn wipe(scene: &Scene) -> Result<()> {
+    let controller = scene.control().controller().process();
+    controller.kill();
+    let patch = Patch::Merge(json!({"status": null}));
+    let api = scene.rollouts(scene.namespace());
+    let wiped = api.patch_status("app", &PatchParams::default(), &patch).await?;
+    ensure!(wiped.data["status"].is_null(), "{}", wiped.data["status"]);
+    controller.restart()
+}
+
+#[tokio::test]
+async fn r36_the_stop_config_map_halts_every_write_at_once_reverts_included() -> Result<()> {
+    Scene::alone("brake", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 6)]).await?;
+        let app = scene.rollout(WAVES).await?;
+        let rest = scene.ring("rest", 6);
+        scene.sees("rest is in mid-wave", |seen| seen.first_asked("1.1.0", &rest).is_some()).await?;
+        let stops: Api<ConfigMap> = Api::namespaced(scene.client(), NAMESPACE);
+        let stop: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "breakwater-stop"}}))?;
+        stops.create(&PostParams::default(), &stop).await?;
+        app.is_held("Stopped").await?;
+        let moves = scene.recorder().moves();
+        ensure!(moves < 8, "all was written before the stop");
+        scene.control().controller().process().restart()?;
+        scene.act("Revert", json!({"version": "1.1.0", "reason": "try"})).await?;
+        app.is_in(&["Reverting"]).await?;
+        scene.ask("alice", "alice", "Hold", json!({"reason": "time to look"})).await?;
+        app.until("has seen the hold", |status| status["brakes"].is_array()).await?;
+        ensure!(scene.recorder().moves() == moves, "written under a stop:\n{}", scene.recorder().story());
+        stops.delete("breakwater-stop", &DeleteParams::default()).await?;
+        app.reverts("1.1.0").await?;
+        scene.all_run("1.0.0").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn f6_an_api_server_that_dies_in_an_advance_and_in_a_revert_changes_no_outcome() -> Result<()> {
+    Scene::alone("api", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 5)]).await?;
+        let rest = scene.ring("rest", 5);
+        scene.tenants().behave("1.1.0", Behaviour::errors(0.8).only(rest.clone()));
+        let app = scene.rollout(WAVES).await?;
+        scene.sees("canary is begun", |seen| !seen.asked("1.1.0").is_empty()).await?;
+        scene.bed().control_plane().api().process().restart()?;
+        scene.bed().control_plane().api().ready().await?;
+        app.is_in(&["Reverting"]).await?;
+        scene.bed().control_plane().api().process().restart()?;
+        scene.bed().control_plane().api().ready().await?;
+        app.reverts("1.1.0").await?;
+        scene.all_run("1.0.0").await?;
+        app.wants("1.1.1").await?;
+        app.completes("1.1.1").await.map(drop)
+    })
+    .await
 }

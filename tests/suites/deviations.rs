@@ -1,10 +1,12 @@
 //! What users feel: errors, latency, alerts, and what is not the release's fault.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
-use breakwater_tests::Scene;
 use breakwater_tests::bed::alertmanager::Receiver;
 use breakwater_tests::bed::traffic::Behaviour;
 use breakwater_tests::scene::control::WEBHOOK_TOKEN;
+use breakwater_tests::{Scene, Tenant};
 use serde_json::json;
 
 const WAVES: &str = r"
@@ -15,6 +17,9 @@ waves:
   - {name: early, selector: {matchLabels: {ring: early}}, soak: 15s, maxConcurrent: 3}
   - {name: rest, soak: 5s, maxConcurrent: 3}
 ";
+
+/// Long enough for a warm-up and both windows of the sharp path's short one.
+const WATCHED: Duration = Duration::from_secs(20);
 
 const RINGS: [(&str, usize); 3] = [("canary", 2), ("early", 3), ("rest", 2)];
 
@@ -168,15 +173,13 @@ async fn r14_while_the_baseline_burns_as_well_it_holds_and_does_not_revert() -> 
                 "
                 version: 1.1.0
                 waves:
-                  - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 30s, maxConcurrent: 2}
+                  - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 60s, maxConcurrent: 2}
                   - {name: rest, soak: 5s, maxConcurrent: 3}
                 ",
             )
             .await?;
-        app.until("canary has soaked a while", |status| {
-            status["phase"] == "Soaking" && status["slos"][0]["verdict"] == "Healthy"
-        })
-        .await?;
+        let canary = scene.ring("canary", 2);
+        scene.sees("canary has soaked a while", |seen| seen.has_run("1.1.0", &canary, WATCHED)).await?;
         scene.tenants().outage(0.6);
         let held = app
             .until("is held for the outage", |status| {
@@ -203,7 +206,7 @@ async fn r4_tenants_that_never_become_ready_are_a_deviation() -> Result<()> {
                 version: 1.1.0-crashloop
                 tenants: {progressDeadline: 10s}
                 waves:
-                  - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 5s, maxConcurrent: 2, maxFailures: 0}
+                  - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 5s, maxConcurrent: 2}
                   - {name: rest, soak: 5s}
                 ",
             )
@@ -212,6 +215,115 @@ async fn r4_tenants_that_never_become_ready_are_a_deviation() -> Result<()> {
         scene.all_run("1.0.0").await?;
         let reports = scene.reports().await?;
         ensure!(reports.len() == 1 && reports[0]["status"]["reason"] == "TooManyFailures", "{reports:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r4_what_is_plainly_infrastructure_holds_and_is_left_to_people() -> Result<()> {
+    Scene::play("imagepull", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 1)]).await?;
+        let app = scene
+            .rollout(
+                "
+                version: 1.1.0-imagepull
+                tenants: {progressDeadline: 10s}
+                waves:
+                  - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 5s, maxConcurrent: 2}
+                  - {name: rest, soak: 5s}
+                ",
+            )
+            .await?;
+        app.is_held("Infrastructure").await?;
+        ensure!(scene.reports().await?.is_empty(), "it was reverted");
+        let fields = json!({"version": "1.1.0-imagepull", "reason": "the registry lacks it"});
+        let (result, said) = scene.act("Revert", fields).await?;
+        ensure!(result == "Honoured", "{said}");
+        app.reverts("1.1.0-imagepull").await?;
+        app.wants("1.1.1").await?;
+        app.completes("1.1.1").await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r12_candidates_without_series_hold_and_are_neither_passed_nor_reverted() -> Result<()> {
+    Scene::play("silent", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 2)]).await?;
+        scene.tenants().behave("1.1.0", Behaviour::silent());
+        let app = scene
+            .rollout(
+                "
+                version: 1.1.0
+                waves:
+                  - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 10s, maxConcurrent: 2}
+                  - {name: rest, soak: 5s, maxConcurrent: 2}
+                ",
+            )
+            .await?;
+        let held = app.is_held("NoData").await?;
+        ensure!(held["wave"] == "canary", "{}", held["wave"]);
+        scene.tenants().calm();
+        app.completes("1.1.0").await?;
+        ensure!(scene.reports().await?.is_empty(), "it was reverted");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r20_a_revert_that_does_not_help_is_not_attributed_to_the_release() -> Result<()> {
+    Scene::play("innocent", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 2)]).await?;
+        let app = scene
+            .rollout(
+                &WAVES.replace("soak: 10s", "soak: 20m").replace("name: early", "name: none, optional: true"),
+            )
+            .await?;
+        let canary = scene.ring("canary", 2);
+        scene.sees("canary runs it", |seen| seen.has_run("1.1.0", &canary, Duration::ZERO)).await?;
+        // Something breaks these two, whatever they run.
+        for tenant in &canary {
+            scene.tenants().behave_tenant(tenant, Behaviour::errors(0.8));
+        }
+        app.reverts("1.1.0").await?;
+        let reports = scene.reports().await?;
+        ensure!(reports.len() == 1 && reports[0]["status"]["attribution"] == "NotAttributed", "{reports:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r17_a_tenant_born_on_the_candidate_goes_to_the_stable_version_with_the_others() -> Result<()> {
+    Scene::play("born", async |scene| {
+        scene.has_fleet(&[("canary", 2), ("rest", 2)]).await?;
+        let app = scene.rollout(&WAVES.replace("soak: 10s", "soak: 20m")).await?;
+        app.is_at("Soaking", "canary").await?;
+        let born = Tenant::new(scene.namespace(), "born", "1.1.0").ring("canary");
+        scene.deploy(&[born], "deployer").await?;
+        scene.runs(&[("born", "1.1.0")]).await?;
+        scene.act("Revert", json!({"version": "1.1.0", "reason": "try"})).await?;
+        app.reverts("1.1.0").await?;
+        scene.all_run("1.0.0").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r19_a_completed_version_is_taken_out_by_hand_too() -> Result<()> {
+    Scene::play("late", async |scene| {
+        scene.has_fleet(&[("all", 3)]).await?;
+        let app = scene
+            .rollout("{version: 1.1.0, watchAfter: 1s, waves: [{name: all, soak: 5s, maxConcurrent: 3}]}")
+            .await?;
+        app.completes("1.1.0").await?;
+        let (result, said) = scene.act("Revert", json!({"version": "1.1.0", "reason": "too late"})).await?;
+        ensure!(result == "Honoured", "{said}");
+        let status = app.reverts("1.1.0").await?;
+        scene.all_run("1.0.0").await?;
+        ensure!(status["stableVersion"] == "1.0.0", "{}", status["stableVersion"]);
         Ok(())
     })
     .await

@@ -137,7 +137,6 @@ async fn consents(
     app: &breakwater_tests::scene::rollout::Rollout<'_>,
 ) -> Result<()> {
     scene.label_namespace(far, json!({"breakwater.dev/rollouts-from": scene.namespace()})).await?;
-    app.counts("unconsented", 0).await?;
     app.wants("1.2.0").await?;
     app.is_in(&["AwaitingApproval"]).await?;
     scene.act("Approve", json!({"version": "1.2.0", "wave": "rest"})).await?;

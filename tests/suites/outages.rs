@@ -159,10 +159,9 @@ async fn the_first_errors_of_a_series_born_after_a_restart_are_counted() -> Resu
                 ",
             )
             .await?;
-        app.until("it is healthy", |status| {
-            status["phase"] == "Soaking" && status["slos"][0]["verdict"] == "Healthy"
-        })
-        .await?;
+        let canary = scene.ring("canary", 2);
+        let watched = Duration::from_secs(20);
+        scene.sees("canary has soaked a while", |seen| seen.has_run("1.1.0", &canary, watched)).await?;
         // 400 errors of the 1000 requests in ten seconds; none of them seen by increase() of a series that was not there.
         candidates.errors.store(400, Ordering::Relaxed);
         app.reverts("1.1.0").await?;

@@ -9,11 +9,9 @@ use serde_json::{Value, json};
 
 fn waves(ring: &str) -> String {
     format!(
-        "
-        version: 1.1.0
-        tenants: {{selector: {{matchLabels: {{ring: {ring}}}}}}}
-        waves: [{{name: all, soak: 15s, maxConcurrent: 2}}]
-        "
+        "version: 1.1.0\n\
+         tenants: {{selector: {{matchLabels: {{ring: {ring}}}}}}}\n\
+         waves: [{{name: all, soak: 15s, maxConcurrent: 2}}]\n"
     )
 }
 
@@ -47,7 +45,7 @@ async fn r9_an_invalid_edit_changes_nothing_but_a_condition() -> Result<()> {
 async fn r9_a_rollout_that_was_never_valid_says_so_and_touches_nothing() -> Result<()> {
     Scene::play("never", async |scene| {
         scene.has_fleet(&[("a", 1)]).await?;
-        let app = scene.rollout(&format!("{}\nprometheus: {{matchers: 'cluster='}}", waves("a"))).await?;
+        let app = scene.rollout(&format!("{}prometheus: {{matchers: 'cluster='}}", waves("a"))).await?;
         let status = app.until("it is refused", |status| status["message"].is_string()).await?;
         let said = status["message"].as_str().unwrap_or_default();
         ensure!(said.contains("spec.prometheus.matchers"), "{said}");

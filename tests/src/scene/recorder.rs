@@ -116,6 +116,11 @@ impl Recorder {
         tenants.iter().map(first).collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
+    /// Whether all of these tenants came to run `version` so long ago.
+    pub fn has_run(&self, version: &str, tenants: &[String], time: Duration) -> bool {
+        self.all_ready(version, tenants).is_some_and(|since| since.elapsed() >= time)
+    }
+
     /// How many changes of versions there were, by whoever's hand.
     pub fn moves(&self) -> usize {
         let mut last: BTreeMap<String, String> = BTreeMap::new();

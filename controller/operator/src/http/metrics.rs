@@ -310,83 +310,93 @@ impl fmt::Debug for Rollouts {
 /// Further labels and the value of one series.
 type Series<'a> = (Vec<(&'static str, &'a str)>, f64);
 
-impl Collector for Rollouts {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let figures = self.lock();
-        let now = (self.clock)();
-        let mut gauge = |name: &str, help: &str, of: &dyn Fn(&Figures) -> Vec<Series<'_>>| {
-            let mut series =
-                figures.iter().flat_map(|(key, f)| of(f).into_iter().map(move |s| (key, s))).peekable();
-            if series.peek().is_none() {
-                return Ok(());
-            }
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for ((namespace, rollout), (further, value)) in series {
-                let mut labels = vec![("namespace", namespace.as_str()), ("rollout", rollout.as_str())];
-                labels.extend(further);
-                ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
-            }
-            Ok(())
-        };
-        gauge("rollout_info", "Versions of a Rollout", &|f| {
-            vec![(
-                vec![("stable_version", f.stable.as_str()), ("candidate_version", f.candidate.as_str())],
-                1.0,
-            )]
-        })?;
-        gauge("rollout_phase", "1 for the phase that a Rollout is in", &|f| {
-            vec![(vec![("phase", f.phase.as_str())], 1.0)]
-        })?;
-        gauge("rollout_condition", "1 where a condition is True", &|f| {
-            f.conditions.iter().map(|(name, holds)| (vec![("type", name.as_str())], bit(*holds))).collect()
-        })?;
-        gauge("rollout_tenants", "Tenants by state", &|f| {
-            f.tenants.iter().map(|(state, n)| (vec![("state", *state)], f64::from(*n))).collect()
-        })?;
-        gauge("wave_tenants", "Tenants of a wave by state", &|f| {
-            let of_wave = |wave: &'_ WaveFigures| wave.tenants;
-            f.waves
-                .iter()
-                .flat_map(|wave| {
-                    of_wave(wave).map(|(state, n)| {
-                        (vec![("wave", wave.name.as_str()), ("state", state)], f64::from(n))
-                    })
-                })
-                .collect()
-        })?;
-        gauge("wave_completed", "1 once a wave is passed", &|f| {
-            f.waves.iter().map(|wave| (vec![("wave", wave.name.as_str())], bit(wave.completed))).collect()
-        })?;
-        gauge("slo_verdict", "1 for the verdict of an SLO", &|f| {
-            let spoken = |slo: &'_ SloFigures| slo.verdict.is_some();
-            f.slos
-                .iter()
-                .filter(|slo| spoken(slo))
-                .map(|slo| {
-                    (vec![("slo", slo.name.as_str()), ("verdict", slo.verdict.as_deref().unwrap_or(""))], 1.0)
-                })
-                .collect()
-        })?;
-        gauge("slo_value", "What an SLO measures on candidate and baseline, and the nearest limit", &|f| {
-            let known = |slo: &SloFigures| slo.numbers.map(|(of, value)| value.map(|value| (of, value)));
-            f.slos
-                .iter()
-                .flat_map(|slo| {
-                    known(slo)
-                        .into_iter()
-                        .flatten()
-                        .map(|(of, value)| (vec![("slo", slo.name.as_str()), ("of", of)], value))
-                })
-                .collect()
-        })?;
-        gauge("slo_evaluation_lag_seconds", "Age of the last step that was judged", &|f| {
-            let lag = |until: Timestamp| now.duration_since(until).as_secs_f64();
-            f.slos
-                .iter()
-                .filter_map(|slo| Some((vec![("slo", slo.name.as_str())], lag(slo.evaluated_until?))))
-                .collect()
-        })
+/// Writes one gauge of all Rollouts; none at all where no Rollout has a series of it.
+struct Writer<'a, 'e> {
+    encoder: DescriptorEncoder<'e>,
+    figures: &'a BTreeMap<(String, String), Figures>,
+}
+
+impl Writer<'_, '_> {
+    fn gauge(&mut self, name: &str, help: &str, of: &dyn Fn(&Figures) -> Vec<Series<'_>>) -> fmt::Result {
+        let each = self.figures.iter().flat_map(|(key, f)| of(f).into_iter().map(move |s| (key, s)));
+        let mut series = each.peekable();
+        if series.peek().is_none() {
+            return Ok(());
+        }
+        let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for ((namespace, rollout), (further, value)) in series {
+            let mut labels = vec![("namespace", namespace.as_str()), ("rollout", rollout.as_str())];
+            labels.extend(further);
+            ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
+}
+
+impl Collector for Rollouts {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let figures = self.lock();
+        let mut writer = Writer { encoder, figures: &figures };
+        rollout_gauges(&mut writer)?;
+        wave_gauges(&mut writer)?;
+        slo_gauges(&mut writer, (self.clock)())
+    }
+}
+
+fn rollout_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
+    writer.gauge("rollout_info", "Versions of a Rollout", &|f| {
+        let versions = [("stable_version", f.stable.as_str()), ("candidate_version", f.candidate.as_str())];
+        vec![(versions.into(), 1.0)]
+    })?;
+    writer.gauge("rollout_phase", "1 for the phase that a Rollout is in", &|f| {
+        vec![(vec![("phase", f.phase.as_str())], 1.0)]
+    })?;
+    writer.gauge("rollout_condition", "1 where a condition is True", &|f| {
+        f.conditions.iter().map(|(name, holds)| (vec![("type", name.as_str())], bit(*holds))).collect()
+    })?;
+    writer.gauge("rollout_tenants", "Tenants by state", &|f| {
+        f.tenants.iter().map(|(state, n)| (vec![("state", *state)], f64::from(*n))).collect()
+    })
+}
+
+fn wave_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
+    writer.gauge("wave_tenants", "Tenants of a wave by state", &|f| {
+        let mut series = Vec::new();
+        for WaveFigures { name, tenants, .. } in &f.waves {
+            series.extend(
+                tenants.map(|(state, n)| (vec![("wave", name.as_str()), ("state", state)], f64::from(n))),
+            );
+        }
+        series
+    })?;
+    writer.gauge("wave_completed", "1 once a wave is passed", &|f| {
+        f.waves.iter().map(|wave| (vec![("wave", wave.name.as_str())], bit(wave.completed))).collect()
+    })
+}
+
+fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
+    writer.gauge("slo_verdict", "1 for the verdict of an SLO", &|f| {
+        let spoken = f.slos.iter().filter_map(|slo| Some((&slo.name, slo.verdict.as_deref()?)));
+        spoken.map(|(name, verdict)| (vec![("slo", name.as_str()), ("verdict", verdict)], 1.0)).collect()
+    })?;
+    writer.gauge(
+        "slo_value",
+        "What an SLO measures on candidate and baseline, and the nearest limit",
+        &|f| {
+            let mut series = Vec::new();
+            for SloFigures { name, numbers, .. } in &f.slos {
+                let known = numbers.iter().filter_map(|(of, value)| Some((*of, (*value)?)));
+                series.extend(known.map(|(of, value)| (vec![("slo", name.as_str()), ("of", of)], value)));
+            }
+            series
+        },
+    )?;
+    writer.gauge("slo_evaluation_lag_seconds", "Age of the last step that was judged", &|f| {
+        let judged = f.slos.iter().filter_map(|slo| Some((&slo.name, slo.evaluated_until?)));
+        judged
+            .map(|(name, until)| (vec![("slo", name.as_str())], now.duration_since(until).as_secs_f64()))
+            .collect()
+    })
 }
 
 fn bit(holds: bool) -> f64 {

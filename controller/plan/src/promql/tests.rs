@@ -6,6 +6,7 @@ use super::*;
 
 const PATH: &str = "spec.slos[0]";
 
+#[expect(clippy::needless_pass_by_value, reason = "called with json! literals")]
 fn slo(value: serde_json::Value) -> Slo {
     let mut whole = json!({"name": "s", "objective": "99.5%", "tenantLabels": ["tenant"]});
     whole.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
