@@ -35,7 +35,7 @@ pub const DEPLOYER: &str = "deployer";
 /// The field manager of the Rollouts themselves.
 const GITOPS: &str = "gitops";
 /// Beds of their own at once: each is a whole control plane.
-static ALONE: Semaphore = Semaphore::const_new(2);
+static ALONE: Semaphore = Semaphore::const_new(4);
 
 /// What every scene's Rollout says unless the scene says otherwise; `$NAMES` are filled in by [`Scene::expand`].
 const BASE: &str = r#"

@@ -103,11 +103,31 @@ impl<'a> Draft<'a> {
                 known.unwrap_or_else(|| WaveStatus { name: spec.name.clone(), ..WaveStatus::default() })
             })
             .collect();
-        let reached = self.status.waves.iter().rposition(|wave| wave.started_at.is_some()).unwrap_or(0);
+        let reached = self.wave_in_flight().or_else(|| self.last_started()).unwrap_or(0);
         let now = self.now;
         for wave in &mut self.status.waves[..reached] {
             wave.passed_at.get_or_insert(now);
         }
+    }
+
+    fn wave_in_flight(&self) -> Option<usize> {
+        self.status.waves.iter().position(|wave| wave.started_at.is_some() && wave.passed_at.is_none())
+    }
+
+    fn last_started(&self) -> Option<usize> {
+        self.status.waves.iter().rposition(|wave| wave.started_at.is_some())
+    }
+
+    /// The wave whose concurrency counts: the one in flight, or the last one that was (R6).
+    pub(crate) fn writing_wave(&self) -> Option<usize> {
+        self.wave_in_flight().or_else(|| self.last_started())
+    }
+
+    /// True for a wave whose tenants may be on the version while `current` is in flight: itself and those before, and
+    /// such as were passed before an edit put them behind.
+    pub(crate) fn is_reached(&self, wave: Option<usize>, current: usize) -> bool {
+        let passed = |wave: usize| self.status.waves.get(wave).is_some_and(|wave| wave.passed_at.is_some());
+        wave.is_some_and(|wave| wave <= current || passed(wave))
     }
 
     /// The version that goes in, or is wanted while none does.
@@ -117,7 +137,9 @@ impl<'a> Draft<'a> {
 
     /// Looks at every tenant again.
     pub(crate) fn muster(&mut self) {
-        let reverting = self.status.phase.is_reverting();
+        // Whoever did not get ready again stays listed until another version is under way.
+        let out = matches!(self.status.phase, Phase::Reverted | Phase::RevertedPartly);
+        let reverting = self.status.phase.is_reverting() || out;
         let context = Context {
             spec: self.observed.spec,
             wanted: self.status.candidate_version.as_deref().unwrap_or(&self.observed.spec.spec.version),

@@ -24,7 +24,7 @@ pub struct Context<'a> {
     pub wanted: &'a str,
     /// Versions that may not stay on any marked tenant.
     pub out: &'a BTreeSet<String>,
-    /// When the revert under way was decided; `None` while there is none.
+    /// When the revert under way, or the one that is done, was decided; `None` on the road forward.
     pub reverting_since: Option<Timestamp>,
     /// The waves so far, by index as in the spec.
     pub waves: &'a [WaveStatus],

@@ -95,7 +95,8 @@ fn verify(draft: &mut Draft<'_>, revert: &mut RevertStatus) {
                 revert.verifying_since = Some(draft.now);
                 draft.judges.iter_mut().for_each(breakwater_slo::State::restart);
                 let span = draft.observed.spec.spec.revert.verify_for;
-                draft.tell("Verifying", false, format!("the SLOs are watched for {span} to see whether the revert helped"));
+                draft.waiting = format!("the SLOs are watched for {span} to see whether the revert helped");
+                draft.tell("Verifying", false, draft.waiting.clone());
                 draft.wake(Some(fleet::after(draft.now, span)));
             }
         }

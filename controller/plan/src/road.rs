@@ -162,7 +162,6 @@ fn start(draft: &mut Draft<'_>, index: usize, spec: &Wave, tally: &Tally) -> boo
     }
     draft.status.waves[index].started_at = Some(draft.now);
     draft.status.watching_since = None; // a wave that an edit added behind the last one
-    draft.judges.iter_mut().for_each(breakwater_slo::State::begin_wave);
     let version = draft.wanted().to_owned();
     draft.tell("WaveStarted", false, format!("wave {}: {} tenants go to {version}", spec.name, tally.total));
     true
@@ -197,7 +196,7 @@ fn closed(draft: &mut Draft<'_>) -> Option<String> {
 
 fn tally(draft: &Draft<'_>, index: usize) -> Tally {
     let mut tally = Tally { total: 0, waiting: 0, ready: 0, failed: 0, next_deadline: None, warm_at: None };
-    for place in draft.places.iter().filter(|p| p.wave.is_some_and(|wave| wave <= index) && p.standing.is_live()) {
+    for place in draft.places.iter().filter(|p| draft.is_reached(p.wave, index) && p.standing.is_live()) {
         let in_wave = usize::from(place.wave == Some(index));
         tally.total += in_wave;
         match &place.standing {
@@ -250,13 +249,16 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
         return false;
     }
     draft.enter(Phase::Soaking);
-    // A promotion ends the soak although data are missing; it overrides nothing else.
-    let blocks = |hold: &&Hold| !promoted || !matches!(hold.reason, "NoData" | "TelemetryLost");
+    // A promotion is a human's answer to what the SLOs only hold for; it overrides no deviation and no other hold.
+    let answered = |hold: &Hold| matches!(hold.reason, "NoData" | "TelemetryLost" | "UpdateCost" | "BurnRate" | "SharpPath");
+    let blocks = |hold: &&Hold| !(promoted && answered(hold));
     if let Some(hold) = draft.holds.iter().find(blocks) {
         draft.waiting = hold.message.clone();
         return false;
     }
     draft.status.waves[index].passed_at = Some(draft.now);
+    // From here on the update cost is the next wave's: what this one's cost was cannot keep that from starting.
+    draft.judges.iter_mut().for_each(breakwater_slo::State::begin_wave);
     let soaked = Span::seconds(draft.status.waves[index].soaked_seconds).rounded();
     draft.tell("WavePassed", false, format!("wave {} is passed after a soak of {soaked}", spec.name));
     true
@@ -298,7 +300,7 @@ fn watch(draft: &mut Draft<'_>) {
 
 /// Plans the next forward writes: the waves up to the one in flight, in order, under its concurrency (R1, R2, R6).
 fn write_forward(draft: &mut Draft<'_>) {
-    let Some(current) = draft.status.waves.iter().rposition(|wave| wave.started_at.is_some()) else { return };
+    let Some(current) = draft.writing_wave() else { return };
     if !draft.holds.is_empty() {
         return;
     }
@@ -308,13 +310,12 @@ fn write_forward(draft: &mut Draft<'_>) {
         }
         return;
     }
-    let reached = |wave: Option<usize>| wave.is_some_and(|wave| wave <= current);
     let busy = draft.count(|s| matches!(s, Standing::Updating { .. }));
     let total = draft.places.iter().filter(|p| p.wave == Some(current) && p.standing.is_live()).count();
     let allowed = draft.observed.spec.spec.waves[current].max_concurrent.of(total);
     let room = allowed.saturating_sub(busy + draft.observed.in_flight.len());
     let mut next: Vec<usize> = (0..draft.places.len())
-        .filter(|i| draft.places[*i].standing == Standing::Pending && reached(draft.places[*i].wave))
+        .filter(|i| draft.places[*i].standing == Standing::Pending && draft.is_reached(draft.places[*i].wave, current))
         .filter(|i| !draft.observed.in_flight.contains(&draft.observed.tenants[*i].id))
         .collect();
     // What admission refuses is tried again after the others, so that it takes nobody's place.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::stage::Stage;
 use super::table::{Aim, Table};
@@ -17,7 +17,7 @@ const MEMORY_AIM: f64 = 512.0;
 /// Percent of a core that a quiet fleet may cost.
 const CPU_AIM: f64 = 0.5;
 /// Time in which what was used for a moment is given back.
-const CALM: Duration = Duration::from_secs(5);
+const CALM: Duration = Duration::from_secs(10);
 /// How long processor time is counted.
 const SAMPLE: Duration = Duration::from_mins(1);
 /// Events a second, and for how long.
@@ -33,41 +33,40 @@ const SOAKING: &str = "1.0.1";
 pub(super) async fn memory(stage: &mut Stage, options: Options, table: &mut Table) -> Result<()> {
     let (few, many) = (options.tenants / 10, options.tenants);
     stage.grow(few).await?;
-    stage.restart().await?;
+    stage.controlled().await?;
     stage.soaks(SOAKING).await?;
-    let small = soaking(stage, few).await?;
-    stage.restart().await?;
-    let fresh_small = soaking(stage, few).await?;
+    let small = resident(stage).await?;
+    stage.relieve().await?;
+    let fresh_small = resident(stage).await?;
     stage.grow(many).await?;
-    let grown = soaking(stage, many).await?;
-    stage.restart().await?;
-    let fresh = soaking(stage, many).await?;
+    stage.all_on(SOAKING).await?;
+    let grown = resident(stage).await?;
+    stage.relieve().await?;
+    let fresh = resident(stage).await?;
     let slope = |from: u64, to: u64| (to as f64 - from as f64) / (many - few) as f64;
     let what = format!("memory per tenant, {few} to {many} in soak");
     table.judged(&format!("{what}, after a start"), slope(fresh_small, fresh), 0, " B", Aim::Below(MEMORY_AIM));
-    table.judged(&format!("{what}, after the wave"), slope(fresh_small, grown), 0, " B", Aim::Below(MEMORY_AIM));
+    table.judged(&format!("{what}, after the wave"), slope(small, grown), 0, " B", Aim::Below(MEMORY_AIM));
     let kib = |bytes: u64| bytes / 1024;
-    let figure = format!("{} KiB, {} KiB ({} KiB at {few})", kib(fresh), kib(grown), kib(fresh_small.max(small)));
+    let figure = format!("{} and {} KiB at {few}, {} and {} KiB", kib(fresh_small), kib(small), kib(fresh), kib(grown));
     table.told("memory resident, after a start and after the wave", figure);
     Ok(())
 }
 
-/// Resident bytes once `count` tenants soak.
-async fn soaking(stage: &Stage, count: usize) -> Result<u64> {
-    let soaks = |status: &Value| status["phase"] == "Soaking" && status["counts"]["ready"] == count;
-    stage.until(&format!("soaks with {count} tenants"), soaks).await?;
+/// Resident bytes of the controller, after a rest.
+async fn resident(stage: &Stage) -> Result<u64> {
     tokio::time::sleep(CALM).await;
     let pid = stage.controller()?.process().pid();
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read the controller's status")?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("there is no VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
-    progress(&format!("{count} tenants: {kib} KiB resident"));
+    progress(&format!("{} tenants: {kib} KiB resident", stage.tape().len(stage.own())));
     Ok(kib * 1024)
 }
 
 /// Processor time in soak: quiet, with events that no plan depends on, with events that each plan depends on.
 pub(super) async fn cpu(stage: &mut Stage, table: &mut Table) -> Result<()> {
-    stage.restart().await?;
+    stage.controlled().await?;
     stage.soaks(SOAKING).await?;
     tokio::time::sleep(CALM).await;
     progress("counting processor time while it is quiet");

@@ -125,6 +125,13 @@ impl Stage {
         Ok(())
     }
 
+    /// Another controller takes over, and has seen the fleet.
+    pub(super) async fn relieve(&mut self) -> Result<()> {
+        let epoch = self.until("has an epoch", |_| true).await?["epoch"].as_i64();
+        self.restart().await?;
+        self.until("is led anew", |status| status["epoch"].as_i64() > epoch).await.map(drop)
+    }
+
     /// Starts a controller if none runs.
     pub(super) async fn controlled(&mut self) -> Result<()> {
         if self.controller.is_none() { self.restart().await } else { Ok(()) }
@@ -180,6 +187,17 @@ impl Stage {
         self.wants(version).await?;
         let soaks = |status: &Value| status["phase"] == "Soaking" && status["counts"]["ready"] == count;
         self.until(&format!("soaks with {count} tenants"), soaks).await
+    }
+
+    /// Waits until all of the own fleet is on `version`; the status tells such things every five minutes only.
+    pub(super) async fn all_on(&self, version: &str) -> Result<()> {
+        eventually(&format!("all run {version}"), PATIENCE, async || {
+            let objects = self.tape.objects(&self.own);
+            let others = objects.iter().filter(|(_, facts)| facts.version != version).count();
+            ensure!(others == 0, "{others} of {} do not", objects.len());
+            Ok(())
+        })
+        .await
     }
 
     /// Asks for another version.

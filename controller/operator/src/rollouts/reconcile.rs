@@ -86,7 +86,7 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     };
     session.remember(&mut plan);
     keep(&context, &mut session, &rollout).await.map_err(failed("store the decision"))?;
-    act(&context, &mut session, &plan).await;
+    act(&context, &mut session, &mut plan).await;
     tell(&context, &mut session, &rollout, &plan).await.map_err(failed("answer actions"))?;
     context.metrics.reconcile(began.elapsed());
     Ok(Action::requeue(next_look(&plan)))
@@ -163,9 +163,9 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
 }
 
 /// Hands the writes to the pipeline and looks up what the next plan needs.
-async fn act(context: &Context, session: &mut Session, plan: &Plan) {
+async fn act(context: &Context, session: &mut Session, plan: &mut Plan) {
     let Some(accepted) = &session.accepted else { return };
-    accepted.pipeline.replace(plan.writes.clone());
+    accepted.pipeline.replace(std::mem::take(&mut plan.writes)); // ten thousand of them: moved, not copied
     let subscription = accepted.subscription.clone();
     for id in plan.confirm.iter().take(CONFIRM_MAX) {
         if let Err(error) = context.tenants.read(&subscription, *id).await {

@@ -2,4 +2,9 @@
 
 mod oracles;
 mod progress;
+mod reverting;
+mod telling;
+mod versions;
+mod watching;
 mod world;
+mod writing;

@@ -58,7 +58,7 @@ fn one_wave_is_in_flight(plan: &Plan) {
     let open = plan.status.waves.iter().filter(|wave| wave.started_at.is_some() && wave.passed_at.is_none()).count();
     assert!(open <= 1, "R1: {open} waves are in flight: {:?}", plan.status.waves);
     let first_open = plan.status.waves.iter().position(|wave| wave.passed_at.is_none()).unwrap_or(plan.status.waves.len());
-    let beyond = plan.status.waves.iter().skip(first_open + 1).any(|wave| wave.started_at.is_some());
+    let beyond = plan.status.waves.iter().skip(first_open + 1).any(|wave| wave.started_at.is_some() && wave.passed_at.is_none());
     assert!(!beyond, "R1: a wave started before an earlier one was passed: {:?}", plan.status.waves);
 }
 
@@ -122,7 +122,8 @@ fn forward_concurrency(observed: &Observed<'_>, plan: &Plan, writes: usize, now:
         let late = own(tenant).is_some_and(|m| m.written_at + spec.tenants.progress_deadline.as_duration() <= now);
         live && here && tenant.version.version().map(|v| &**v) == wanted && !ready && !late
     });
-    let current = plan.status.waves.iter().rposition(|wave| wave.started_at.is_some()).unwrap();
+    let in_flight = plan.status.waves.iter().position(|wave| wave.started_at.is_some() && wave.passed_at.is_none());
+    let current = in_flight.or_else(|| plan.status.waves.iter().rposition(|wave| wave.started_at.is_some())).unwrap();
     let allowed = spec.waves[current].max_concurrent.of(plan.status.waves[current].total as usize);
     let total = busy.count() + observed.in_flight.len() + writes;
     assert!(total <= allowed, "R2: {total} are updated or about to be, and {allowed} may");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use breakwater_crds::{
-    RolloutSpec, RolloutStatus,
+    DeviationReportSpec, RolloutSpec, RolloutStatus,
     action::{ActionResult, RolloutActionSpec, Verb},
     marker::stable_hash,
     status::{Phase, Transition},
@@ -109,6 +109,12 @@ pub struct World {
     pub behaviours: BTreeMap<String, Behaviour>,
     /// Intervals in which Prometheus could not be read; what was missed is fetched at their end.
     pub outages: Vec<(Timestamp, Timestamp)>,
+    /// Seconds by which an SLO's steps are read later than the others', within what is on time.
+    pub delays: Vec<i64>,
+    /// Tenants whose series are gone.
+    pub silent: BTreeSet<TenantId>,
+    /// Tenants that burned in the seven days before.
+    pub burned_before: BTreeSet<TenantId>,
     /// Tenants without series, ever.
     pub uninstrumented: BTreeSet<TenantId>,
     pub transitions: Vec<Transition>,
@@ -116,6 +122,8 @@ pub struct World {
     pub last: Option<Plan>,
     /// Whether writes are carried out; else they are lost.
     pub executes: bool,
+    /// Longest time between two turns.
+    pub pace: SignedDuration,
     actions_made: usize,
 }
 
@@ -223,11 +231,15 @@ impl World {
             fetched: vec![None; slos],
             behaviours: behaviours.into_iter().map(|(version, how)| (version.to_owned(), how)).collect(),
             outages: Vec::new(),
+            delays: Vec::new(),
+            silent: BTreeSet::new(),
+            burned_before: BTreeSet::new(),
             uninstrumented: BTreeSet::new(),
             transitions: Vec::new(),
             writes: Vec::new(),
             last: None,
             executes: true,
+            pace: minutes(4),
             actions_made: 0,
         }
     }
@@ -269,6 +281,10 @@ impl World {
         self.sims.iter_mut().find(|sim| &*sim.tenant.name == name).unwrap()
     }
 
+    pub fn version_of(&self, name: &str) -> &str {
+        self.sims.iter().find(|sim| &*sim.tenant.name == name).unwrap().version()
+    }
+
     pub fn on(&self, version: &str) -> usize {
         self.sims.iter().filter(|sim| sim.version() == version).count()
     }
@@ -297,6 +313,13 @@ impl World {
         let spec: RolloutActionSpec = serde_json::from_value(merged(base, patch)).unwrap();
         self.actions.push(Action { uid: format!("uid-{name}"), name: name.clone(), created_at: self.now, spec });
         name
+    }
+
+    /// Somebody writes a report that rejects a version.
+    pub fn reject(&mut self, version: &str) {
+        let name = format!("app-by-hand-{version}");
+        let spec = DeviationReportSpec { rollout: "app".into(), version: version.into() };
+        self.reports.push(Report { name, spec, status: Default::default() });
     }
 
     pub fn told(&self, reason: &str) -> usize {
@@ -476,7 +499,7 @@ impl World {
             let wake = self.last.as_ref().and_then(|plan| plan.wake_at).filter(|at| *at > self.now);
             let ready = self.sims.iter().filter(|sim| !sim.is_ready()).filter_map(|sim| sim.ready_at);
             let next = ready.chain(wake).filter(|at| *at > self.now).min();
-            let by = next.map_or(minutes(1), |at| at.duration_since(self.now)).min(minutes(1));
+            let by = next.map_or(self.pace, |at| at.duration_since(self.now)).min(self.pace);
             self.pass(by);
         }
     }
@@ -506,7 +529,8 @@ impl World {
         let Some(since) = self.watch_since else { return reading };
         let known = self.status.slos.get(index).and_then(|slo| slo.evaluated_until).map(Timestamp::as_second);
         let from = known.unwrap_or(since.as_second()).div_euclid(STEP_SECONDS) + 1;
-        let newest = (self.now.as_second() - LAG_SECONDS).div_euclid(STEP_SECONDS);
+        let delay = self.delays.get(index).copied().unwrap_or(0);
+        let newest = (self.now.as_second() - LAG_SECONDS - delay).div_euclid(STEP_SECONDS);
         if self.outage(self.now).is_some() {
             reading.error = Some("connection refused".into());
             return reading;
@@ -535,7 +559,7 @@ impl World {
     }
 
     fn series(&self, sim: &Sim, end: Timestamp) -> Series {
-        if self.uninstrumented.contains(&sim.tenant.id) {
+        if self.uninstrumented.contains(&sim.tenant.id) || self.silent.contains(&sim.tenant.id) {
             return Series::Absent;
         }
         let errors = sim.version_at(end).and_then(|version| self.behaviours.get(version)).map_or(0.001, |how| how.errors);
@@ -544,7 +568,8 @@ impl World {
 
     fn history(&self) -> HashMap<TenantId, Counts> {
         let known = self.sims.iter().filter(|sim| !self.uninstrumented.contains(&sim.tenant.id));
-        known.map(|sim| (sim.tenant.id, Counts { bad: 100.0, total: 100_000.0 })).collect()
+        let bad = |id| if self.burned_before.contains(&id) { 20_000.0 } else { 100.0 };
+        known.map(|sim| (sim.tenant.id, Counts { bad: bad(sim.tenant.id), total: 100_000.0 })).collect()
     }
 
     pub fn marker(&mut self, name: &str) -> Marker {
