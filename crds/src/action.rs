@@ -35,21 +35,33 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct RolloutActionSpec {
     /// Name of the Rollout.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 52), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 52), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))
+    )]
     pub rollout: String,
     /// What is asked for.
     pub verb: Verb,
     /// The version that is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$"))
+    )]
     pub version: Option<String>,
     /// The wave that is approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+    )]
     pub wave: Option<String>,
     /// Name of the Hold or Stop that a Lift lifts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))
+    )]
     pub subject: Option<String>,
     /// When a Hold or Stop ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

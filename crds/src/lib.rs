@@ -2,7 +2,10 @@
 //!
 //! One file per object; [`scalars`] holds the small types that parse once and are checked from then on.
 
-#![allow(clippy::duplicated_attributes, reason = "inside `cfg_attr` clippy takes the arguments of two columns for twice the same")]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "inside `cfg_attr` clippy takes the arguments of two columns for twice the same"
+)]
 
 pub mod action;
 pub mod marker;

@@ -10,7 +10,8 @@ use kube::CustomResourceExt as _;
 use crate::{DeviationReport, Rollout, RolloutAction};
 
 /// Said at the top of every rendered file.
-const HEADER: &str = "# Rendered by `cargo run -p breakwater-crds --features kube --bin render-crds`. Do not edit.\n";
+const HEADER: &str =
+    "# Rendered by `cargo run -p breakwater-crds --features kube --bin render-crds`. Do not edit.\n";
 
 /// RFC 3339 with a zone, in this millennium: what the API server takes for a `date-time` is wider (no zone, any
 /// year) than what can be read back and added to.
@@ -41,14 +42,16 @@ pub fn files() -> Result<Vec<File>, serde_yaml::Error> {
             path: format!("charts/breakwater/templates/crds/{plural}.yaml").into(),
             text: template(&plain),
         });
-        files.push(File { path: format!("crds/yaml/{plural}.yaml").into(), text: format!("{HEADER}{plain}") });
+        files
+            .push(File { path: format!("crds/yaml/{plural}.yaml").into(), text: format!("{HEADER}{plain}") });
     }
     Ok(files)
 }
 
 /// Helm never upgrades a chart's `crds/` folder, so the chart carries them as templates that survive an uninstall.
 fn template(plain: &str) -> String {
-    let kept = plain.replacen("metadata:\n", "metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n", 1);
+    let kept =
+        plain.replacen("metadata:\n", "metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n", 1);
     let escaped = kept.replace("{{", "{{ \"{{\" }}");
     format!("{HEADER}{{{{- if .Values.crds.install }}}}\n{escaped}{{{{- end }}}}\n")
 }

@@ -47,7 +47,10 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSpec {
     /// The wanted version; changing it asks for a rollout.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$"))
+    )]
     pub version: String,
     /// Whether a Rollout without history waits for an Approve (`Approve`) or starts (`Start`).
     #[serde(default)]
@@ -150,10 +153,19 @@ pub struct Tenants {
 #[serde(rename_all = "camelCase")]
 pub struct Resource {
     /// `group/version`, or `v1`.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 253), regex(pattern = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9a-z]+$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(
+            length(min = 1, max = 253),
+            regex(pattern = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9a-z]+$")
+        )
+    )]
     pub api_version: String,
     /// The kind, such as `Deployment`.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 63), regex(pattern = "^[A-Z][A-Za-z0-9]*$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 63), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))
+    )]
     pub kind: String,
 }
 
@@ -173,11 +185,22 @@ pub struct Resource {
 #[serde(rename_all = "camelCase")]
 pub struct Field {
     /// Path with list keys: `spec.version`, `spec.template.spec.containers[name=app].image`, `metadata.annotations["a.b/c"]`.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 256), regex(pattern = r#"^[-A-Za-z0-9_$/]+(\.[-A-Za-z0-9_$/]+|\["[^"\\]+"\]|\[[-A-Za-z0-9_$/]+=([-A-Za-z0-9_$/.]+|"[^"\\]+")\])*$"#)))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(
+            length(min = 1, max = 256),
+            regex(
+                pattern = r#"^[-A-Za-z0-9_$/]+(\.[-A-Za-z0-9_$/]+|\["[^"\\]+"\]|\[[-A-Za-z0-9_$/]+=([-A-Za-z0-9_$/.]+|"[^"\\]+")\])*$"#
+            )
+        )
+    )]
     pub path: String,
     /// The value, with `{version}` in place of the version: `registry.example/app:{version}`.
     #[serde(default = "bare_version")]
-    #[cfg_attr(feature = "kube", schemars(length(min = 9, max = 256), regex(pattern = "^[^{}]*\\{version\\}[^{}]*$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 9, max = 256), regex(pattern = "^[^{}]*\\{version\\}[^{}]*$"))
+    )]
     pub format: String,
 }
 
@@ -195,7 +218,10 @@ pub struct Field {
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
     /// Name of the wave, unique in the Rollout; edits know it by this.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+    )]
     pub name: String,
     /// Tenants by label; the first matching wave wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,7 +309,10 @@ pub enum VersionOrder {
 pub struct Schedule {
     /// IANA time zone of the cron expressions.
     #[serde(default = "utc")]
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z][-A-Za-z0-9_+/]*$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z][-A-Za-z0-9_+/]*$"))
+    )]
     pub time_zone: String,
     /// Updates start only inside one of these; none: always.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -307,7 +336,13 @@ pub struct Schedule {
 #[serde(rename_all = "camelCase")]
 pub struct Window {
     /// When it opens: five cron fields.
-    #[cfg_attr(feature = "kube", schemars(length(min = 9, max = 128), regex(pattern = "^[-0-9A-Za-z*/,?#+]+( +[-0-9A-Za-z*/,?#+]+){4}$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(
+            length(min = 9, max = 128),
+            regex(pattern = "^[-0-9A-Za-z*/,?#+]+( +[-0-9A-Za-z*/,?#+]+){4}$")
+        )
+    )]
     pub cron: String,
     /// How long it stays open.
     pub duration: Span,
@@ -340,7 +375,10 @@ pub struct Freeze {
 #[serde(rename_all = "camelCase")]
 pub struct Prometheus {
     /// Base URL, `http://` or `https://`, without credentials (they belong in a Secret), query or fragment.
-    #[cfg_attr(feature = "kube", schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s@?#/]+(/[^\s@?#]*)?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s@?#/]+(/[^\s@?#]*)?$"))
+    )]
     pub url: String,
     /// Label matchers added to every selector, such as `cluster="eu1"`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -369,7 +407,10 @@ pub struct Prometheus {
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// Name of the Secret.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))
+    )]
     pub name: String,
 }
 
@@ -400,11 +441,20 @@ pub enum Flavor {
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
     /// Matchers in Alertmanager's notation, all of which must hold: `severity="page"`.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256), regex(pattern = r"^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)"))))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(
+            length(min = 1, max = 8),
+            inner(length(min = 1, max = 256), regex(pattern = r"^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)"))
+        )
+    )]
     pub matchers: Vec<String>,
     /// Label that names the tenant, as `tenants.id` does; alerts without it only hold.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[cfg_attr(feature = "kube", schemars(length(max = 128), regex(pattern = "^([a-zA-Z_][a-zA-Z0-9_]*)?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(max = 128), regex(pattern = "^([a-zA-Z_][a-zA-Z0-9_]*)?$"))
+    )]
     pub tenant_label: String,
     /// What enough of them do.
     #[serde(default)]

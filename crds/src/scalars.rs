@@ -54,7 +54,12 @@ macro_rules! string_scalar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Span(i64);
 
-string_scalar!(Span, "^(0|([0-9]{1,2}y)?([0-9]{1,4}w)?([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?)$", 1, 32);
+string_scalar!(
+    Span,
+    "^(0|([0-9]{1,2}y)?([0-9]{1,4}w)?([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?)$",
+    1,
+    32
+);
 
 const UNITS: [(char, i64); 6] =
     [('y', 365 * 86_400), ('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
@@ -270,7 +275,8 @@ mod tests {
 
     #[test]
     fn spans_read_and_print_the_prometheus_way() {
-        for (text, seconds) in [("0", 0), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("3d", 259_200), ("3w", 1_814_400)]
+        for (text, seconds) in
+            [("0", 0), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("3d", 259_200), ("3w", 1_814_400)]
         {
             let span: Span = text.parse().unwrap();
             assert_eq!(span.as_seconds(), seconds, "{text}");

@@ -36,13 +36,25 @@ pub struct LabelSelector {
 #[serde(rename_all = "camelCase")]
 pub struct Requirement {
     /// The label's key.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 317), regex(pattern = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(
+            length(min = 1, max = 317),
+            regex(pattern = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+        )
+    )]
     pub key: String,
     /// How the label is compared.
     pub operator: Operator,
     /// The values of `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "kube", schemars(length(max = 64), inner(length(max = 63), regex(pattern = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"))))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(
+            length(max = 64),
+            inner(length(max = 63), regex(pattern = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"))
+        )
+    )]
     pub values: Vec<String>,
 }
 

@@ -38,7 +38,10 @@ use crate::scalars::{Percent, Span};
 #[serde(rename_all = "camelCase")]
 pub struct Slo {
     /// Name of the SLO, unique in the Rollout.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+    )]
     pub name: String,
     /// Counters of bad and of all events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +61,13 @@ pub struct Slo {
     pub objective: Option<Percent>,
     /// Metric labels that, joined by `/`, name a tenant as `tenants.id` does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[cfg_attr(feature = "kube", schemars(length(max = 4), inner(length(min = 1, max = 128), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(
+            length(max = 4),
+            inner(length(min = 1, max = 128), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))
+        )
+    )]
     pub tenant_labels: Vec<String>,
     /// Length of one counting step: `auto` (four scrapes, at least 1m where scrapes are 15 s or more) or 5s to 5m.
     #[serde(default)]
@@ -122,14 +131,20 @@ pub struct Recorded {
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
     /// Name of the histogram without `_bucket` or `_count`.
-    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 200), regex(pattern = "^[a-zA-Z_:][a-zA-Z0-9_:]*$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 200), regex(pattern = "^[a-zA-Z_:][a-zA-Z0-9_:]*$"))
+    )]
     pub histogram: String,
     /// Further label matchers, such as `handler=~"createPost|login"`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 1024)))]
     pub matchers: String,
     /// Good is at most this; must be an edge of a bucket. `500ms`, `2s`, `0.25s`.
-    #[cfg_attr(feature = "kube", schemars(length(max = 16), regex(pattern = "^[0-9]{1,6}(\\.[0-9]{1,6})?(ms|s)$")))]
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(max = 16), regex(pattern = "^[0-9]{1,6}(\\.[0-9]{1,6})?(ms|s)$"))
+    )]
     pub threshold: String,
 }
 

@@ -108,7 +108,9 @@ impl RolloutStatus {
         self.cut_lists();
         self.cut_texts();
         let mut excess = json_bytes(self).saturating_sub(STATUS_MAX_BYTES);
-        for (history, troubled) in [(HISTORY_MAX / 4, TROUBLED_MAX), (HISTORY_MAX / 4, TROUBLED_MAX / 4), (0, 0)] {
+        for (history, troubled) in
+            [(HISTORY_MAX / 4, TROUBLED_MAX), (HISTORY_MAX / 4, TROUBLED_MAX / 4), (0, 0)]
+        {
             let oldest = self.history.iter().take(self.history.len().saturating_sub(history));
             let drop = take_bytes(oldest.map(json_bytes), &mut excess);
             self.history.drain(..drop);
@@ -141,7 +143,8 @@ impl RolloutStatus {
         let processed = self.processed.iter_mut().map(|action| &mut action.message);
         history.chain(troubled).chain(brakes).chain(processed).for_each(|text| cut(text, ENTRY_MESSAGE_MAX));
         let waves = self.waves.iter_mut();
-        let approved = waves.flat_map(|wave| [&mut wave.approved_before, &mut wave.approved_after, &mut wave.promoted]);
+        let approved =
+            waves.flat_map(|wave| [&mut wave.approved_before, &mut wave.approved_after, &mut wave.promoted]);
         let adopted = self.adoption.iter_mut().map(|adoption| &mut adoption.approved);
         let approvers = approved.chain(adopted).flatten().map(|approved| &mut approved.by);
         let stopped_by = self.brakes.iter_mut().map(|brake| &mut brake.requested_by);
@@ -653,7 +656,12 @@ mod tests {
         let mut status = full(&"m".repeat(72), &"n".repeat(24));
         status.bound();
         assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
-        assert_eq!((status.history.len(), status.troubled.len()), (HISTORY_MAX, TROUBLED_MAX), "{}", bytes(&status));
+        assert_eq!(
+            (status.history.len(), status.troubled.len()),
+            (HISTORY_MAX, TROUBLED_MAX),
+            "{}",
+            bytes(&status)
+        );
     }
 
     #[test]

@@ -27,8 +27,12 @@ fn every_example_is_read_by_the_types_without_losing_a_field() {
         let path = file.unwrap().path();
         let written: Value = serde_yaml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let back = match written["kind"].as_str() {
-            Some("Rollout") => serde_json::to_value(serde_json::from_value::<Rollout>(written.clone()).unwrap()),
-            Some("RolloutAction") => serde_json::to_value(serde_json::from_value::<RolloutAction>(written.clone()).unwrap()),
+            Some("Rollout") => {
+                serde_json::to_value(serde_json::from_value::<Rollout>(written.clone()).unwrap())
+            }
+            Some("RolloutAction") => {
+                serde_json::to_value(serde_json::from_value::<RolloutAction>(written.clone()).unwrap())
+            }
             kind => panic!("{} is a {kind:?}", path.display()),
         };
         let lost = lost(&written["spec"], &back.unwrap()["spec"], "spec");
@@ -41,9 +45,10 @@ fn every_example_is_read_by_the_types_without_losing_a_field() {
 /// Fields that are written but did not come back, save those that are empty or false there anyway.
 fn lost(written: &Value, back: &Value, path: &str) -> Vec<String> {
     match (written, back) {
-        (Value::Object(fields), _) => {
-            fields.iter().flat_map(|(name, value)| lost(value, &back[name], &format!("{path}.{name}"))).collect()
-        }
+        (Value::Object(fields), _) => fields
+            .iter()
+            .flat_map(|(name, value)| lost(value, &back[name], &format!("{path}.{name}")))
+            .collect(),
         (Value::Array(items), Value::Array(others)) if items.len() == others.len() => {
             let pairs = items.iter().zip(others).enumerate();
             pairs.flat_map(|(i, (item, other))| lost(item, other, &format!("{path}[{i}]"))).collect()

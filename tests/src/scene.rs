@@ -117,16 +117,23 @@ impl Scene {
     }
 
     async fn run(self, story: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
-        let result = story(&self).await.and_then(|()| self.check());
+        let result = match story(&self).await {
+            Ok(()) => self.check().await,
+            failed => failed,
+        };
         if let Err(error) = &result {
             eprintln!("\n=== {} failed: {error:#}\n{}", self.namespace(), self.epitaph().await);
         }
         result
     }
 
-    /// What must be true of every scene: the recorder's invariants, and a controller that never panicked.
-    fn check(&self) -> Result<()> {
+    /// What must be true of every scene: the recorder's invariants, statuses of bounded size that speak (R27, R31),
+    /// and a controller that never panicked.
+    async fn check(&self) -> Result<()> {
         self.recorder.keeps_the_rules()?;
+        for rollout in self.rollouts(self.namespace()).list(&ListParams::default()).await? {
+            invariants::of_status(&rollout.data["status"])?;
+        }
         let log = std::fs::read(self.control().controller().process().log()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let panic = log.find("panicked at").map(|at| log[at..].chars().take(500).collect::<String>());
@@ -162,6 +169,18 @@ impl Scene {
             format!("{} {}: {}\n", text(&event.type_), text(&event.reason), text(&event.message))
         });
         lines.collect()
+    }
+
+    /// Waits until each of these reasons was told by an Event on a Rollout (R31).
+    pub async fn has_events(&self, reasons: &[&str]) -> Result<()> {
+        eventually(&format!("events {reasons:?}"), PATIENCE, async || {
+            let events = self.last_events(usize::MAX).await;
+            let told = |reason: &&&str| events.lines().any(|line| line.contains(&format!(" {reason}: ")));
+            let missing: Vec<_> = reasons.iter().filter(|reason| !told(reason)).collect();
+            ensure!(missing.is_empty(), "no {missing:?} in\n{events}");
+            Ok(())
+        })
+        .await
     }
 
     /// The bed it plays on.

@@ -296,7 +296,7 @@ async fn r20_a_revert_that_does_not_help_is_not_attributed_to_the_release() -> R
 }
 
 #[tokio::test]
-async fn r17_a_tenant_born_on_the_candidate_goes_to_the_stable_version_with_the_others() -> Result<()> {
+async fn r17_a_tenant_born_on_a_version_that_goes_out_is_listed_and_left_alone() -> Result<()> {
     Scene::play("born", async |scene| {
         scene.has_fleet(&[("canary", 2), ("rest", 2)]).await?;
         let app = scene.rollout(&WAVES.replace("soak: 10s", "soak: 20m")).await?;
@@ -305,8 +305,15 @@ async fn r17_a_tenant_born_on_the_candidate_goes_to_the_stable_version_with_the_
         scene.deploy(&[born], "deployer").await?;
         scene.runs(&[("born", "1.1.0")]).await?;
         scene.act("Revert", json!({"version": "1.1.0", "reason": "try"})).await?;
-        app.reverts("1.1.0").await?;
-        scene.all_run("1.0.0").await
+        let status = app.reverts("1.1.0").await?;
+        scene.runs(&[("canary-0", "1.0.0"), ("canary-1", "1.0.0"), ("born", "1.1.0")]).await?;
+        let listed =
+            status["troubled"].as_array().into_iter().flatten().find(|tenant| tenant["name"] == "born");
+        ensure!(listed.is_some_and(|tenant| tenant["reason"] == "NoSafeVersion"), "{}", status["troubled"]);
+        // The patch takes it along like everybody else.
+        app.wants("1.1.1").await?;
+        app.is_at("Soaking", "canary").await?;
+        scene.runs(&[("born", "1.1.1")]).await
     })
     .await
 }

@@ -8,5 +8,6 @@ mod crashes;
 mod deviations;
 mod gitops;
 mod outages;
+mod plugin;
 mod refusals;
 mod waves;

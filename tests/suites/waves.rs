@@ -42,7 +42,9 @@ async fn r1_r2_r7_three_waves_go_in_order_few_at_a_time_and_soak_before_the_next
             |name: &str| seen.metadata(&scene.id("early-1"), &format!("/annotations/breakwater.dev~1{name}"));
         ensure!(marker("previous-version").as_deref() == Some("1.0.0"), "{:?}", marker("previous-version"));
         ensure!(marker("wave").as_deref() == Some("early"), "{:?}", marker("wave"));
-        Ok(())
+        let told =
+            ["Started", "WaveStarted", "WaveUpdated", "SoakStarted", "WavePassed", "Watching", "Completed"];
+        scene.has_events(&told).await
     })
     .await
 }

@@ -16,7 +16,11 @@ const TOKEN_EVERY: Duration = Duration::from_secs(30);
 const REDECIDE_EVERY: Duration = Duration::from_secs(5);
 
 /// Follows the webhook's token; without a Secret, or while it cannot be read, the webhook is shut.
-pub(crate) fn token(client: Client, namespace: &str, secret: Option<String>) -> watch::Receiver<Option<Secret>> {
+pub(crate) fn token(
+    client: Client,
+    namespace: &str,
+    secret: Option<String>,
+) -> watch::Receiver<Option<Secret>> {
     let (sender, receiver) = watch::channel(None);
     let Some(name) = secret else { return receiver };
     let api: Api<Object> = Api::namespaced(client, namespace);
@@ -42,7 +46,8 @@ pub(crate) fn token(client: Client, namespace: &str, secret: Option<String>) -> 
 
 async fn read(api: &Api<Object>, name: &str) -> Result<Secret, String> {
     let secret = api.get(name).await.map_err(|error| error.to_string())?;
-    let bytes = secret.data.unwrap_or_default().remove(TOKEN_KEY).ok_or_else(|| format!("has no key {TOKEN_KEY}"))?;
+    let bytes =
+        secret.data.unwrap_or_default().remove(TOKEN_KEY).ok_or_else(|| format!("has no key {TOKEN_KEY}"))?;
     let text = String::from_utf8(bytes.0).map_err(|_| "is not UTF-8".to_owned())?;
     if text.trim().is_empty() { Err("is empty".into()) } else { Ok(Secret::new(&text)) }
 }

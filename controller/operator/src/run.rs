@@ -34,7 +34,7 @@ const REVERT_RESERVE: usize = 4;
 pub struct Options {
     /// How to reach the API server.
     pub kube: Config,
-    /// Namespace of the Lease, the stop ConfigMap and the webhook's token.
+    /// Namespace of the Lease, the stop `ConfigMap` and the webhook's token.
     pub namespace: String,
     /// Name of the Lease.
     pub lease_name: String,
@@ -97,8 +97,13 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
         identity: options.identity.clone(),
     };
     let highest = highest_epoch(clients.requests.clone());
-    let (election, lease) =
-        Election::new(clients.lease.clone(), candidate, options.lease.clone(), Arc::new(clock::now), highest)?;
+    let (election, lease) = Election::new(
+        clients.lease.clone(),
+        candidate,
+        options.lease.clone(),
+        Arc::new(clock::now),
+        highest,
+    )?;
     let executor = Executor::new(
         execute::Settings {
             max_in_flight: options.max_in_flight_writes + REVERT_RESERVE,
@@ -123,8 +128,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
         },
         identity: options.identity.clone(),
     };
-    let (give_back, given_back) = oneshot::channel();
-    let elected = tokio::spawn(election.run(async { given_back.await.unwrap_or(GiveBack::Abandon) }));
+    let (give_back, end) = oneshot::channel();
+    let elected = tokio::spawn(election.run(async { end.await.unwrap_or(GiveBack::Abandon) }));
     let drained = lead_while_leading(&leader, lease, &office_sender, &shutdown).await;
     let _ = give_back.send(if drained { GiveBack::Release } else { GiveBack::Abandon }); // the election may have ended
     let _ = elected.await; // a panic of it was printed
@@ -148,7 +153,8 @@ async fn serve(
     tokio::spawn(intake::redecide(alerts.clone()));
     // A standby is ready as well: it answers health and metrics, and tells Alertmanager to try again.
     let (_, ready) = watch::channel(true);
-    let token = intake::token(clients.requests.clone(), &options.namespace, options.webhook_token_secret.clone());
+    let token =
+        intake::token(clients.requests.clone(), &options.namespace, options.webhook_token_secret.clone());
     let state = HttpState { alerts, token, ready, metrics: metrics.clone(), clock: clock::now };
     Ok(tokio::spawn(http::serve(listener, http::router(state), shutdown)))
 }
@@ -215,7 +221,10 @@ fn highest_epoch(client: Client) -> lease::HighestEpoch {
         let api: Api<kube::core::DeserializeGuard<Rollout>> = Api::all(client.clone());
         Box::pin(async move {
             let all = api.list(&ListParams::default()).await?;
-            let epochs = all.items.iter().filter_map(|object| object.0.as_ref().ok()?.status.as_ref().map(|s| s.epoch));
+            let epochs = all
+                .items
+                .iter()
+                .filter_map(|object| object.0.as_ref().ok()?.status.as_ref().map(|s| s.epoch));
             Ok(epochs.max().unwrap_or(0))
         })
     })

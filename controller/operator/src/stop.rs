@@ -1,4 +1,4 @@
-//! The brake for everything: the existence of ConfigMap `breakwater-stop` (rule R36). I/O.
+//! The brake for everything: the existence of `ConfigMap` `breakwater-stop` (rule R36). I/O.
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -13,7 +13,7 @@ use breakwater_crds::marker::STOP_CONFIG_MAP;
 /// Why everything stands, or `None`. Unreadable counts as stop: unknown is never safe.
 pub type Stop = watch::Receiver<Option<String>>;
 
-/// Watches the ConfigMap in `namespace` until the receiver and all its clones are gone.
+/// Watches the `ConfigMap` in `namespace` until the receiver and all its clones are gone.
 pub fn watch(client: Client, namespace: &str) -> (Stop, impl Future<Output = ()> + Send + 'static) {
     let unread = format!("ConfigMap {namespace}/{STOP_CONFIG_MAP} has not been read yet");
     let (sender, receiver) = watch::channel(Some(unread));
@@ -44,7 +44,8 @@ pub fn watch(client: Client, namespace: &str) -> (Stop, impl Future<Output = ()>
                     continue;
                 }
             };
-            let why = verdict.then(|| format!("ConfigMap {namespace}/{STOP_CONFIG_MAP} exists: delete it to go on"));
+            let why = verdict
+                .then(|| format!("ConfigMap {namespace}/{STOP_CONFIG_MAP} exists: delete it to go on"));
             if sender.is_closed() {
                 return;
             }

@@ -70,7 +70,8 @@ fn fleet(n: usize, now: Timestamp) -> Vec<Tenant> {
 
 /// The fleet with the writes of a plan done and ready.
 fn written(tenants: &mut [Tenant], plan: &Plan, now: Timestamp) {
-    let writes: HashMap<TenantId, &Marker> = plan.writes.iter().map(|write| (write.tenant.id, &write.marker)).collect();
+    let writes: HashMap<TenantId, &Marker> =
+        plan.writes.iter().map(|write| (write.tenant.id, &write.marker)).collect();
     for tenant in tenants {
         if let Some(marker) = writes.get(&tenant.id) {
             tenant.version = Reading::Version(marker.target.clone());
@@ -85,40 +86,41 @@ fn measure(n: usize) -> Result<(), Error> {
     let now: Timestamp = "2026-03-02T10:00:00Z".parse()?;
     let mut tenants = fleet(n, now);
     let (in_flight, problems, causes) = (HashSet::new(), HashMap::new(), HashMap::new());
-    let observe = |tenants: &[Tenant], status: &RolloutStatus, readings: &[SloReading], at: Timestamp, label: &str| {
-        let observed = Observed {
-            namespace: "ops",
-            name: "app",
-            created_at: now,
-            generation: 1,
-            spec: &spec,
-            refused: None,
-            revision: None,
-            status,
-            epoch: 1,
-            fleet: Fleet::Complete,
-            tenants,
-            in_flight: &in_flight,
-            actions: &[],
-            reports: &[],
-            stopped: None,
-            readings,
-            problems: &problems,
-            causes: &causes,
+    let observe =
+        |tenants: &[Tenant], status: &RolloutStatus, readings: &[SloReading], at: Timestamp, label: &str| {
+            let observed = Observed {
+                namespace: "ops",
+                name: "app",
+                created_at: now,
+                generation: 1,
+                spec: &spec,
+                refused: None,
+                revision: None,
+                status,
+                epoch: 1,
+                fleet: Fleet::Complete,
+                tenants,
+                in_flight: &in_flight,
+                actions: &[],
+                reports: &[],
+                stopped: None,
+                readings,
+                problems: &problems,
+                causes: &causes,
+            };
+            let mut times: Vec<f64> = (0..RUNS)
+                .map(|_| {
+                    let began = Instant::now();
+                    black_box(plan(black_box(&observed), at));
+                    began.elapsed().as_secs_f64() * 1e3
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            let plan = plan(&observed, at);
+            let bytes = serde_json::to_vec(&plan.status).map_or(0, |bytes| bytes.len());
+            println!("{n:>8}  {label:<36} {:>9.3} {:>8} {bytes:>8}", times[RUNS / 2], plan.writes.len());
+            plan
         };
-        let mut times: Vec<f64> = (0..RUNS)
-            .map(|_| {
-                let began = Instant::now();
-                black_box(plan(black_box(&observed), at));
-                began.elapsed().as_secs_f64() * 1e3
-            })
-            .collect();
-        times.sort_by(f64::total_cmp);
-        let plan = plan(&observed, at);
-        let bytes = serde_json::to_vec(&plan.status).map_or(0, |bytes| bytes.len());
-        println!("{n:>8}  {label:<36} {:>9.3} {:>8} {bytes:>8}", times[RUNS / 2], plan.writes.len());
-        plan
-    };
     let empty = [SloReading { step_seconds: 60, lag_seconds: 90, ..SloReading::default() }];
     let mut last = observe(&tenants, &RolloutStatus::default(), &empty, now, "start: the first writes");
     let mut at = now;

@@ -1,4 +1,4 @@
-//! Honouring RolloutActions: each once, in order of creation, with an answer (product.md 2, rule R28). Pure.
+//! Honouring `RolloutAction`s: each once, in order of creation, with an answer (product.md 2, rule R28). Pure.
 
 use breakwater_crds::{
     action::{ActionResult, Verb},
@@ -97,7 +97,11 @@ fn effect(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
 }
 
 fn word(draft: &Draft<'_>, action: &Action) -> Approved {
-    Approved { by: clip_to(&action.spec.requested_by, REQUESTER_MAX), at: draft.now, action: action.name.clone() }
+    Approved {
+        by: clip_to(&action.spec.requested_by, REQUESTER_MAX),
+        at: draft.now,
+        action: action.name.clone(),
+    }
 }
 
 /// The action's version must be the one under way: an approval for one version never serves another.
@@ -175,7 +179,8 @@ fn brake(draft: &mut Draft<'_>, action: &Action, kind: BrakeKind) -> Result<Stri
         BrakeKind::Hold => "nothing advances",
         BrakeKind::Stop => "nothing is written",
     };
-    Ok(until.map_or_else(|| format!("{effect} until it is lifted"), |until| format!("{effect} until {until}")))
+    Ok(until
+        .map_or_else(|| format!("{effect} until it is lifted"), |until| format!("{effect} until {until}")))
 }
 
 fn lift(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
@@ -195,7 +200,8 @@ fn promote(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     must_be_under_way(draft, action)?;
     let word = word(draft, action);
     let soaking = matches!(draft.status.phase, Phase::Advancing | Phase::Soaking);
-    let index = draft.current_wave().filter(|index| soaking && draft.status.waves[*index].started_at.is_some());
+    let index =
+        draft.current_wave().filter(|index| soaking && draft.status.waves[*index].started_at.is_some());
     let Some(wave) = index.map(|index| &mut draft.status.waves[index]) else {
         return Err(format!("no wave is soaking; the phase is {}", draft.status.phase.as_str()));
     };
@@ -208,31 +214,43 @@ fn promote(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
 
 fn revert(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     let asked = action.spec.version.clone().unwrap_or_default();
-    let completed = draft.status.phase == Phase::Completed && draft.status.stable_version.as_ref() == Some(&asked);
+    let completed =
+        draft.status.phase == Phase::Completed && draft.status.stable_version.as_ref() == Some(&asked);
     if draft.status.phase.is_reverting() {
         return Err("a revert is under way already".into());
     }
     if !completed {
         must_be_under_way(draft, action)?;
         if !draft.status.phase.is_under_way() {
-            return Err(format!("version {asked} has not started; the phase is {}", draft.status.phase.as_str()));
+            return Err(format!(
+                "version {asked} has not started; the phase is {}",
+                draft.status.phase.as_str()
+            ));
         }
     }
-    let reason = if action.spec.reason.is_empty() { "no reason given".into() } else { action.spec.reason.clone() };
+    let reason =
+        if action.spec.reason.is_empty() { "no reason given".into() } else { action.spec.reason.clone() };
     draft.manual = Some((asked.clone(), action.spec.requested_by.clone(), reason));
     Ok(format!("version {asked} is taken out and rejected"))
 }
 
 fn retry(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     let asked = action.spec.version.as_deref().unwrap_or_default();
-    if draft.status.phase.is_reverting() && draft.status.revert.as_ref().is_some_and(|revert| revert.version == asked) {
+    if draft.status.phase.is_reverting()
+        && draft.status.revert.as_ref().is_some_and(|revert| revert.version == asked)
+    {
         return Err(format!("version {asked} is being reverted; retry when that is done"));
     }
     if draft.observed.reports.iter().any(|report| report.status.closed_by.as_ref() == Some(&action.name)) {
         return Ok(format!("version {asked} is not rejected any more")); // a crash came between report and status
     }
-    let open: Vec<_> =
-        draft.observed.reports.iter().filter(|r| r.spec.version == asked && r.status.rejects()).cloned().collect();
+    let open: Vec<_> = draft
+        .observed
+        .reports
+        .iter()
+        .filter(|r| r.spec.version == asked && r.status.rejects())
+        .cloned()
+        .collect();
     if open.is_empty() {
         return Err(format!("version {asked} is not rejected"));
     }

@@ -31,7 +31,9 @@ pub(crate) fn version(draft: &mut Draft<'_>) {
             let waits = !draft.out.contains(&wanted) && Some(&wanted) != draft.status.stable_version.as_ref();
             draft.status.queued = waits.then_some(wanted);
         }
-        Phase::Advancing | Phase::Soaking | Phase::AwaitingApproval | Phase::Watching => under_way(draft, &wanted),
+        Phase::Advancing | Phase::Soaking | Phase::AwaitingApproval | Phase::Watching => {
+            under_way(draft, &wanted);
+        }
         Phase::Pending | Phase::Adopting | Phase::Completed | Phase::Reverted | Phase::RevertedPartly => {
             idle(draft, &wanted);
         }
@@ -45,7 +47,9 @@ fn read_rejections(draft: &mut Draft<'_>) {
         .observed
         .reports
         .iter()
-        .filter(|report| report.spec.rollout == draft.observed.name && report.status.rejects() && !closed(&report.name))
+        .filter(|report| {
+            report.spec.rollout == draft.observed.name && report.status.rejects() && !closed(&report.name)
+        })
         .collect();
     rejecting.sort_by(|a, b| (b.status.decided_at, &b.name).cmp(&(a.status.decided_at, &a.name)));
     draft.out = rejecting.iter().map(|report| report.spec.version.clone()).collect();
@@ -70,7 +74,7 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
     } else if draft.status.stable_version.as_deref() == Some(wanted) {
         let message = format!("spec.version was set back from {candidate} to the stable version {wanted}");
         draft.status.queued = None;
-        revert::start(draft, &candidate, true, message);
+        revert::start(draft, &candidate, true, &message);
     } else {
         match draft.observed.spec.spec.on_new_version {
             OnNewVersion::Queue => {
@@ -80,7 +84,11 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
                 draft.status.queued = Some(wanted.to_owned());
             }
             OnNewVersion::Supersede => {
-                draft.tell("Superseded", false, format!("version {wanted} takes over from {candidate}, from the first wave"));
+                draft.tell(
+                    "Superseded",
+                    false,
+                    format!("version {wanted} takes over from {candidate}, from the first wave"),
+                );
                 start(draft, wanted);
             }
         }
@@ -174,7 +182,8 @@ pub(crate) fn nobody(draft: &Draft<'_>) -> String {
 /// True when every live tenant is on the wanted version: ready, or found there by the adoption.
 fn is_there(draft: &Draft<'_>, wanted: &str) -> bool {
     let found = draft.status.stable_version.as_deref() == Some(wanted);
-    let there = |standing: &Standing| matches!(standing, Standing::Ready { .. }) || (found && standing.is_updated());
+    let there =
+        |standing: &Standing| matches!(standing, Standing::Ready { .. }) || (found && standing.is_updated());
     draft.places.iter().filter(|place| place.standing.is_live()).all(|place| there(&place.standing))
 }
 
@@ -186,7 +195,8 @@ fn reject(draft: &mut Draft<'_>, wanted: &str) {
     let on_it = |tenant: &Tenant| tenant.version.version().is_some_and(|version| **version == *wanted);
     let left = draft.fleet().any(|(tenant, place)| place.standing == Standing::Outgoing && on_it(tenant));
     let reports = draft.observed.reports.iter();
-    let mut open = reports.filter(|r| r.spec.version == wanted && matches!(r.status.outcome, None | Some(Outcome::Reverting)));
+    let mut open = reports
+        .filter(|r| r.spec.version == wanted && matches!(r.status.outcome, None | Some(Outcome::Reverting)));
     let open = open.find(|report| report.status.rejects());
     (draft.status.adoption, draft.status.candidate_version) = (None, None);
     if !left && open.is_none() {
@@ -200,7 +210,8 @@ fn reject(draft: &mut Draft<'_>, wanted: &str) {
     }
     draft.status.candidate_version = Some(wanted.to_owned());
     let why = open.map(|report| report.status.message.clone()).filter(|why| !why.is_empty());
-    revert::start(draft, wanted, false, why.unwrap_or(message));
+    draft.waiting.clone_from(&message);
+    revert::start(draft, wanted, false, &why.unwrap_or(message));
     draft.muster();
 }
 
@@ -213,7 +224,11 @@ fn may_start(draft: &mut Draft<'_>) -> bool {
         draft.hold("OwnerNotReleased", true, message);
     }
     if unmatched > 0 && draft.observed.spec.spec.unmatched == Unmatched::Refuse {
-        draft.hold("Unmatched", true, format!("{unmatched} tenants are in no wave, and spec.unmatched is Refuse"));
+        draft.hold(
+            "Unmatched",
+            true,
+            format!("{unmatched} tenants are in no wave, and spec.unmatched is Refuse"),
+        );
     }
     draft.holds.is_empty()
 }
@@ -225,7 +240,8 @@ fn adopt(draft: &mut Draft<'_>, wanted: &str, live: usize) -> bool {
     let approved = draft.status.adoption.as_ref().is_some_and(|adoption| adoption.approved.is_some());
     let asks = draft.observed.spec.spec.adopt == Adopt::Approve && !draft.out.contains(wanted);
     if asks && !known && !approved && !all_on(draft, wanted) {
-        let found: Vec<String> = versions.iter().take(4).map(|v| format!("{} on {}", v.tenants, v.version)).collect();
+        let found: Vec<String> =
+            versions.iter().take(4).map(|v| format!("{} on {}", v.tenants, v.version)).collect();
         let first = &draft.observed.spec.spec.waves[0].name;
         draft.waiting =
             format!("found {live} tenants: {}; approve wave {first} of {wanted} to begin", found.join(", "));
@@ -257,7 +273,8 @@ fn versions(draft: &Draft<'_>, wanted: &str) -> Vec<VersionCount> {
     let whole = all_on(draft, wanted);
     let mut tally: BTreeMap<&str, u32> = BTreeMap::new();
     for (tenant, place) in draft.fleet() {
-        let counts = place.standing.is_live() || matches!(place.standing, Standing::Ahead | Standing::Dormant);
+        let counts =
+            place.standing.is_live() || matches!(place.standing, Standing::Ahead | Standing::Dormant);
         let Some(version) = tenant.version.version().filter(|_| counts) else { continue };
         let unverified = draft.out.contains(&**version) || (**version == *wanted && !whole);
         let version = match fleet::own(tenant) {
@@ -268,8 +285,10 @@ fn versions(draft: &Draft<'_>, wanted: &str) -> Vec<VersionCount> {
             *tally.entry(version).or_default() += 1;
         }
     }
-    let mut versions: Vec<VersionCount> =
-        tally.into_iter().map(|(version, tenants)| VersionCount { version: version.into(), tenants }).collect();
+    let mut versions: Vec<VersionCount> = tally
+        .into_iter()
+        .map(|(version, tenants)| VersionCount { version: version.into(), tenants })
+        .collect();
     versions.sort_by(|a, b| (b.tenants, &b.version).cmp(&(a.tenants, &a.version)));
     versions.truncate(VERSIONS_MAX);
     versions
@@ -283,9 +302,10 @@ pub(crate) fn owners(draft: &Draft<'_>) -> Vec<OwnerCount> {
             *tally.entry(owner).or_default() += 1;
         }
     }
-    let count = |(manager, tenants): (&str, u32)| OwnerCount { manager: manager.into(), tenants, released: false };
+    let count =
+        |(manager, tenants): (&str, u32)| OwnerCount { manager: manager.into(), tenants, released: false };
     let mut owners: Vec<OwnerCount> = tally.into_iter().map(count).collect();
-    owners.sort_by(|a, b| b.tenants.cmp(&a.tenants));
+    owners.sort_by_key(|owner| std::cmp::Reverse(owner.tenants));
     owners.truncate(VERSIONS_MAX);
     owners
 }

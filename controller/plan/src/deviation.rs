@@ -9,6 +9,7 @@ use breakwater_crds::{
 use breakwater_slo::{Action, Evidence, Guard};
 
 use crate::{
+    conditions,
     draft::{Draft, clip},
     fleet::{self, Standing},
     observed::{Cause, Marker, Tenant},
@@ -36,9 +37,16 @@ struct Found {
 pub(crate) fn decide(draft: &mut Draft<'_>) {
     let under_way = draft.status.phase.is_under_way();
     let completed = draft.status.phase == Phase::Completed && draft.manual.is_some();
-    let version = if completed { draft.manual.as_ref().map(|m| m.0.clone()) } else { draft.status.candidate_version.clone() };
+    let version = if completed {
+        draft.manual.as_ref().map(|m| m.0.clone())
+    } else {
+        draft.status.candidate_version.clone()
+    };
     let Some(version) = version.filter(|_| under_way || completed) else { return };
-    let Some(found) = manual(draft).or_else(|| already_rejected(draft, &version)).or_else(|| measured(draft)).or_else(|| failures(draft))
+    let Some(found) = manual(draft)
+        .or_else(|| already_rejected(draft, &version))
+        .or_else(|| measured(draft))
+        .or_else(|| failures(draft))
     else {
         return;
     };
@@ -59,7 +67,7 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
         draft.status.rejected.insert(0, version.clone());
         draft.status.rejected.truncate(breakwater_crds::status::VERSIONS_MAX);
     }
-    revert::start(draft, &version, false, found.message);
+    revert::start(draft, &version, false, &found.message);
     draft.muster();
 }
 
@@ -135,15 +143,21 @@ fn failures(draft: &mut Draft<'_>) -> Option<Found> {
 /// What more failed tenants than a wave bears come to, once their cause is known.
 fn excess(draft: &mut Draft<'_>, wave: &Wave, total: usize, failed: &mut [&Tenant]) -> Option<Found> {
     let allowed = wave.max_failures.of(total);
-    let message = format!("{} of {total} tenants of wave {} failed, more than {allowed}", failed.len(), wave.name);
-    let was_ready = |t: &Tenant| fleet::own(t).is_some_and(|m| fleet::seen_complete(m, &draft.status.waves).is_some());
+    let message =
+        format!("{} of {total} tenants of wave {} failed, more than {allowed}", failed.len(), wave.name);
+    let was_ready =
+        |t: &Tenant| fleet::own(t).is_some_and(|m| fleet::seen_complete(m, &draft.status.waves).is_some());
     let deadline = draft.observed.spec.spec.tenants.progress_deadline;
     let held = held_for_failures(draft);
     let lasted = held.is_some_and(|held| fleet::after(held.last_transition_time, deadline) <= draft.now);
     if !lasted && failed.iter().filter(|tenant| !was_ready(tenant)).count() <= allowed {
         // A node that is drained takes ready tenants away for a moment: they have the deadline of an update to return.
         let until = fleet::after(held.map_or(draft.now, |held| held.last_transition_time), deadline);
-        draft.hold("TooManyFailures", false, format!("{message}; they were ready before and have until {until}"));
+        draft.hold(
+            "TooManyFailures",
+            false,
+            format!("{message}; they were ready before and have until {until}"),
+        );
         draft.wake(Some(until));
         return None;
     }
@@ -166,7 +180,11 @@ fn excess(draft: &mut Draft<'_>, wave: &Wave, total: usize, failed: &mut [&Tenan
         None
     } else if infrastructure.len() == causes.len() {
         draft.diagnose.extend(ids); // asked again, so that the hold ends with its cause
-        draft.hold("Infrastructure", false, format!("{message}, because of infrastructure: {}", infrastructure[0]));
+        draft.hold(
+            "Infrastructure",
+            false,
+            format!("{message}, because of infrastructure: {}", infrastructure[0]),
+        );
         None
     } else {
         let message = format!("{message}{how}");
@@ -176,8 +194,13 @@ fn excess(draft: &mut Draft<'_>, wave: &Wave, total: usize, failed: &mut [&Tenan
 
 /// The hold for failed tenants that stands, if one does; its age is that of the failures.
 fn held_for_failures<'a>(draft: &Draft<'a>) -> Option<&'a Condition> {
-    let held = draft.observed.status.conditions.iter().find(|c| c.type_ == "Held" && c.status == ConditionStatus::True);
-    held.filter(|held| crate::tell::is_same_hold(&held.reason, "TooManyFailures"))
+    let held = draft
+        .observed
+        .status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Held" && c.status == ConditionStatus::True);
+    held.filter(|held| conditions::is_same_hold(&held.reason, "TooManyFailures"))
 }
 
 /// A completed version is taken out: the stable one is again what most of its tenants came from (R19).
@@ -185,7 +208,9 @@ pub(crate) fn forget_stable(draft: &mut Draft<'_>, version: &str) {
     let mut tally = std::collections::BTreeMap::<&str, u32>::new();
     for (tenant, _) in draft.fleet() {
         let came_from = |marker: &&Marker| {
-            *marker.target == *version && *marker.previous != *version && !draft.out.contains(&*marker.previous)
+            *marker.target == *version
+                && *marker.previous != *version
+                && !draft.out.contains(&*marker.previous)
         };
         if let Some(marker) = fleet::own(tenant).filter(came_from) {
             *tally.entry(&marker.previous).or_default() += 1;
@@ -198,9 +223,11 @@ pub(crate) fn forget_stable(draft: &mut Draft<'_>, version: &str) {
 
 /// Name and account of the report that is open for this version, if one is.
 fn open_report(draft: &Draft<'_>, version: &str) -> Option<(String, DeviationReportStatus)> {
-    let open = draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none())?;
+    let open =
+        draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none())?;
     let pending = draft.reports.get(&open.name).map(|write| write.status.clone());
-    Some((open.name.clone(), pending.unwrap_or_else(|| open.status.clone()))).filter(|(_, s)| s.closed_by.is_none())
+    Some((open.name.clone(), pending.unwrap_or_else(|| open.status.clone())))
+        .filter(|(_, s)| s.closed_by.is_none())
 }
 
 /// One open report per (rollout, version): written anew, or appended to.
@@ -224,9 +251,11 @@ fn write_report(draft: &mut Draft<'_>, version: &str, found: &Found, outcome: Ou
 }
 
 fn store_report(draft: &mut Draft<'_>, name: String, version: &str, status: DeviationReportStatus) {
-    let unchanged = draft.observed.reports.iter().any(|report| report.name == name && report.status == status);
+    let unchanged =
+        draft.observed.reports.iter().any(|report| report.name == name && report.status == status);
     if !unchanged {
-        let spec = DeviationReportSpec { rollout: draft.observed.name.to_owned(), version: version.to_owned() };
+        let spec =
+            DeviationReportSpec { rollout: draft.observed.name.to_owned(), version: version.to_owned() };
         draft.reports.insert(name.clone(), ReportWrite { name, spec, status });
     }
 }
@@ -235,7 +264,11 @@ fn store_report(draft: &mut Draft<'_>, name: String, version: &str, status: Devi
 fn report_name(draft: &Draft<'_>, version: &str) -> String {
     let hash = breakwater_crds::marker::stable_hash(&[version]) >> 32;
     let stem = format!("{}-{hash:08x}-", draft.observed.name);
-    let taken = draft.observed.reports.iter().filter_map(|report| report.name.strip_prefix(&stem)?.parse::<u32>().ok());
+    let taken = draft
+        .observed
+        .reports
+        .iter()
+        .filter_map(|report| report.name.strip_prefix(&stem)?.parse::<u32>().ok());
     format!("{stem}{}", taken.max().unwrap_or(0) + 1)
 }
 
@@ -278,7 +311,11 @@ fn worst(draft: &Draft<'_>, evidence: &Evidence) -> Vec<WorstTenant> {
     let named = |id| draft.observed.tenants.iter().find(|tenant| tenant.id == id);
     let worst = evidence.guilty.iter().take(WORST_MAX).filter_map(|(id, counts)| {
         let tenant = named(*id)?;
-        Some(WorstTenant { tenant: format!("{}/{}", tenant.namespace, tenant.name), bad: counts.bad, total: counts.total })
+        Some(WorstTenant {
+            tenant: format!("{}/{}", tenant.namespace, tenant.name),
+            bad: counts.bad,
+            total: counts.total,
+        })
     });
     worst.collect()
 }
@@ -287,8 +324,12 @@ fn worst(draft: &Draft<'_>, evidence: &Evidence) -> Vec<WorstTenant> {
 pub(crate) fn close_report(draft: &mut Draft<'_>, version: &str, outcome: Outcome, revert: &RevertStatus) {
     let name = draft.status.report.clone();
     let report = draft.observed.reports.iter().find(|report| Some(&report.name) == name.as_ref());
-    let report = report.or_else(|| draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none()));
-    let Some((name, mut status)) = report.map(|report| (report.name.clone(), report.status.clone())) else { return };
+    let report = report.or_else(|| {
+        draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none())
+    });
+    let Some((name, mut status)) = report.map(|report| (report.name.clone(), report.status.clone())) else {
+        return;
+    };
     status.outcome = Some(outcome);
     status.finished_at = revert.finished_at;
     status.reverted = revert.reverted;

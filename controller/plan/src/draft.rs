@@ -144,7 +144,13 @@ impl<'a> Draft<'a> {
             spec: self.observed.spec,
             wanted: self.status.candidate_version.as_deref().unwrap_or(&self.observed.spec.spec.version),
             out: &self.out,
-            reverting_since: self.status.revert.as_ref().filter(|_| reverting).map(|revert| revert.decided_at),
+            stable: self.status.stable_version.as_deref(),
+            reverting_since: self
+                .status
+                .revert
+                .as_ref()
+                .filter(|_| reverting)
+                .map(|revert| revert.decided_at),
             waves: &self.status.waves,
             started_at: self.status.started_at,
             now: self.now,
@@ -191,7 +197,8 @@ impl<'a> Draft<'a> {
 
     /// Why no write at all may be sent (R36), if so.
     pub(crate) fn stopped(&self) -> Option<String> {
-        let brakes = self.status.brakes.iter().find(|brake| brake.kind == BrakeKind::Stop).map(crate::tell::brake);
+        let brakes =
+            self.status.brakes.iter().find(|brake| brake.kind == BrakeKind::Stop).map(crate::tell::brake);
         self.observed.stopped.map(str::to_owned).or(brakes)
     }
 
@@ -206,7 +213,14 @@ impl<'a> Draft<'a> {
     }
 
     /// Plans one write. `written_at` is a lower bound: the executor puts in the time of sending, if later.
-    pub(crate) fn write(&mut self, tenant: &Tenant, version: Arc<str>, previous: Arc<str>, wave: &str, purpose: Purpose) {
+    pub(crate) fn write(
+        &mut self,
+        tenant: &Tenant,
+        version: Arc<str>,
+        previous: Arc<str>,
+        wave: &str,
+        purpose: Purpose,
+    ) {
         let decided = match purpose {
             Purpose::Advance => self.status.started_at,
             Purpose::Revert => self.status.revert.as_ref().map(|revert| revert.decided_at),

@@ -24,6 +24,8 @@ pub struct Context<'a> {
     pub wanted: &'a str,
     /// Versions that may not stay on any marked tenant.
     pub out: &'a BTreeSet<String>,
+    /// The last version that completed, where a revert goes whose own previous version is rejected.
+    pub stable: Option<&'a str>,
     /// When the revert under way, or the one that is done, was decided; `None` on the road forward.
     pub reverting_since: Option<Timestamp>,
     /// The waves so far, by index as in the spec.
@@ -180,7 +182,7 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
         if marker.target != *version {
             return if tenant.confirmed { Standing::Contested } else { Standing::Unsure };
         }
-        if context.out.contains(&**version) {
+        if context.out.contains(&**version) && goes_back(marker, context) {
             return Standing::Outgoing;
         }
         if let Some(standing) = returned(tenant, marker, context) {
@@ -204,6 +206,15 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
         return Standing::NotReleased;
     }
     Standing::Pending
+}
+
+/// True where a tenant on a rejected version is a matter of the way back: it has a safe version to go to, or none is
+/// wanted either. Without one, the fix that is wanted is the only way out.
+fn goes_back(marker: &Marker, context: &Context<'_>) -> bool {
+    let is_out = |version: &str| context.out.contains(version);
+    is_out(context.wanted)
+        || !is_out(&marker.previous)
+        || context.stable.is_some_and(|stable| !is_out(stable))
 }
 
 /// Standing of a tenant that the revert under way wrote back: its marker asks for its own previous version.
@@ -313,7 +324,12 @@ fn by_draw(draw: u64, bands: &[(usize, f64)]) -> Option<usize> {
 
 /// An empty percent wave takes the lowest remaining draw of a later wave, unless it is passed: then nobody is missed,
 /// and a tenant that goes moves nobody forward (R5). `drawn` are the tenants that no selector and no marker bind.
-fn fill_empty_percent_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>, drawn: &[usize]) {
+fn fill_empty_percent_waves(
+    tenants: &[Tenant],
+    places: &mut [Place],
+    context: &Context<'_>,
+    drawn: &[usize],
+) {
     let waves = &context.spec.spec.waves;
     let mut members = vec![0_usize; waves.len()];
     for place in places.iter().filter(|place| place.standing.is_live()) {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use breakwater_crds::{scalars::Span, status::{Phase, SloStatus}};
+use breakwater_crds::{
+    scalars::Span,
+    status::{Phase, SloStatus},
+};
 use breakwater_slo::{
     Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, Series, State, TenantId, Verdict,
 };
@@ -76,7 +79,8 @@ impl<'a> Judge<'a> {
         let state = carried.or_else(checkpoint).unwrap_or_default();
         let step = reading.map_or(0, |reading| reading.step_seconds);
         let config = (step > 0).then(|| checked.judge(index, step));
-        let mut error = reading.map_or_else(|| Some("nothing was read yet".to_owned()), |reading| reading.error.clone());
+        let mut error =
+            reading.map_or_else(|| Some("nothing was read yet".to_owned()), |reading| reading.error.clone());
         if let Some(reading) = reading.filter(|_| is_per_tenant(&checked.spec.slos[index])) {
             let wanted = history_wanted(draft);
             if wanted.iter().any(|at| !reading.history.contains_key(at)) && error.is_none() {
@@ -97,7 +101,9 @@ impl<'a> Judge<'a> {
             return;
         }
         let limit = guard_limit(config);
-        for (step, recent) in reading.recent.iter().map(|s| (s, true)).chain(reading.steps.iter().map(|s| (s, false))) {
+        for (step, recent) in
+            reading.recent.iter().map(|s| (s, true)).chain(reading.steps.iter().map(|s| (s, false)))
+        {
             let samples;
             let data = match &step.data {
                 StepData::Counts(counts) => {
@@ -124,7 +130,8 @@ impl<'a> Judge<'a> {
             let begun = first_warm(draft).is_some();
             if begun {
                 status.verdict = Some("NoData".into());
-                status.message = self.error.clone().unwrap_or_else(|| "the step length is not known yet".into());
+                status.message =
+                    self.error.clone().unwrap_or_else(|| "the step length is not known yet".into());
                 status.no_data_since.get_or_insert(draft.now);
             }
             return;
@@ -174,7 +181,11 @@ fn hold_for_evidence(draft: &mut Draft<'_>, evidence: &Evidence, message: &str) 
     let blind = matches!(evidence.guard, Some(breakwater_slo::Guard::NoData(NoData::NeverInstrumented)));
     if coverage.never_instrumented.saturating_mul(10) > coverage.tenants && !blind {
         let (n, of) = (coverage.never_instrumented, coverage.tenants);
-        draft.hold("Uninstrumented", true, format!("{n} of {of} candidates never had a series: check tenantLabels and tenants.id"));
+        draft.hold(
+            "Uninstrumented",
+            true,
+            format!("{n} of {of} candidates never had a series: check tenantLabels and tenants.id"),
+        );
     }
 }
 
@@ -197,15 +208,22 @@ fn hold_for_data(draft: &mut Draft<'_>) {
 
 /// What of the time was judged: on time, in one piece, up to where every SLO is judged (R7). An SLO whose steps were
 /// late was fetched before the slower ones that decide, so theirs are late as well.
-fn mark_soak(draft: &mut Draft<'_>, reading: &SloReading, before: Option<Timestamp>, after: Option<Timestamp>) {
+fn mark_soak(
+    draft: &mut Draft<'_>,
+    reading: &SloReading,
+    before: Option<Timestamp>,
+    after: Option<Timestamp>,
+) {
     let Some(until) = after else { return };
     let late = late_until(reading, before);
     let before = before.unwrap_or(until);
     draft.judged = Some(match draft.judged {
         None => Judged { before, late, until },
-        Some(other) => {
-            Judged { before: other.before.min(before), late: other.late.max(late), until: other.until.min(until) }
-        }
+        Some(other) => Judged {
+            before: other.before.min(before),
+            late: other.late.max(late),
+            until: other.until.min(until),
+        },
     });
 }
 
@@ -248,7 +266,8 @@ fn first_warm(draft: &Draft<'_>) -> Option<Timestamp> {
 /// Wave starts whose seven days before are wanted (R14).
 pub(crate) fn history_wanted(draft: &Draft<'_>) -> Vec<Timestamp> {
     let watched = draft.status.phase.is_under_way() || draft.status.phase.is_reverting();
-    let mut wanted: Vec<Timestamp> = draft.status.waves.iter().filter(|_| watched).filter_map(|w| w.started_at).collect();
+    let mut wanted: Vec<Timestamp> =
+        draft.status.waves.iter().filter(|_| watched).filter_map(|w| w.started_at).collect();
     wanted.sort_unstable();
     wanted.dedup();
     wanted
@@ -311,7 +330,9 @@ fn arm(draft: &Draft<'_>, tenant: &Tenant, place: &Place, start: Timestamp, end:
             let since = verifying?.verifying_since?;
             (*warm_at <= start && since <= start).then_some(Arm::Candidate)
         }
-        Standing::Ready { .. } | Standing::Updating { .. } | Standing::Failed if untouched_then => Some(Arm::Baseline),
+        Standing::Ready { .. } | Standing::Updating { .. } | Standing::Failed if untouched_then => {
+            Some(Arm::Baseline)
+        }
         Standing::Ready { warm_at } if *warm_at <= start => Some(Arm::Candidate),
         Standing::Ready { .. } | Standing::Updating { .. } => written.map(|_| Arm::Warming),
         // It had its time and users are still on it: what they feel is the release.

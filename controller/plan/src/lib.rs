@@ -5,6 +5,7 @@
 mod actions;
 pub mod alerts;
 mod choose;
+mod conditions;
 mod deviation;
 mod draft;
 pub mod fleet;
@@ -18,6 +19,7 @@ mod road;
 pub mod schedule;
 pub mod spec;
 mod tell;
+mod troubled;
 pub mod version;
 
 use breakwater_crds::status::Phase;
@@ -41,7 +43,9 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     deviation::decide(&mut draft);
     match draft.status.phase {
         Phase::Pending | Phase::Adopting => choose::begin(&mut draft),
-        Phase::Advancing | Phase::Soaking | Phase::AwaitingApproval | Phase::Watching => road::advance(&mut draft),
+        Phase::Advancing | Phase::Soaking | Phase::AwaitingApproval | Phase::Watching => {
+            road::advance(&mut draft);
+        }
         Phase::Reverting | Phase::Verifying => revert::carry_through(&mut draft),
         Phase::Completed | Phase::Reverted | Phase::RevertedPartly => {}
     }

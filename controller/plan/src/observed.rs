@@ -30,7 +30,7 @@ pub struct Observed<'a> {
     pub spec: &'a Checked,
     /// Why the newest spec was refused, if it was; `spec` is then an older one.
     pub refused: Option<&'a str>,
-    /// Name of the ControllerRevision that keeps `spec`.
+    /// Name of the `ControllerRevision` that keeps `spec`.
     pub revision: Option<&'a str>,
     /// The stored status, freshly read.
     pub status: &'a RolloutStatus,
@@ -42,11 +42,11 @@ pub struct Observed<'a> {
     pub tenants: &'a [Tenant],
     /// Tenants whose write was sent and not answered yet; they count as busy (R2).
     pub in_flight: &'a HashSet<TenantId>,
-    /// RolloutActions of this Rollout without a result of their own, oldest first.
+    /// `RolloutActions` of this Rollout without a result of their own, oldest first.
     pub actions: &'a [Action],
-    /// DeviationReports of this Rollout's name, in no particular order.
+    /// `DeviationReports` of this Rollout's name, in no particular order.
     pub reports: &'a [Report],
-    /// Why every write is stopped, if the stop ConfigMap exists or cannot be read (R36).
+    /// Why every write is stopped, if the stop `ConfigMap` exists or cannot be read (R36).
     pub stopped: Option<&'a str>,
     /// One entry per SLO of `spec`, in its order.
     pub readings: &'a [SloReading],
@@ -179,7 +179,7 @@ pub enum Claim {
     Gone,
 }
 
-/// A RolloutAction that waits to be honoured.
+/// A `RolloutAction` that waits to be honoured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     /// Its UID.
@@ -192,7 +192,7 @@ pub struct Action {
     pub spec: RolloutActionSpec,
 }
 
-/// A DeviationReport as stored.
+/// A `DeviationReport` as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// Its name.

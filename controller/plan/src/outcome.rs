@@ -20,7 +20,7 @@ pub struct Plan {
     /// True when the status holds a decision that must be stored before any tenant is written (R28);
     /// otherwise storing it may wait for its turn (R27).
     pub decided: bool,
-    /// DeviationReports to create or update, before the status.
+    /// `DeviationReports` to create or update, before the status.
     pub reports: Vec<ReportWrite>,
     /// Tenants to write, in this order, pipelined; what is not yet sent of an older plan is dropped.
     pub writes: Vec<Write>,
@@ -44,7 +44,7 @@ pub struct Plan {
     pub waiting: String,
 }
 
-/// A DeviationReport to create (if absent) and whose status to write.
+/// A `DeviationReport` to create (if absent) and whose status to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReportWrite {
     /// Its name: `{rollout}-{hash of version}-{n}`.

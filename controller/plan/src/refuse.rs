@@ -13,7 +13,8 @@ pub fn refuse(status: &mut RolloutStatus, generation: i64, why: &str, now: Times
     let old = std::mem::take(&mut status.conditions);
     let row = |type_: &str, holds: bool| {
         let is = if holds { ConditionStatus::True } else { ConditionStatus::False };
-        let since = old.iter().find(|c| c.type_ == type_ && c.status == is).map_or(now, |c| c.last_transition_time);
+        let since =
+            old.iter().find(|c| c.type_ == type_ && c.status == is).map_or(now, |c| c.last_transition_time);
         Condition {
             type_: type_.into(),
             status: is,
@@ -23,5 +24,6 @@ pub fn refuse(status: &mut RolloutStatus, generation: i64, why: &str, now: Times
             observed_generation: generation,
         }
     };
-    status.conditions = vec![row("Ready", false), row("Reconciling", false), row("Stalled", true), row("Accepted", false)];
+    status.conditions =
+        vec![row("Ready", false), row("Reconciling", false), row("Stalled", true), row("Accepted", false)];
 }

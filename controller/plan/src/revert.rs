@@ -15,19 +15,20 @@ use crate::{
     judging,
     observed::Tenant,
     outcome::Purpose,
+    road,
 };
 
 /// How many times `verifyFor` a verification without data may take before it ends without an answer.
 const BLIND_VERIFICATIONS: i64 = 3;
 
 /// Decides to take `version` out. What is written follows from that, level-triggered.
-pub(crate) fn start(draft: &mut Draft<'_>, version: &str, by_spec: bool, message: String) {
-    draft.tell("Reverting", true, message.clone());
+pub(crate) fn start(draft: &mut Draft<'_>, version: &str, by_spec: bool, message: &str) {
+    draft.tell("Reverting", true, message);
     draft.out.insert(version.to_owned());
     draft.status.revert = Some(RevertStatus {
         version: version.to_owned(),
         by_spec,
-        message: clip(&message),
+        message: clip(message),
         decided_at: draft.now,
         back_at: None,
         verifying_since: None,
@@ -42,24 +43,32 @@ pub(crate) fn start(draft: &mut Draft<'_>, version: &str, by_spec: bool, message
 /// Goes on with the revert under way: until all are back, then until the SLOs have told whether it helped.
 pub(crate) fn carry_through(draft: &mut Draft<'_>) {
     let Some(mut revert) = draft.status.revert.clone() else {
-        draft.enter(Phase::Pending); // a forged status; the reports and markers know
+        // A forged status; the reports and markers know.
+        draft.waiting = "the status names no version to revert; asking the reports and the tenants".into();
+        draft.enter(Phase::Pending);
         return;
     };
     let stuck = stuck(draft, &revert);
     revert.reverted = clamp(draft.count(|s| matches!(s, Standing::Returned { .. })));
     revert.failed = clamp(draft.count(|s| matches!(s, Standing::ReturnFailed | Standing::Contested)) + stuck);
     if draft.status.phase == Phase::Reverting {
-        let moving = |s: &Standing| matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::Unsure);
+        let moving =
+            |s: &Standing| matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::Unsure);
         let on_the_way = draft.count(moving).saturating_sub(stuck);
         if on_the_way > 0 || !draft.observed.in_flight.is_empty() || !draft.is_complete() {
-            draft.waiting = format!("{} of {} tenants are back", revert.reverted, revert.reverted as usize + on_the_way);
+            draft.waiting =
+                format!("{} of {} tenants are back", revert.reverted, revert.reverted as usize + on_the_way);
             let last = fleet::after(revert.decided_at, draft.observed.spec.spec.revert.tenant_deadline);
             draft.wake(Some(last));
             draft.status.revert = Some(revert);
             return;
         }
         revert.back_at = Some(draft.now);
-        draft.tell("RevertedTenants", false, format!("{} tenants are back, {} are not", revert.reverted, revert.failed));
+        draft.tell(
+            "RevertedTenants",
+            false,
+            format!("{} tenants are back, {} are not", revert.reverted, revert.failed),
+        );
         draft.enter(Phase::Verifying);
     }
     verify(draft, &mut revert);
@@ -74,7 +83,8 @@ fn stuck(draft: &Draft<'_>, revert: &RevertStatus) -> usize {
     outgoing.filter(|(tenant, _)| refused(tenant) || !has_safe_version(draft, tenant)).count()
 }
 
-fn has_safe_version(draft: &Draft<'_>, tenant: &Tenant) -> bool {
+/// True where the tenant has a version to go back to.
+pub(crate) fn has_safe_version(draft: &Draft<'_>, tenant: &Tenant) -> bool {
     fleet::own(tenant).is_some_and(|marker| choose::safe_version(draft, &marker.previous).is_some())
 }
 
@@ -86,19 +96,16 @@ fn verify(draft: &mut Draft<'_>, revert: &mut RevertStatus) {
     }
     let Some(since) = revert.verifying_since else {
         let warm = draft.places.iter().filter_map(|place| place.standing.returned_warm_at());
-        match warm.max().filter(|warm| *warm > draft.now) {
-            Some(warm) => {
-                draft.waiting = format!("the reverted tenants are warm at {warm}");
-                draft.wake(Some(warm));
-            }
-            None => {
-                revert.verifying_since = Some(draft.now);
-                draft.judges.iter_mut().for_each(breakwater_slo::State::restart);
-                let span = draft.observed.spec.spec.revert.verify_for;
-                draft.waiting = format!("the SLOs are watched for {span} to see whether the revert helped");
-                draft.tell("Verifying", false, draft.waiting.clone());
-                draft.wake(Some(fleet::after(draft.now, span)));
-            }
+        if let Some(warm) = warm.max().filter(|warm| *warm > draft.now) {
+            draft.waiting = format!("the reverted tenants are warm at {warm}");
+            draft.wake(Some(warm));
+        } else {
+            let span = draft.observed.spec.spec.revert.verify_for;
+            revert.verifying_since = Some(draft.now);
+            draft.judges.iter_mut().for_each(breakwater_slo::State::restart);
+            draft.waiting = format!("the SLOs are watched for {span} to see whether the revert helped");
+            draft.tell("Verifying", false, draft.waiting.clone());
+            draft.wake(Some(fleet::after(draft.now, span)));
         }
         return;
     };
@@ -156,7 +163,10 @@ fn finish(draft: &mut Draft<'_>, revert: &mut RevertStatus, attribution: Option<
         None => "the SLOs were not asked",
     };
     let version = &revert.version;
-    let back = format!("version {version} is out of {} tenants, {} are not back; {answer}", revert.reverted, revert.failed);
+    let back = format!(
+        "version {version} is out of {} tenants, {} are not back; {answer}",
+        revert.reverted, revert.failed
+    );
     let warning = !whole || attribution == Some(Attribution::NotAttributed);
     draft.tell(phase.as_str(), warning, back);
     if let Some(outcome) = outcome {
@@ -164,13 +174,23 @@ fn finish(draft: &mut Draft<'_>, revert: &mut RevertStatus, attribution: Option<
     }
     draft.status.candidate_version = None;
     draft.enter(phase);
+    if revert.by_spec && !draft.status.rejected.contains(version) {
+        draft.out.remove(version); // what Git took back, Git may ask for again: from here on nobody rejects it
+        draft.muster();
+    }
 }
 
 /// Writes back every marked tenant that is on a version that must go: newest wave first, without a barrier, in every
 /// phase (R18). Sleepers are written without waiting for a place.
 pub(crate) fn write_back(draft: &mut Draft<'_>) {
     let touched = draft.count(|s| {
-        matches!(s, Standing::Outgoing | Standing::Returning { .. } | Standing::ReturnFailed | Standing::Returned { .. })
+        matches!(
+            s,
+            Standing::Outgoing
+                | Standing::Returning { .. }
+                | Standing::ReturnFailed
+                | Standing::Returned { .. }
+        )
     });
     if touched == 0 {
         return;
@@ -183,32 +203,35 @@ pub(crate) fn write_back(draft: &mut Draft<'_>) {
         return;
     }
     let busy = draft.count(|s| matches!(s, Standing::Returning { .. })) + draft.observed.in_flight.len();
-    let mut places = draft.observed.spec.spec.revert.max_concurrent.of(touched).saturating_sub(busy);
-    let mut order: Vec<usize> = (0..draft.places.len())
-        .filter(|i| draft.places[*i].standing == Standing::Outgoing)
-        .filter(|i| !draft.observed.in_flight.contains(&draft.observed.tenants[*i].id))
-        .collect();
-    // What admission refuses is tried again after the others, so that it takes nobody's place.
-    let refused = |id| draft.observed.problems.contains_key(&id);
-    order.sort_by_key(|i| {
-        let id = draft.observed.tenants[*i].id;
-        (refused(id), std::cmp::Reverse(draft.places[*i].wave), id.0)
-    });
+    let places = draft.observed.spec.spec.revert.max_concurrent.of(touched).saturating_sub(busy);
+    let order = way_back(draft, places);
     let forward = std::mem::take(&mut draft.writes);
     for i in order {
         let tenant = &draft.observed.tenants[i];
         let Some(marker) = fleet::own(tenant) else { continue };
-        let Some(target) = choose::safe_version(draft, &marker.previous).map(std::sync::Arc::<str>::from) else { continue };
-        if !tenant.dormant {
-            if places == 0 {
-                continue;
-            }
-            places -= 1;
-        }
+        let Some(target) = choose::safe_version(draft, &marker.previous).map(std::sync::Arc::<str>::from)
+        else {
+            continue;
+        };
         let wave = marker.wave.clone();
         draft.write(tenant, target.clone(), target, &wave, Purpose::Revert);
     }
     draft.writes.extend(forward);
+}
+
+/// Who goes back now: all sleepers, and as many others as there are places, newest wave first.
+fn way_back(draft: &Draft<'_>, places: usize) -> Vec<usize> {
+    let outgoing = |asleep: bool| {
+        let outgoing = draft.fleet().enumerate().filter(move |(_, (tenant, place))| {
+            place.standing == Standing::Outgoing
+                && tenant.dormant == asleep
+                && has_safe_version(draft, tenant)
+        });
+        outgoing.map(|(i, (tenant, place))| (tenant.id, std::cmp::Reverse(place.wave), i))
+    };
+    let mut order = road::first(draft, usize::MAX, outgoing(true));
+    order.extend(road::first(draft, places, outgoing(false)));
+    order
 }
 
 /// A count for the API.

@@ -1,12 +1,12 @@
 //! The road forward: one wave at a time, soak, approvals, windows, and who is written next (rules R1, R2, R6-R8). Pure.
 
+use breakwater_crds::status::Transition;
 use breakwater_crds::{
     rollout::{Approval, Wave},
     scalars::Span,
     status::{BrakeKind, Phase},
 };
-use breakwater_crds::status::Transition;
-use breakwater_slo::Verdict;
+use breakwater_slo::{TenantId, Verdict};
 use jiff::Timestamp;
 
 use crate::{
@@ -66,7 +66,11 @@ fn gather_holds(draft: &mut Draft<'_>) {
     }
     let outgoing = draft.count(|s| *s == Standing::Outgoing);
     if outgoing > 0 {
-        draft.hold("Reverting", false, format!("{outgoing} tenants are on a rejected version and go back first"));
+        draft.hold(
+            "Reverting",
+            false,
+            format!("{outgoing} tenants are on a rejected version and go back first"),
+        );
     }
 }
 
@@ -75,8 +79,13 @@ fn gather_brakes(draft: &mut Draft<'_>) {
     if let Some(why) = draft.stopped() {
         draft.hold("Stopped", true, why);
     }
-    let holds: Vec<String> =
-        draft.status.brakes.iter().filter(|brake| brake.kind == BrakeKind::Hold).map(crate::tell::brake).collect();
+    let holds: Vec<String> = draft
+        .status
+        .brakes
+        .iter()
+        .filter(|brake| brake.kind == BrakeKind::Hold)
+        .map(crate::tell::brake)
+        .collect();
     for message in holds {
         draft.hold("Held", true, message);
     }
@@ -100,12 +109,17 @@ fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
     if complete && draft.status.waves[index].completed_at.is_none() {
         draft.status.waves[index].completed_at = Some(draft.now);
         let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
-        draft.tell("WaveUpdated", false, format!("wave {}: {} tenants are updated and ready{failed}", spec.name, tally.ready));
+        draft.tell(
+            "WaveUpdated",
+            false,
+            format!("wave {}: {} tenants are updated and ready{failed}", spec.name, tally.ready),
+        );
     }
     draft.wake(tally.next_deadline);
     if draft.status.waves[index].completed_at.is_none() {
         draft.enter(Phase::Advancing);
-        draft.waiting = format!("updating wave {}: {} of {} tenants are ready", spec.name, tally.ready, tally.total);
+        draft.waiting =
+            format!("updating wave {}: {} of {} tenants are ready", spec.name, tally.ready, tally.total);
         return false;
     }
     let warm = complete && tally.warm_at.is_none_or(|warm| warm <= draft.now);
@@ -117,7 +131,10 @@ fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
     if !warm {
         draft.enter(Phase::Soaking);
         draft.wake(tally.warm_at);
-        draft.waiting = format!("wave {}: {} of {} tenants are ready; waiting for warm-up", spec.name, tally.ready, tally.total);
+        draft.waiting = format!(
+            "wave {}: {} of {} tenants are ready; waiting for warm-up",
+            spec.name, tally.ready, tally.total
+        );
         return false;
     }
     end(draft, index, spec)
@@ -138,7 +155,10 @@ fn pass_empty(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
         draft.tell("WaveSkipped", false, format!("wave {} is empty", spec.name));
         return true;
     } else {
-        let message = format!("no live tenant matches the selector of wave {}; mend it or set optional: true", spec.name);
+        let message = format!(
+            "no live tenant matches the selector of wave {}; mend it or set optional: true",
+            spec.name
+        );
         draft.hold("EmptyWave", true, message.clone());
         draft.waiting = message;
     }
@@ -171,9 +191,10 @@ fn start(draft: &mut Draft<'_>, index: usize, spec: &Wave, tally: &Tally) -> boo
 fn await_approval(draft: &mut Draft<'_>, spec: &Wave, when: &str) {
     let version = draft.wanted().to_owned();
     let message = format!("wave {} of {version} waits for an approval {when}", spec.name);
-    let since = draft.status.started_at;
-    let asked = |told: &Transition| told.reason == "ApprovalNeeded" && Some(told.at) >= since && told.message == message;
-    if !draft.status.history.iter().any(asked) {
+    // By order, not by time: clocks go back.
+    let of_this_start = |told: &&Transition| !matches!(told.reason.as_str(), "Started" | "Superseded");
+    let mut since_start = draft.status.history.iter().rev().take_while(of_this_start);
+    if !since_start.any(|told| told.reason == "ApprovalNeeded" && told.message == message) {
         draft.tell("ApprovalNeeded", false, message.clone());
     }
     draft.enter(Phase::AwaitingApproval);
@@ -217,7 +238,11 @@ fn tally(draft: &Draft<'_>, index: usize) -> Tally {
 /// A wave is complete when its live tenants are updated and ready bar the failed ones it bears, one of them ready (R1).
 fn is_complete(draft: &Draft<'_>, spec: &Wave, tally: &Tally) -> bool {
     let borne = tally.failed == 0 || tally.failed <= spec.max_failures.of(tally.total);
-    tally.waiting == 0 && tally.ready > 0 && borne && draft.is_complete() && draft.observed.in_flight.is_empty()
+    tally.waiting == 0
+        && tally.ready > 0
+        && borne
+        && draft.is_complete()
+        && draft.observed.in_flight.is_empty()
 }
 
 /// Lets the soak clock run over what every SLO judged on time, Healthy, and not held (R7).
@@ -250,7 +275,9 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
     }
     draft.enter(Phase::Soaking);
     // A promotion is a human's answer to what the SLOs only hold for; it overrides no deviation and no other hold.
-    let answered = |hold: &Hold| matches!(hold.reason, "NoData" | "TelemetryLost" | "UpdateCost" | "BurnRate" | "SharpPath");
+    let answered = |hold: &Hold| {
+        matches!(hold.reason, "NoData" | "TelemetryLost" | "UpdateCost" | "BurnRate" | "SharpPath")
+    };
     let blocks = |hold: &&Hold| !(promoted && answered(hold));
     if let Some(hold) = draft.holds.iter().find(blocks) {
         draft.waiting = hold.message.clone();
@@ -270,7 +297,11 @@ fn watch(draft: &mut Draft<'_>) {
     let span = draft.observed.spec.spec.watch_after;
     if draft.status.watching_since.is_none() {
         draft.status.watching_since = Some(draft.now);
-        draft.tell("Watching", false, format!("all waves of {version} are passed; watching for another {span}"));
+        draft.tell(
+            "Watching",
+            false,
+            format!("all waves of {version} are passed; watching for another {span}"),
+        );
     }
     draft.enter(Phase::Watching);
     let end = fleet::after(draft.status.watching_since.unwrap_or(draft.now), span);
@@ -314,24 +345,39 @@ fn write_forward(draft: &mut Draft<'_>) {
     let total = draft.places.iter().filter(|p| p.wave == Some(current) && p.standing.is_live()).count();
     let allowed = draft.observed.spec.spec.waves[current].max_concurrent.of(total);
     let room = allowed.saturating_sub(busy + draft.observed.in_flight.len());
-    let mut next: Vec<usize> = (0..draft.places.len())
-        .filter(|i| draft.places[*i].standing == Standing::Pending && draft.is_reached(draft.places[*i].wave, current))
-        .filter(|i| !draft.observed.in_flight.contains(&draft.observed.tenants[*i].id))
-        .collect();
-    // What admission refuses is tried again after the others, so that it takes nobody's place.
-    let refused = |id| draft.observed.problems.contains_key(&id);
-    next.sort_unstable_by_key(|i| {
-        let id = draft.observed.tenants[*i].id;
-        (refused(id), draft.places[*i].wave, id.0)
+    let pending = draft.fleet().enumerate().filter(|(_, (_, place))| {
+        place.standing == Standing::Pending && draft.is_reached(place.wave, current)
     });
+    let next = first(draft, room, pending.map(|(i, (tenant, place))| (tenant.id, place.wave, i)));
     let version: std::sync::Arc<str> = draft.wanted().into();
-    for i in next.into_iter().take(room) {
+    for i in next {
         let tenant = &draft.observed.tenants[i];
-        let wave = draft.places[i].wave.map_or_else(String::new, |wave| draft.status.waves[wave].name.clone());
+        let wave =
+            draft.places[i].wave.map_or_else(String::new, |wave| draft.status.waves[wave].name.clone());
         if let Some(previous) = choose::previous_version(draft, tenant) {
             draft.write(tenant, version.clone(), previous, &wave, Purpose::Advance);
         }
     }
+}
+
+/// The first `room` of the tenants that may be written, by rank and then by draw. What admission refuses is tried again
+/// after the others, so that it takes nobody's place.
+pub(crate) fn first<Rank: Ord + Copy>(
+    draft: &Draft<'_>,
+    room: usize,
+    tenants: impl Iterator<Item = (TenantId, Rank, usize)>,
+) -> Vec<usize> {
+    let observed = draft.observed;
+    let idle = tenants.filter(|(id, ..)| observed.in_flight.is_empty() || !observed.in_flight.contains(id));
+    let refused = |id| !observed.problems.is_empty() && observed.problems.contains_key(&id);
+    let mut order: Vec<(bool, Rank, TenantId, usize)> =
+        idle.map(|(id, rank, i)| (refused(id), rank, id, i)).collect();
+    if room < order.len() {
+        order.select_nth_unstable(room);
+        order.truncate(room);
+    }
+    order.sort_unstable();
+    order.into_iter().map(|(.., i)| i).collect()
 }
 
 /// The next instant at which a tenant becomes warm or is late.

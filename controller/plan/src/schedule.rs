@@ -58,7 +58,8 @@ impl Schedule {
         for (i, window) in spec.allow.iter().enumerate() {
             let at = |field: &str| format!("spec.schedule.allow[{i}].{field}");
             if window.duration.is_zero() {
-                errors.push(FieldError::new(at("duration"), "0 is a window that never opens: give 1m or more"));
+                errors
+                    .push(FieldError::new(at("duration"), "0 is a window that never opens: give 1m or more"));
             }
             match Cron::from_str(&window.cron) {
                 Ok(opens) if window.cron.split_whitespace().count() == 5 => windows.push(Window {
@@ -66,10 +67,14 @@ impl Schedule {
                     text: window.cron.clone(),
                     lasts: window.duration.as_duration(),
                 }),
-                Ok(_) => errors.push(FieldError::new(at("cron"), format!("{:?} must have five fields", window.cron))),
+                Ok(_) => errors
+                    .push(FieldError::new(at("cron"), format!("{:?} must have five fields", window.cron))),
                 Err(error) => errors.push(FieldError::new(
                     at("cron"),
-                    format!("{:?} is not a cron expression such as \"0 9 * * MON-THU\": {error}", window.cron),
+                    format!(
+                        "{:?} is not a cron expression such as \"0 9 * * MON-THU\": {error}",
+                        window.cron
+                    ),
                 )),
             }
         }
@@ -88,23 +93,24 @@ impl Schedule {
     pub fn gate(&self, now: Timestamp) -> Gate {
         if let Some(freeze) = self.freezes.iter().find(|f| f.from <= now && now < f.to) {
             let why = if freeze.reason.is_empty() { "no reason given" } else { &freeze.reason };
-            return Gate::Closed { reason: format!("frozen until {}: {why}", freeze.to), until: Some(freeze.to) };
+            return Gate::Closed {
+                reason: format!("frozen until {}: {why}", freeze.to),
+                until: Some(freeze.to),
+            };
         }
         let freeze_starts = self.freezes.iter().map(|f| f.from).filter(|from| *from > now).min();
         if self.windows.is_empty() {
             return Gate::Open { until: freeze_starts };
         }
-        match self.windows.iter().filter_map(|w| w.open_until(now, &self.zone)).max() {
-            Some(closes) => Gate::Open { until: Some(freeze_starts.map_or(closes, |f| f.min(closes))) },
-            None => {
-                let opens = self.windows.iter().filter_map(|w| w.next_opening(now, &self.zone)).min();
-                let reason = opens.map_or_else(
-                    || "outside every window, and none opens again".to_owned(),
-                    |at| format!("outside every window; the next opens at {}", at.to_zoned(self.zone.clone())),
-                );
-                Gate::Closed { reason, until: Some(opens.unwrap_or(now + LOOK_AGAIN)) }
-            }
+        if let Some(closes) = self.windows.iter().filter_map(|w| w.open_until(now, &self.zone)).max() {
+            return Gate::Open { until: Some(freeze_starts.map_or(closes, |f| f.min(closes))) };
         }
+        let opens = self.windows.iter().filter_map(|w| w.next_opening(now, &self.zone)).min();
+        let reason = opens.map_or_else(
+            || "outside every window, and none opens again".to_owned(),
+            |at| format!("outside every window; the next opens at {}", at.to_zoned(self.zone.clone())),
+        );
+        Gate::Closed { reason, until: Some(opens.unwrap_or(now + LOOK_AGAIN)) }
     }
 }
 
@@ -165,7 +171,9 @@ mod tests {
         let night = schedule(serde_json::json!({
             "timeZone": "Europe/Athens", "allow": [{"cron": "0 1 * * *", "duration": "4h"}],
         }));
-        let Gate::Open { until } = night.gate("2026-10-24T23:30:00Z".parse().unwrap()) else { panic!("open") };
+        let Gate::Open { until } = night.gate("2026-10-24T23:30:00Z".parse().unwrap()) else {
+            panic!("open")
+        };
         assert_eq!(until, Some("2026-10-25T02:00:00Z".parse().unwrap())); // opened 22:00 UTC, 4 h later
     }
 
@@ -195,7 +203,12 @@ mod tests {
         let paths: Vec<&str> = errors.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["spec.schedule.timeZone", "spec.schedule.allow[0].cron", "spec.schedule.allow[1].cron", "spec.schedule.allow[2].duration"]
+            [
+                "spec.schedule.timeZone",
+                "spec.schedule.allow[0].cron",
+                "spec.schedule.allow[1].cron",
+                "spec.schedule.allow[2].duration"
+            ]
         );
         assert!(errors[0].to_string().contains("Mars/Olympus"));
     }

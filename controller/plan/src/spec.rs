@@ -4,7 +4,7 @@ use std::fmt;
 
 use breakwater_crds::{
     rollout::RolloutSpec,
-    scalars::IntOrPercent,
+    scalars::{IntOrPercent, Percent},
     slo::{Errors, Latency, Pair, Slo, Step},
 };
 use breakwater_slo as slo;
@@ -76,8 +76,10 @@ impl Checked {
 pub fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
     let pairs = |pairs: &[Pair]| pairs.iter().map(pair).collect();
     let kind = match &spec.limit {
-        Some(limit) => slo::Kind::Limit { max: limit.max, min: limit.min, for_seconds: limit.for_.as_seconds() },
-        None => slo::Kind::Ratio { objective: spec.objective.map_or(f64::NAN, |o| o.as_ratio()) },
+        Some(limit) => {
+            slo::Kind::Limit { max: limit.max, min: limit.min, for_seconds: limit.for_.as_seconds() }
+        }
+        None => slo::Kind::Ratio { objective: spec.objective.map_or(f64::NAN, Percent::as_ratio) },
     };
     let config = slo::Config {
         kind,
@@ -99,7 +101,11 @@ pub fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
 }
 
 fn pair(pair: &Pair) -> slo::Pair {
-    slo::Pair { long_seconds: pair.long.as_seconds(), short_seconds: pair.short.as_seconds(), factor: pair.factor }
+    slo::Pair {
+        long_seconds: pair.long.as_seconds(),
+        short_seconds: pair.short.as_seconds(),
+        factor: pair.factor,
+    }
 }
 
 fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
@@ -110,7 +116,8 @@ fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
     for (i, wave) in spec.waves.iter().enumerate() {
         let at = |field: &str| format!("spec.waves[{i}].{field}");
         if spec.waves[..i].iter().any(|earlier| earlier.name == wave.name) {
-            errors.push(FieldError::new(at("name"), format!("{:?} names an earlier wave already", wave.name)));
+            errors
+                .push(FieldError::new(at("name"), format!("{:?} names an earlier wave already", wave.name)));
         }
         if wave.selector.is_some() && wave.percent.is_some() {
             errors.push(FieldError::new(at("percent"), "a wave has either selector or percent, not both"));
@@ -119,7 +126,10 @@ fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
         if rest && i + 1 < spec.waves.len() {
             errors.push(FieldError::new(
                 at("selector"),
-                format!("wave {:?} has neither selector nor percent, so it takes the rest and must be the last", wave.name),
+                format!(
+                    "wave {:?} has neither selector nor percent, so it takes the rest and must be the last",
+                    wave.name
+                ),
             ));
         }
         for (field, value) in [("maxConcurrent", wave.max_concurrent), ("maxFailures", wave.max_failures)] {

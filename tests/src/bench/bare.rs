@@ -12,8 +12,8 @@ use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{CONNECTIONS, now};
 use super::tape::Facts;
+use super::{CONNECTIONS, now};
 use crate::kinds::Kind;
 
 /// The value of the marker's label on the twin fleet: of no Rollout that exists, and as long as a real one.
@@ -34,7 +34,8 @@ impl Bare {
         let by_marker = Api::all_with(client.clone(), &resource);
         let marker = format!("breakwater.dev/rollout={LABEL}");
         let watches = [(by_selector, "app=tenant"), (by_marker, &*marker)];
-        let watches = watches.map(|(api, labels)| AbortOnDropHandle::new(tokio::spawn(look(api, labels.into()))));
+        let watches =
+            watches.map(|(api, labels)| AbortOnDropHandle::new(tokio::spawn(look(api, labels.into()))));
         Self { client, namespace: namespace.into(), _watches: watches }
     }
 
@@ -47,12 +48,18 @@ impl Bare {
     }
 
     /// Patches one object again and again, alone on its connection, until it is dropped; each latency goes to `told`.
-    pub(super) async fn probe(&self, name: &str, mut facts: Facts, mut told: impl FnMut(Duration)) -> Result<()> {
+    pub(super) async fn probe(
+        &self,
+        name: &str,
+        mut facts: Facts,
+        mut told: impl FnMut(Duration),
+    ) -> Result<()> {
         for round in 0_u64.. {
             let began = Instant::now();
             let answer = self.patch_text(name, &facts, &format!("1.0.{round}")).await?;
             told(began.elapsed());
-            let object: DynamicObject = serde_json::from_str(&answer).context("read the answer to a patch")?;
+            let object: DynamicObject =
+                serde_json::from_str(&answer).context("read the answer to a patch")?;
             facts.resource_version = object.metadata.resource_version.unwrap_or_default();
         }
         Ok(())

@@ -45,10 +45,22 @@ pub(super) async fn memory(stage: &mut Stage, options: Options, table: &mut Tabl
     let fresh = resident(stage).await?;
     let slope = |from: u64, to: u64| (to as f64 - from as f64) / (many - few) as f64;
     let what = format!("memory per tenant, {few} to {many} in soak");
-    table.judged(&format!("{what}, after a start"), slope(fresh_small, fresh), 0, " B", Aim::Below(MEMORY_AIM));
+    table.judged(
+        &format!("{what}, after a start"),
+        slope(fresh_small, fresh),
+        0,
+        " B",
+        Aim::Below(MEMORY_AIM),
+    );
     table.judged(&format!("{what}, after the wave"), slope(small, grown), 0, " B", Aim::Below(MEMORY_AIM));
     let kib = |bytes: u64| bytes / 1024;
-    let figure = format!("{} and {} KiB at {few}, {} and {} KiB", kib(fresh_small), kib(small), kib(fresh), kib(grown));
+    let figure = format!(
+        "{} and {} KiB at {few}, {} and {} KiB",
+        kib(fresh_small),
+        kib(small),
+        kib(fresh),
+        kib(grown)
+    );
     table.told("memory resident, after a start and after the wave", figure);
     Ok(())
 }
@@ -57,7 +69,8 @@ pub(super) async fn memory(stage: &mut Stage, options: Options, table: &mut Tabl
 async fn resident(stage: &Stage) -> Result<u64> {
     tokio::time::sleep(CALM).await;
     let pid = stage.controller()?.process().pid();
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read the controller's status")?;
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).context("read the controller's status")?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("there is no VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
     progress(&format!("{} tenants: {kib} KiB resident", stage.tape().len(stage.own())));
@@ -78,7 +91,10 @@ pub(super) async fn cpu(stage: &mut Stage, table: &mut Table) -> Result<()> {
     let status = busy(stage, true).await?;
     table.told(&format!("cpu in soak, {EVENTS} status events/s: of a core"), format!("{status:.1} %"));
     let changes = busy(stage, false).await?;
-    table.told(&format!("cpu in soak, {EVENTS} tenants/s fall asleep or wake: of a core"), format!("{changes:.1} %"));
+    table.told(
+        &format!("cpu in soak, {EVENTS} tenants/s fall asleep or wake: of a core"),
+        format!("{changes:.1} %"),
+    );
     Ok(())
 }
 

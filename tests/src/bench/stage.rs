@@ -152,9 +152,16 @@ impl Stage {
                 let mut tenant = Tenant::new(namespace, &format!("tenant-{i:05}"), STABLE).unmeasured();
                 tenant.labels.remove(TENANT_LABEL); // the bed's operator leaves it alone
                 let object: DynamicObject = serde_json::from_value(Kind::Tenant.object(&tenant))?;
-                api.create(&params, &object).await.map(drop).with_context(|| format!("create {}", tenant.id()))
+                api.create(&params, &object)
+                    .await
+                    .map(drop)
+                    .with_context(|| format!("create {}", tenant.id()))
             };
-            stream::iter(present..count).map(create).buffer_unordered(CONNECTIONS).try_collect::<()>().await?;
+            stream::iter(present..count)
+                .map(create)
+                .buffer_unordered(CONNECTIONS)
+                .try_collect::<()>()
+                .await?;
         }
         eventually("the fleets are seen", PATIENCE, async || {
             let seen = [self.tape.len(&self.own), self.tape.len(&self.twin)];
@@ -176,7 +183,10 @@ impl Stage {
             "metadata": {"name": "bench", "namespace": self.own}, "spec": spec,
         });
         let params = PatchParams::apply("gitops").force();
-        self.rollouts().patch("bench", &params, &Patch::Apply(manifest)).await.context("apply the Rollout")?;
+        self.rollouts()
+            .patch("bench", &params, &Patch::Apply(manifest))
+            .await
+            .context("apply the Rollout")?;
         self.is_in("Completed").await.map(drop)
     }
 
@@ -219,7 +229,13 @@ impl Stage {
             let object = serde_json::to_value(rollouts.get("bench").await?)?;
             let status = &object["status"];
             let current = status["observedGeneration"] == object["metadata"]["generation"];
-            ensure!(current && probe(status), "{} {}: {}", status["phase"], status["counts"], status["message"]);
+            ensure!(
+                current && probe(status),
+                "{} {}: {}",
+                status["phase"],
+                status["counts"],
+                status["message"]
+            );
             Ok(status.clone())
         })
         .await

@@ -44,7 +44,8 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wide = |of: fn(&Row) -> &str| self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
+        let wide =
+            |of: fn(&Row) -> &str| self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
         let (what, figure, aim) = (wide(|row| &row.what), wide(|row| &row.figure), wide(|row| &row.aim));
         writeln!(f, "{:<what$}  {:>figure$}  {:>aim$}  verdict", "measured", "figure", "aim")?;
         for row in &self.rows {

@@ -25,7 +25,8 @@ async fn main() -> Result<()> {
         area.tenants().behave(version, Behaviour::slow(0.5));
     }
     let ring = |i: usize| if i < tenants / 6 { "community" } else { "rest" };
-    let fleet = (0..tenants).map(|i| Tenant::new(area.namespace(), &format!("t{i:03}"), "1.0.0").ring(ring(i)));
+    let fleet =
+        (0..tenants).map(|i| Tenant::new(area.namespace(), &format!("t{i:03}"), "1.0.0").ring(ring(i)));
     area.fleet(Kind::Deployment).create(fleet).await?;
     println!("export KUBECONFIG={}", bed.control_plane().api().kubeconfig("admin").display());
     println!("namespace {}", area.namespace());

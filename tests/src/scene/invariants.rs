@@ -1,11 +1,14 @@
-//! What every write of Breakwater keeps to, whatever the scene is about. Pure.
+//! What every write and every status of Breakwater keeps to, whatever the scene is about. Pure.
 
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::kinds::Kind;
 
 /// Prefix of Breakwater's own labels and annotations.
 const OWN: &str = "breakwater.dev/";
+/// Largest status (R27).
+const STATUS_MAX_BYTES: usize = 64 * 1024;
 /// Breakwater's field manager.
 const MANAGER: &str = "breakwater";
 
@@ -38,6 +41,29 @@ pub fn violation(kind: Kind, before: &Value, after: &Value) -> Option<String> {
         return Some(format!("{name}: the marker says {target}, the version is {wanted}"));
     }
     (!owns_its_write(after)).then(|| format!("{name}: the marker was not written by the manager {MANAGER}"))
+}
+
+/// A status is bounded (R27), and whatever it tells it tells in words (R31), once.
+pub fn of_status(status: &Value) -> Result<()> {
+    let bytes = status.to_string().len();
+    ensure!(bytes <= STATUS_MAX_BYTES, "the status has {bytes} bytes");
+    let history = status["history"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for entry in history {
+        let spoken = |field: &str| entry[field].as_str().is_some_and(|text| !text.is_empty());
+        ensure!(
+            spoken("reason") && spoken("message") && spoken("at"),
+            "a wordless entry of the history: {entry}"
+        );
+    }
+    let same =
+        |pair: &&[Value]| pair[0]["reason"] == pair[1]["reason"] && pair[0]["message"] == pair[1]["message"];
+    let twice = history.windows(2).find(same);
+    ensure!(twice.is_none(), "told twice: {twice:?}");
+    ensure!(
+        status["message"].as_str().is_some_and(|said| !said.is_empty()),
+        "the status says nothing: {status}"
+    );
+    Ok(())
 }
 
 fn text<'v>(object: &'v Value, field: &str) -> &'v str {

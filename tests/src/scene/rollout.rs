@@ -84,16 +84,22 @@ impl<'s> Rollout<'s> {
             .await
     }
 
-    /// Waits until `version` is the stable one, and every tenant wholly runs it.
+    /// Waits until `version` is the stable one, which kstatus calls ready (R29).
     pub async fn completes(&self, version: &str) -> Result<Value> {
         let done = |status: &Value| status["phase"] == "Completed" && status["stableVersion"] == version;
-        self.until(&format!("{version} is completed"), done).await
+        let status = self.until(&format!("{version} is completed"), done).await?;
+        is_condition(&status, "Ready", "True")?;
+        is_condition(&status, "Stalled", "False")?;
+        Ok(status)
     }
 
-    /// Waits until `version` is rejected and out of every tenant.
+    /// Waits until `version` is rejected and out of every tenant, which kstatus calls stalled (R29).
     pub async fn reverts(&self, version: &str) -> Result<Value> {
         let done = |status: &Value| status["phase"] == "Reverted" && rejects(status, version);
-        self.until(&format!("{version} is reverted"), done).await
+        let status = self.until(&format!("{version} is reverted"), done).await?;
+        is_condition(&status, "Ready", "False")?;
+        is_condition(&status, "Stalled", "True")?;
+        Ok(status)
     }
 
     /// Waits until it is held for this reason.
@@ -134,6 +140,12 @@ pub fn condition(status: &Value, type_: &str) -> Option<(String, String)> {
     let found = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     Some((text("status"), text("reason")))
+}
+
+fn is_condition(status: &Value, type_: &str, wanted: &str) -> Result<()> {
+    let is = condition(status, type_);
+    ensure!(is.as_ref().is_some_and(|(is, _)| is == wanted), "{type_} is {is:?}: {}", told(status));
+    Ok(())
 }
 
 /// The entry of a wave.

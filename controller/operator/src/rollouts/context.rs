@@ -36,7 +36,6 @@ impl Key {
     pub(super) fn object(&self) -> ObjectRef<Guarded> {
         ObjectRef::new(&self.name).within(&self.namespace)
     }
-
 }
 
 /// Settings of all reconciles.
@@ -85,11 +84,36 @@ pub(super) struct Parts {
 
 impl Context {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { clients, lease, tenants, executor, actions, reports, stop, metrics, options, instance, wake } = parts;
+        let Parts {
+            clients,
+            lease,
+            tenants,
+            executor,
+            actions,
+            reports,
+            stop,
+            metrics,
+            options,
+            instance,
+            wake,
+        } = parts;
         let reporter = Reporter { controller: "breakwater".into(), instance: Some(instance) };
         let recorder = Recorder::new(clients.requests.clone(), reporter);
         let sessions = Mutex::default();
-        Self { clients, lease, tenants, executor, actions, reports, stop, metrics, options, recorder, wake, sessions }
+        Self {
+            clients,
+            lease,
+            tenants,
+            executor,
+            actions,
+            reports,
+            stop,
+            metrics,
+            options,
+            recorder,
+            wake,
+            sessions,
+        }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -99,7 +123,10 @@ impl Context {
     /// The memory of one Rollout, made when it is first seen.
     pub(super) fn session(&self, key: &Key) -> Arc<tokio::sync::Mutex<Session>> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.entry(key.clone()).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Session::new(key.clone())))).clone()
+        sessions
+            .entry(key.clone())
+            .or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Session::new(key.clone()))))
+            .clone()
     }
 
     /// Every Rollout that is known.

@@ -44,7 +44,7 @@ pub struct Leader {
     pub lease: Lease,
     /// The executor of all writes.
     pub executor: Executor,
-    /// The stop ConfigMap.
+    /// The stop `ConfigMap`.
     pub stop: Stop,
     /// Metrics.
     pub metrics: Metrics,
@@ -64,8 +64,10 @@ impl Leader {
         let client = &self.clients.watches;
         let (wake, woken) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        let actions = mirror::<RolloutAction>(client, &mut tasks, wake.clone(), |action| action.spec.rollout.clone());
-        let reports = mirror::<DeviationReport>(client, &mut tasks, wake.clone(), |report| report.spec.rollout.clone());
+        let actions =
+            mirror::<RolloutAction>(client, &mut tasks, wake.clone(), |action| action.spec.rollout.clone());
+        let reports =
+            mirror::<DeviationReport>(client, &mut tasks, wake.clone(), |report| report.spec.rollout.clone());
         let listed = async {
             let (a, b) = tokio::join!(actions.wait_until_ready(), reports.wait_until_ready());
             a.is_ok() && b.is_ok()
@@ -90,7 +92,11 @@ impl Leader {
         tasks.spawn(wake_on_stop(context.clone()));
         opened(context.clone());
         tasks.spawn(follow_rollouts(client.clone(), context.clone()));
-        let triggers = futures::stream::unfold(woken, |mut woken| async move { Some((woken.recv().await?.object(), woken)) });
+        let triggers =
+            futures::stream::unfold(
+                woken,
+                |mut woken| async move { Some((woken.recv().await?.object(), woken)) },
+            );
         Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
             .with_config(controller::Config::default().concurrency(CONCURRENCY))
             .reconcile_on(triggers)
@@ -106,7 +112,8 @@ impl Leader {
 async fn follow_rollouts(client: Client, context: Arc<Context>) {
     let (reader, writer) = reflector::store::<Guarded>();
     let events = watcher(Api::<Guarded>::all(client), watcher::Config::default()).default_backoff();
-    let key = |object: &Guarded| Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let key =
+        |object: &Guarded| Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let follow = events.reflect(writer).for_each(|event| {
         match event {
             Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone) => {
@@ -137,7 +144,8 @@ where
         + 'static,
 {
     let (reader, writer) = reflector::store::<DeserializeGuard<K>>();
-    let events = watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default()).default_backoff();
+    let events = watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default())
+        .default_backoff();
     tasks.spawn(events.reflect(writer).touched_objects().for_each(move |object| {
         match object {
             Ok(DeserializeGuard(Ok(object))) => {

@@ -3,11 +3,7 @@
 use breakwater_crds::{DeviationReport, Rollout, RolloutAction};
 use breakwater_plan::observed::{Action, Report};
 use jiff::Timestamp;
-use kube::{
-    Api, ResourceExt as _,
-    core::DeserializeGuard,
-    runtime::reflector::Store,
-};
+use kube::{Api, ResourceExt as _, core::DeserializeGuard, runtime::reflector::Store};
 
 use super::context::{Context, Key};
 

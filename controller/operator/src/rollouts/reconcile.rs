@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Longest time without another look.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// Pause after an error of the API server.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Pause after an edit came in between.
@@ -68,7 +68,9 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
         if let Some(accepted) = &context.session(&key).lock().await.accepted {
             accepted.pipeline.replace(Vec::new());
         }
-        store::undecodable(context.client(), &key.namespace, &key.name, &why).await.map_err(failed("say that it is undecodable"))?;
+        store::undecodable(context.client(), &key.namespace, &key.name, &why)
+            .await
+            .map_err(failed("say that it is undecodable"))?;
         return Ok(Action::requeue(LOOK_AGAIN));
     }
     let session = context.session(&key);
@@ -96,7 +98,8 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
 fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64) -> Option<Plan> {
     let now = clock::now();
     let actions = observe::actions(&context.actions, &session.key);
-    let reports = store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
+    let reports =
+        store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
     let causes = session.causes(now);
     let accepted = session.accepted.as_ref()?;
     let readings = accepted.watching.readings(&session.judges, accepted.checked.spec.slos.len());
@@ -104,13 +107,18 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
     let status = session.carried.clone().unwrap_or(stored);
     let stop = context.stop.borrow().clone();
     let in_flight = accepted.pipeline.in_flight();
-    let problems = accepted.pipeline.problems().into_iter().map(|(id, problem)| (id, describe(&problem))).collect();
-    let seen = *accepted.subscription.changed().borrow();
+    let problems =
+        accepted.pipeline.problems().into_iter().map(|(id, problem)| (id, describe(&problem))).collect();
+    let names = accepted.subscription.index().names();
     let plan = accepted.subscription.index().with(|tenants| {
         let observed = Observed {
             namespace: &session.key.namespace,
             name: &session.key.name,
-            created_at: rollout.metadata.creation_timestamp.as_ref().map_or(jiff::Timestamp::MIN, |time| time.0),
+            created_at: rollout
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map_or(jiff::Timestamp::MIN, |time| time.0),
             generation: rollout.metadata.generation.unwrap_or_default(),
             spec: &accepted.checked,
             refused: session.refused.as_deref(),
@@ -128,7 +136,7 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
             causes: &causes,
         };
         let plan = plan(&observed, now);
-        accepted.watching.want(&plan, tenants, seen);
+        accepted.watching.want(&plan, tenants, names);
         plan
     });
     session.answered = actions.answered;
@@ -141,13 +149,16 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
     let Some(status) = session.carried.clone() else { return Ok(()) };
     let moving = matches!(status.phase, Phase::Advancing | Phase::Reverting);
     let interval = context.options.status_interval * if moving { 1 } else { CALM.unsigned_abs() };
-    let due = session.stored.as_ref().is_none_or(|(stored, at)| {
-        *stored != status && now.duration_since(*at).unsigned_abs() >= interval
-    });
+    let due = session
+        .stored
+        .as_ref()
+        .is_none_or(|(stored, at)| *stored != status && now.duration_since(*at).unsigned_abs() >= interval);
     if !session.owed && !due {
         return Ok(());
     }
-    if session.owed && let Some(accepted) = &session.accepted {
+    if session.owed
+        && let Some(accepted) = &session.accepted
+    {
         accepted.pipeline.replace(Vec::new()); // nothing of an older plan is sent while a decision is on its way
     }
     while let Some((name, write)) = session.reports_owed.first_key_value() {
@@ -183,7 +194,12 @@ async fn act(context: &Context, session: &mut Session, plan: &mut Plan) {
 }
 
 /// Events, log lines, metrics, and the answers to actions (R31).
-async fn tell(context: &Context, session: &mut Session, rollout: &Rollout, plan: &Plan) -> Result<(), kube::Error> {
+async fn tell(
+    context: &Context,
+    session: &mut Session,
+    rollout: &Rollout,
+    plan: &Plan,
+) -> Result<(), kube::Error> {
     let reference = rollout.object_ref(&());
     for transition in std::mem::take(&mut session.events_owed) {
         let (namespace, name) = (&session.key.namespace, &session.key.name);
@@ -232,9 +248,11 @@ fn describe(problem: &Problem) -> String {
         Outcome::Refused { message } => format!("refused: {message}"),
         Outcome::Contended { message } | Outcome::Unresolved { message } => message.clone(),
         Outcome::Busy { message } => format!("the api server is busy: {message}"),
-        Outcome::Written | Outcome::AlreadyThere | Outcome::Gone | Outcome::Changed | Outcome::Withheld(_) => {
-            problem.outcome.label().to_owned()
-        }
+        Outcome::Written
+        | Outcome::AlreadyThere
+        | Outcome::Gone
+        | Outcome::Changed
+        | Outcome::Withheld(_) => problem.outcome.label().to_owned(),
     };
     format!("writing {} ({} attempts): {what}", problem.version, problem.attempts)
 }
@@ -247,6 +265,7 @@ fn next_look(plan: &Plan) -> Duration {
 }
 
 /// After an error: soon. A conflict only says that somebody edited meanwhile: at once, with a fresh look.
+#[expect(clippy::needless_pass_by_value, reason = "kube's signature")]
 pub(super) fn after_error(object: Arc<Guarded>, error: &ReconcileError, _: Arc<Context>) -> Action {
     let ReconcileError::Api { source, .. } = error;
     let conflict = matches!(source, kube::Error::Api(status) if status.code == 409);

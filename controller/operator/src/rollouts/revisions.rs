@@ -1,4 +1,4 @@
-//! The accepted spec is kept in a ControllerRevision, so that an invalid edit changes nothing (rule R9). I/O.
+//! The accepted spec is kept in a `ControllerRevision`, so that an invalid edit changes nothing (rule R9). I/O.
 
 use breakwater_crds::{Rollout, RolloutSpec, marker};
 use k8s_openapi::{api::apps::v1::ControllerRevision, apimachinery::pkg::runtime::RawExtension};
@@ -55,7 +55,11 @@ async fn prune(api: &Api<ControllerRevision>, rollout: &Rollout) -> Result<(), k
 }
 
 /// Reads an accepted spec back; `None` if it is gone or no longer decodes.
-pub(super) async fn read(client: &Client, namespace: &str, name: &str) -> Result<Option<RolloutSpec>, kube::Error> {
+pub(super) async fn read(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<RolloutSpec>, kube::Error> {
     let api: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
     let revision = api.get_opt(name).await?;
     Ok(revision.and_then(|revision| serde_json::from_value(revision.data?.0).ok()))

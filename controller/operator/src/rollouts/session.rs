@@ -135,7 +135,10 @@ impl Session {
         let checked = Checked::parse(spec);
         let unreachable = spec.prometheus.is_none() && context.options.prometheus_url.is_none();
         let prometheus = unreachable.then(|| {
-            FieldError::new("spec.prometheus.url", "is missing, and the controller has no --prometheus-url to fall back on")
+            FieldError::new(
+                "spec.prometheus.url",
+                "is missing, and the controller has no --prometheus-url to fall back on",
+            )
         });
         match (checked, lens, prometheus) {
             (Ok(checked), Ok(lens), None) => Ok((checked, lens)),
@@ -150,7 +153,9 @@ impl Session {
     async fn fall_back(&mut self, context: &Context, rollout: &Rollout) -> Result<(), kube::Error> {
         let revision = rollout.status.as_ref().and_then(|status| status.accepted_revision.clone());
         let (None, Some(revision)) = (&self.accepted, revision) else { return Ok(()) };
-        let Some(spec) = revisions::read(context.client(), &self.key.namespace, &revision).await? else { return Ok(()) };
+        let Some(spec) = revisions::read(context.client(), &self.key.namespace, &revision).await? else {
+            return Ok(());
+        };
         if let Ok((checked, lens)) = self.parse(context, &spec) {
             self.adopt(context, checked, lens, revision).await;
         }
@@ -182,7 +187,15 @@ impl Session {
         };
         let forwarder = forward(context, &self.key, &subscription, &watching, self.answers.clone());
         let checked = Arc::new(checked);
-        self.accepted = Some(Accepted { checked, revision, subscription, pipeline, watching, since: Instant::now(), _forwarder: forwarder });
+        self.accepted = Some(Accepted {
+            checked,
+            revision,
+            subscription,
+            pipeline,
+            watching,
+            since: Instant::now(),
+            _forwarder: forwarder,
+        });
     }
 
     /// Takes what a plan leaves to be remembered.
@@ -237,7 +250,7 @@ fn forward(
                 }
             };
             let goes_on = tokio::select! {
-                changed = changes.changed() => changed.is_ok(),
+                known = changes.changed() => known.is_ok(),
                 () = answered.notified() => true,
                 goes_on = read => goes_on,
             };

@@ -22,7 +22,12 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(client: Client, namespace: &str, spec: Option<Spec>, fallback: Option<String>) -> Arc<Self> {
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        spec: Option<Spec>,
+        fallback: Option<String>,
+    ) -> Arc<Self> {
         Arc::new(Self { client, namespace: namespace.into(), spec, fallback, current: Mutex::default() })
     }
 
@@ -38,12 +43,15 @@ impl Source {
 
     async fn settings(&self) -> Result<Settings, ReadError> {
         let Some(spec) = &self.spec else {
-            let url = self.fallback.clone().ok_or_else(|| ReadError::Settings("no Prometheus is named".into()))?;
+            let url =
+                self.fallback.clone().ok_or_else(|| ReadError::Settings("no Prometheus is named".into()))?;
             return Ok(Settings::new(url));
         };
         let mut settings = Settings::new(&spec.url);
         settings.flavor = match spec.flavor {
-            flavor @ (Flavor::Prometheus | Flavor::Thanos | Flavor::Mimir | Flavor::VictoriaMetrics) => flavor,
+            flavor @ (Flavor::Prometheus | Flavor::Thanos | Flavor::Mimir | Flavor::VictoriaMetrics) => {
+                flavor
+            }
         };
         settings.timeout = Duration::from_secs(spec.timeout.as_seconds().unsigned_abs().max(1));
         if let Some(reference) = &spec.bearer_token_secret_ref {
@@ -62,16 +70,19 @@ impl Source {
 
     async fn key(&self, reference: &SecretRef, key: &str) -> Result<Secret, ReadError> {
         let found = self.secret(reference).await?.into_iter().find(|(name, _)| name == key);
-        let missing = || ReadError::Settings(format!("Secret {}/{} has no key {key}", self.namespace, reference.name));
+        let missing =
+            || ReadError::Settings(format!("Secret {}/{} has no key {key}", self.namespace, reference.name));
         found.map(|(_, value)| value).ok_or_else(missing)
     }
 
     /// Keys and values of a Secret of the Rollout's own namespace (R39).
     async fn secret(&self, reference: &SecretRef) -> Result<Vec<(String, Secret)>, ReadError> {
         let api: Api<Object> = Api::namespaced(self.client.clone(), &self.namespace);
-        let refuse = |why: String| ReadError::Settings(format!("Secret {}/{}: {why}", self.namespace, reference.name));
+        let refuse =
+            |why: String| ReadError::Settings(format!("Secret {}/{}: {why}", self.namespace, reference.name));
         let secret = api.get(&reference.name).await.map_err(|error| refuse(error.to_string()))?;
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| refuse("a value is not UTF-8".into()));
+        let text =
+            |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| refuse("a value is not UTF-8".into()));
         let data = secret.data.unwrap_or_default();
         data.into_iter().map(|(key, value)| Ok((key, Secret::new(&text(value.0)?)))).collect()
     }

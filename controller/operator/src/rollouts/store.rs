@@ -27,7 +27,11 @@ pub(super) fn as_us() -> PostParams {
 }
 
 /// Creates a report if it is absent and writes its account; what is stored comes back.
-pub(super) async fn report(client: &Client, namespace: &str, write: &ReportWrite) -> Result<Report, kube::Error> {
+pub(super) async fn report(
+    client: &Client,
+    namespace: &str,
+    write: &ReportWrite,
+) -> Result<Report, kube::Error> {
     let api: Api<DeviationReport> = Api::namespaced(client.clone(), namespace);
     let fresh = DeviationReport::new(&write.name, write.spec.clone());
     let mut stored = match api.create(&as_us(), &fresh).await {
@@ -41,7 +45,11 @@ pub(super) async fn report(client: &Client, namespace: &str, write: &ReportWrite
 }
 
 /// Stores the status, guarded by the resourceVersion that was read (R28); the stored object comes back.
-pub(super) async fn status(client: &Client, rollout: &Rollout, status: &RolloutStatus) -> Result<Rollout, kube::Error> {
+pub(super) async fn status(
+    client: &Client,
+    rollout: &Rollout,
+    status: &RolloutStatus,
+) -> Result<Rollout, kube::Error> {
     let api: Api<Rollout> = Api::namespaced(client.clone(), &rollout.namespace().unwrap_or_default());
     let mut next = rollout.clone();
     next.metadata.managed_fields = None;
@@ -50,10 +58,21 @@ pub(super) async fn status(client: &Client, rollout: &Rollout, status: &RolloutS
 }
 
 /// Answers an action in its own status; one that is gone needs no answer.
-pub(super) async fn answer(client: &Client, namespace: &str, result: &ActionResult) -> Result<(), kube::Error> {
+pub(super) async fn answer(
+    client: &Client,
+    namespace: &str,
+    result: &ActionResult,
+) -> Result<(), kube::Error> {
     let api: Api<RolloutAction> = Api::namespaced(client.clone(), namespace);
     let body = json!({"metadata": {"uid": result.uid}, "status": result.status});
-    match api.patch_status(&result.name, &PatchParams { field_manager: as_us().field_manager, ..PatchParams::default() }, &Patch::Merge(&body)).await {
+    match api
+        .patch_status(
+            &result.name,
+            &PatchParams { field_manager: as_us().field_manager, ..PatchParams::default() },
+            &Patch::Merge(&body),
+        )
+        .await
+    {
         Ok(_) => Ok(()),
         // Gone, or a namesake with another UID.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(()),
@@ -62,7 +81,11 @@ pub(super) async fn answer(client: &Client, namespace: &str, result: &ActionResu
 }
 
 /// Forgets answered actions beyond the newest 500 or 90 days, a few at a time.
-pub(super) async fn forget_actions(client: &Client, namespace: &str, answered: &[(String, Timestamp)]) -> Result<(), kube::Error> {
+pub(super) async fn forget_actions(
+    client: &Client,
+    namespace: &str,
+    answered: &[(String, Timestamp)],
+) -> Result<(), kube::Error> {
     let horizon = clock::now() - jiff::SignedDuration::from_hours(24 * ACTIONS_KEPT_DAYS);
     let mut newest_first: Vec<_> = answered.iter().collect();
     newest_first.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
@@ -79,11 +102,22 @@ pub(super) async fn forget_actions(client: &Client, namespace: &str, answered: &
 }
 
 /// Says on an object that cannot be decoded that it stops itself, and why.
-pub(super) async fn undecodable(client: &Client, namespace: &str, name: &str, why: &str) -> Result<(), kube::Error> {
+pub(super) async fn undecodable(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    why: &str,
+) -> Result<(), kube::Error> {
     let api: Api<kube::api::DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &kube::api::ApiResource::erase::<Rollout>(&()));
     let body = json!({"status": {"summary": "Pending (Undecodable)", "message": why}});
-    api.patch_status(name, &PatchParams { field_manager: as_us().field_manager, ..PatchParams::default() }, &Patch::Merge(&body)).await.map(drop)
+    api.patch_status(
+        name,
+        &PatchParams { field_manager: as_us().field_manager, ..PatchParams::default() },
+        &Patch::Merge(&body),
+    )
+    .await
+    .map(drop)
 }
 
 /// How long what this process wrote is believed over the cache.
@@ -96,7 +130,8 @@ pub(super) fn overlay(
     now: Timestamp,
 ) -> Vec<Report> {
     written.retain(|_, (own, at)| now.duration_since(*at) < OVERLAY && !cached.contains(own));
-    let mut reports: Vec<Report> = cached.into_iter().filter(|report| !written.contains_key(&report.name)).collect();
+    let mut reports: Vec<Report> =
+        cached.into_iter().filter(|report| !written.contains_key(&report.name)).collect();
     reports.extend(written.values().map(|(own, _)| own.clone()));
     reports
 }

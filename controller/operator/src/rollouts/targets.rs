@@ -29,7 +29,10 @@ pub struct Targets {
 }
 
 impl AlertTargets for Targets {
-    fn targets<'a>(&'a self, only: Option<(&'a str, &'a str)>) -> BoxFuture<'a, Result<Vec<AlertTarget>, String>> {
+    fn targets<'a>(
+        &'a self,
+        only: Option<(&'a str, &'a str)>,
+    ) -> BoxFuture<'a, Result<Vec<AlertTarget>, String>> {
         Box::pin(async move {
             let office = self.office.borrow().clone();
             let office = office.ok_or("this replica does not lead; the one that does will take it")?;

@@ -2,11 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use breakwater_plan::{Plan, observed::{SloReading, Tenant}, spec::Checked};
+use breakwater_plan::{
+    Plan,
+    observed::{SloReading, Tenant},
+    spec::Checked,
+};
 use breakwater_slo::State;
 use jiff::Timestamp;
 
-use super::{context::{Context, Key}, source::Source};
+use super::{
+    context::{Context, Key},
+    source::Source,
+};
 use crate::{
     clock,
     telemetry::{Feed, Telemetry, TenantIds, Wanted},
@@ -16,7 +23,7 @@ use crate::{
 pub(super) struct Watching {
     feed: Result<Feed, String>,
     refill_seconds: i64,
-    /// Names in metrics, made anew only when the tenants changed.
+    /// Names in metrics, made anew only when one changed: a hashing of ten thousand names per plan is as dear as the plan.
     ids: Mutex<(u64, Arc<TenantIds>)>,
 }
 
@@ -24,11 +31,17 @@ impl Watching {
     /// Starts reading in the background; nothing is read before it is wanted.
     pub(super) fn start(context: &Context, key: &Key, checked: &Checked) -> Self {
         let spec = &checked.spec;
-        let source =
-            Source::new(context.client().clone(), &key.namespace, spec.prometheus.clone(), context.options.prometheus_url.clone());
+        let source = Source::new(
+            context.client().clone(),
+            &key.namespace,
+            spec.prometheus.clone(),
+            context.options.prometheus_url.clone(),
+        );
         let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
-        let feed = Telemetry::new(source, &spec.slos, matchers).map(|telemetry| Feed::spawn(telemetry, clock::now));
-        let feed = feed.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        let feed =
+            Telemetry::new(source, &spec.slos, matchers).map(|telemetry| Feed::spawn(telemetry, clock::now));
+        let feed =
+            feed.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         let refill_seconds = spec.slos.iter().map(|slo| slo.sharp.long.as_seconds()).max().unwrap_or(0);
         Self { feed, refill_seconds, ids: Mutex::new((u64::MAX, Arc::default())) }
     }
@@ -45,8 +58,8 @@ impl Watching {
         readings
     }
 
-    /// Says what the plan wants read next. `seen` is the index's count of changes.
-    pub(super) fn want(&self, plan: &Plan, tenants: &[Tenant], seen: u64) {
+    /// Says what the plan wants read next. `names` is the index's count of changes of names.
+    pub(super) fn want(&self, plan: &Plan, tenants: &[Tenant], names: u64) {
         let Ok(feed) = &self.feed else { return };
         let after = plan.judges.iter().map(|judge| {
             let until = judge.until_seconds().and_then(|s| Timestamp::from_second(s).ok());
@@ -54,21 +67,16 @@ impl Watching {
         });
         feed.want(Wanted {
             after: after.collect(),
-            ids: self.ids(tenants, seen),
+            ids: self.ids(tenants, names),
             refill_seconds: self.refill_seconds,
             history: plan.history_wanted.clone(),
         });
     }
 
-    fn ids(&self, tenants: &[Tenant], seen: u64) -> Arc<TenantIds> {
+    fn ids(&self, tenants: &[Tenant], names: u64) -> Arc<TenantIds> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        if ids.0 != seen {
-            let fresh = TenantIds::of(tenants);
-            // Equal names keep the old value, so that `Wanted` does not change with every status of a tenant.
-            if *ids.1 != fresh {
-                ids.1 = Arc::new(fresh);
-            }
-            ids.0 = seen;
+        if ids.0 != names {
+            *ids = (names, Arc::new(TenantIds::of(tenants)));
         }
         ids.1.clone()
     }

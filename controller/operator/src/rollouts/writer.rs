@@ -33,7 +33,10 @@ impl TenantApi for Writer {
     ) -> BoxFuture<'a, Result<Written, WriteError>> {
         Box::pin(async move {
             let name = || format!("{}/{}", write.tenant.namespace, write.tenant.name);
-            let unfit = |error: crate::tenants::patch::PatchError| WriteError::Unfit { tenant: name(), reason: error.to_string() };
+            let unfit = |error: crate::tenants::patch::PatchError| WriteError::Unfit {
+                tenant: name(),
+                reason: error.to_string(),
+            };
             let request = self.subscription.patch_request(write, written_at, timeout).map_err(unfit)?;
             let answered = self.client.request::<DynamicObject>(request).await;
             let object = answered.map_err(|source| WriteError::Api { tenant: name(), source })?;
@@ -49,7 +52,9 @@ impl TenantApi for Writer {
             self.tenants.read(&self.subscription, id).await.map_err(|error| match error {
                 ReadError::Api { tenant, source } => WriteError::Api { tenant, source: *source },
                 ReadError::Timeout(tenant) => WriteError::TimedOut { tenant, after: Duration::from_secs(10) },
-                ReadError::NotServed(tenant) => WriteError::Unfit { tenant, reason: "its kind is not served".into() },
+                ReadError::NotServed(tenant) => {
+                    WriteError::Unfit { tenant, reason: "its kind is not served".into() }
+                }
             })
         })
     }

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use breakwater_crds::marker::stable_hash;
 use breakwater_plan::{
     observed::{StepData, Tenant},
     promql::{Measure, ROW_LABEL, Row},
@@ -21,26 +22,33 @@ const VALUES_MAX: usize = 10_000;
 /// How far a sum of fractions may stray from what it should be, relative to the total.
 const ROUNDING: f64 = 1e-9;
 
-/// Tenants by their name in metrics.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// Tenants by their name in metrics: 16 bytes each, for names are kept as hashes. Two names of one hash are taken for
+/// one name of two tenants, which tells neither: nothing is ever counted for the wrong tenant of the fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantIds {
-    by_name: HashMap<Arc<str>, TenantId>,
+    /// In order of the hashes.
+    by_hash: Box<[(u64, TenantId)]>,
     ambiguous: HashMap<Arc<str>, Vec<TenantId>>,
 }
 
 impl TenantIds {
     /// From names and tenants; a name of two tenants tells neither.
     pub fn new(names: impl IntoIterator<Item = (Arc<str>, TenantId)>) -> Self {
-        let mut ids = Self::default();
-        for (name, id) in names {
-            if let Some(sharers) = ids.ambiguous.get_mut(&name) {
-                sharers.push(id);
-            } else if let Some(other) = ids.by_name.insert(Arc::clone(&name), id) {
-                ids.by_name.remove(&name);
-                ids.ambiguous.insert(name, vec![other, id]);
+        let mut all: Vec<(u64, Arc<str>, TenantId)> =
+            names.into_iter().map(|(name, id)| (stable_hash(&[&name]), name, id)).collect();
+        all.sort_by_key(|(hash, ..)| *hash);
+        let (mut by_hash, mut ambiguous) = (Vec::with_capacity(all.len()), HashMap::<_, Vec<_>>::new());
+        for sharers in all.chunk_by(|(one, ..), (other, ..)| one == other) {
+            match sharers {
+                [(hash, _, id)] => by_hash.push((*hash, *id)),
+                _ => {
+                    for (_, name, _) in sharers {
+                        ambiguous.insert(Arc::clone(name), sharers.iter().map(|(.., id)| *id).collect());
+                    }
+                }
             }
         }
-        ids
+        Self { by_hash: by_hash.into(), ambiguous }
     }
 
     /// From the fleet: `tenants.id`, or `namespace/name`.
@@ -61,11 +69,17 @@ impl TenantIds {
 
     /// Whether there are no tenants.
     pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty() && self.ambiguous.is_empty()
+        self.by_hash.is_empty() && self.ambiguous.is_empty()
+    }
+
+    /// The one tenant of this name.
+    fn get(&self, name: &str) -> Option<TenantId> {
+        let at = self.by_hash.binary_search_by_key(&stable_hash(&[name]), |(hash, _)| *hash).ok()?;
+        Some(self.by_hash[at].1)
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.by_name.contains_key(name) || self.ambiguous.contains_key(name)
+        self.get(name).is_some() || self.ambiguous.contains_key(name)
     }
 }
 
@@ -106,8 +120,8 @@ pub fn step_data(
     let by_name = gather(labels, rows);
     let mut counts = HashMap::with_capacity(by_name.len());
     for (name, parts) in &by_name {
-        if let Some(id) = ids.by_name.get(name.as_str()) {
-            counts.insert(*id, series(measure, *parts));
+        if let Some(id) = ids.get(name) {
+            counts.insert(id, series(measure, *parts));
         }
         for id in ids.ambiguous.get(name.as_str()).into_iter().flatten() {
             counts.insert(*id, Series::Discarded(Discard::Invalid));
@@ -127,7 +141,7 @@ pub fn totals(
     ids: &TenantIds,
 ) -> HashMap<TenantId, Counts> {
     let counted = |(name, parts): (String, Parts)| {
-        let id = *ids.by_name.get(name.as_str())?;
+        let id = ids.get(&name)?;
         match series(measure, parts) {
             Series::Counted(counts) => Some((id, counts)),
             Series::Idle | Series::Absent | Series::Discarded(_) => None,

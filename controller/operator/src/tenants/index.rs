@@ -59,6 +59,8 @@ struct Inner {
     inherited: HashMap<TenantId, Tenant>,
     /// Watches that have listed, as bits of [`Origin`].
     ended: u8,
+    /// Counts changes of who is a tenant and how metrics call it.
+    names: u64,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,11 @@ impl Index {
     /// Runs `f` on all tenants, in no particular order. Watches wait meanwhile, so `f` must not.
     pub fn with<R>(&self, f: impl FnOnce(&[Tenant]) -> R) -> R {
         f(&self.read().tenants)
+    }
+
+    /// Changes whenever a tenant comes or goes, or metrics call it otherwise; in a whole wave it does not.
+    pub fn names(&self) -> u64 {
+        self.read().names
     }
 
     /// A copy of all tenants; texts are shared.
@@ -292,7 +299,9 @@ impl Index {
         // Something read past the caches stays so until another state replaces it.
         tenant.confirmed |= old.confirmed && old.object.resource_version == tenant.object.resource_version;
         let changed = differs(old, &tenant);
+        let renamed = old.metric_id != tenant.metric_id;
         *old = tenant;
+        inner.names += u64::from(renamed);
         let origins = inner.entries[at].origins;
         inner.entries[at] = Entry { origins, ..entry };
         drop(inner);
@@ -369,6 +378,7 @@ impl Inner {
     fn push(&mut self, tenant: Tenant, entry: Entry) {
         // More than 2^32 tenants do not fit into any cluster, nor into memory.
         let at = u32::try_from(self.tenants.len()).unwrap_or(u32::MAX);
+        self.names += 1;
         self.by_id.insert(tenant.id, at);
         self.tenants.push(tenant);
         self.entries.push(entry);
@@ -385,6 +395,7 @@ impl Inner {
     }
 
     fn remove(&mut self, at: usize) {
+        self.names += 1;
         let removed = self.tenants.swap_remove(at);
         self.entries.swap_remove(at);
         self.by_id.remove(&removed.id);

@@ -1,5 +1,8 @@
 //! The planner in a small world of its own: every rule by number, then anything at random.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod chaos;
 mod oracles;
 mod progress;
 mod reverting;

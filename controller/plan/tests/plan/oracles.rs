@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 use breakwater_crds::status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES};
 use breakwater_plan::{
     Observed, Plan,
+    fleet::after,
     observed::{Claim, Marker, Readiness, Tenant},
     outcome::{Purpose, Write},
     schedule::Gate,
 };
 use jiff::Timestamp;
 
-use crate::world::World;
-
 /// Panics with a sentence where a plan breaks a rule.
-pub fn check(world: &World, observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
+pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
     let out = rejected(observed, plan);
     status_is_bounded(plan);
     one_wave_is_in_flight(plan);
@@ -28,23 +27,32 @@ pub fn check(world: &World, observed: &Observed<'_>, plan: &Plan, now: Timestamp
             Purpose::Revert => back(plan, write, &out),
         }
     }
-    let (forward, back): (Vec<&Write>, Vec<&Write>) = plan.writes.iter().partition(|write| write.purpose == Purpose::Advance);
+    let (forward, back): (Vec<&Write>, Vec<&Write>) =
+        plan.writes.iter().partition(|write| write.purpose == Purpose::Advance);
     if !forward.is_empty() {
         forward_concurrency(observed, plan, forward.len(), now);
     }
     back_concurrency(observed, plan, &back, &out, now);
     a_decision_is_stored_first(observed, plan);
-    assert!(plan.transitions.len() <= 12, "{:?}", plan.transitions);
-    let _ = world;
+    assert!(plan.transitions.len() <= 40, "R31: {} transitions in one plan", plan.transitions.len());
 }
 
 /// Versions that reports reject once this plan's are stored, and the one that is taken out.
 fn rejected(observed: &Observed<'_>, plan: &Plan) -> BTreeSet<String> {
     let mut reports = observed.reports.to_vec();
     crate::world::store(&mut reports, plan);
-    let mut out: BTreeSet<String> =
-        reports.iter().filter(|report| report.status.rejects()).map(|report| report.spec.version.clone()).collect();
-    out.extend(plan.status.revert.as_ref().filter(|_| plan.status.phase.is_reverting()).map(|revert| revert.version.clone()));
+    let mut out: BTreeSet<String> = reports
+        .iter()
+        .filter(|report| report.status.rejects())
+        .map(|report| report.spec.version.clone())
+        .collect();
+    out.extend(
+        plan.status
+            .revert
+            .as_ref()
+            .filter(|_| plan.status.phase.is_reverting())
+            .map(|revert| revert.version.clone()),
+    );
     out
 }
 
@@ -55,10 +63,17 @@ fn status_is_bounded(plan: &Plan) {
 }
 
 fn one_wave_is_in_flight(plan: &Plan) {
-    let open = plan.status.waves.iter().filter(|wave| wave.started_at.is_some() && wave.passed_at.is_none()).count();
+    let open =
+        plan.status.waves.iter().filter(|wave| wave.started_at.is_some() && wave.passed_at.is_none()).count();
     assert!(open <= 1, "R1: {open} waves are in flight: {:?}", plan.status.waves);
-    let first_open = plan.status.waves.iter().position(|wave| wave.passed_at.is_none()).unwrap_or(plan.status.waves.len());
-    let beyond = plan.status.waves.iter().skip(first_open + 1).any(|wave| wave.started_at.is_some() && wave.passed_at.is_none());
+    let first_open =
+        plan.status.waves.iter().position(|wave| wave.passed_at.is_none()).unwrap_or(plan.status.waves.len());
+    let beyond = plan
+        .status
+        .waves
+        .iter()
+        .skip(first_open + 1)
+        .any(|wave| wave.started_at.is_some() && wave.passed_at.is_none());
     assert!(!beyond, "R1: a wave started before an earlier one was passed: {:?}", plan.status.waves);
 }
 
@@ -73,7 +88,10 @@ fn touches_only_its_own(observed: &Observed<'_>, write: &Write) {
     assert!(mine, "{} is neither selected nor marked", tenant.name);
     assert!(!tenant.terminating && tenant.consented, "R24, R39: {tenant:?}");
     assert!(tenant.marker.as_deref().is_none_or(|marker| marker.claim != Claim::Other), "R24: claimed");
-    assert!(own(tenant).is_none_or(|marker| tenant.version.version() == Some(&marker.target)), "R24: contested");
+    assert!(
+        own(tenant).is_none_or(|marker| tenant.version.version() == Some(&marker.target)),
+        "R24: contested"
+    );
     assert!(!observed.in_flight.contains(&tenant.id), "a tenant that is in flight");
     assert_eq!(write.marker.target, write.version);
     assert_eq!(write.marker.epoch, observed.epoch, "R26");
@@ -90,13 +108,21 @@ fn forward(observed: &Observed<'_>, plan: &Plan, write: &Write, out: &BTreeSet<S
     assert!(!observed.spec.spec.paused && status.brakes.is_empty(), "a forward write while held");
     let held = status.conditions.iter().find(|c| c.type_ == "Held").unwrap();
     assert_eq!(held.reason, "None", "a forward write while held");
-    assert!(matches!(observed.spec.schedule.gate(now), Gate::Open { .. }), "R8: a forward write outside windows");
+    assert!(
+        matches!(observed.spec.schedule.gate(now), Gate::Open { .. }),
+        "R8: a forward write outside windows"
+    );
     let wave = status.waves.iter().position(|wave| *wave.name == *write.marker.wave).unwrap();
-    assert!(status.waves[wave].started_at.is_some() || status.waves[wave].passed_at.is_some(), "R1: wave {wave} has not started");
+    assert!(
+        status.waves[wave].started_at.is_some() || status.waves[wave].passed_at.is_some(),
+        "R1: wave {wave} has not started"
+    );
     let present = tenant.version.version().unwrap();
     let recorded = own(tenant).map(|marker| &marker.previous);
     let stable = status.stable_version.as_deref();
-    let known = *present == write.marker.previous || recorded == Some(&write.marker.previous) || stable == Some(&*write.marker.previous);
+    let known = *present == write.marker.previous
+        || recorded == Some(&write.marker.previous)
+        || stable == Some(&*write.marker.previous);
     assert!(known, "R17: previous is {}, of {tenant:?}", write.marker.previous);
     let verified_there_is = stable.is_some_and(|stable| !out.contains(stable));
     assert!(!verified_there_is || !out.contains(&*write.marker.previous), "R17: previous is rejected");
@@ -107,7 +133,11 @@ fn back(plan: &Plan, write: &Write, out: &BTreeSet<String>) {
     assert!(out.contains(&*marker.target), "a revert of {}, which nobody rejects", marker.target);
     assert!(!out.contains(&*write.version), "R17: a revert to the rejected {}", write.version);
     let stable = plan.status.stable_version.as_deref();
-    assert!(marker.previous == write.version || stable == Some(&*write.version), "R17: a revert to {}", write.version);
+    assert!(
+        marker.previous == write.version || stable == Some(&*write.version),
+        "R17: a revert to {}",
+        write.version
+    );
     assert_eq!(write.marker.previous, write.version);
 }
 
@@ -116,40 +146,57 @@ fn forward_concurrency(observed: &Observed<'_>, plan: &Plan, writes: usize, now:
     let spec = &observed.spec.spec;
     let wanted = plan.status.candidate_version.as_deref();
     let busy = observed.tenants.iter().filter(|tenant| {
-        let live = tenant.selected && !tenant.excluded && !tenant.terminating && tenant.consented && !tenant.dormant;
+        let live =
+            tenant.selected && !tenant.excluded && !tenant.terminating && tenant.consented && !tenant.dormant;
         let here = own(tenant).is_some_and(|marker| Some(&*marker.target) == wanted);
         let ready = matches!(tenant.readiness, Readiness::Ready { .. });
-        let late = own(tenant).is_some_and(|m| m.written_at + spec.tenants.progress_deadline.as_duration() <= now);
+        let late = own(tenant).is_some_and(|m| after(m.written_at, spec.tenants.progress_deadline) <= now);
         live && here && tenant.version.version().map(|v| &**v) == wanted && !ready && !late
     });
-    let in_flight = plan.status.waves.iter().position(|wave| wave.started_at.is_some() && wave.passed_at.is_none());
-    let current = in_flight.or_else(|| plan.status.waves.iter().rposition(|wave| wave.started_at.is_some())).unwrap();
+    let in_flight =
+        plan.status.waves.iter().position(|wave| wave.started_at.is_some() && wave.passed_at.is_none());
+    let current =
+        in_flight.or_else(|| plan.status.waves.iter().rposition(|wave| wave.started_at.is_some())).unwrap();
     let allowed = spec.waves[current].max_concurrent.of(plan.status.waves[current].total as usize);
     let total = busy.count() + observed.in_flight.len() + writes;
     assert!(total <= allowed, "R2: {total} are updated or about to be, and {allowed} may");
 }
 
 /// R18: places of a revert are neither overdrawn nor left empty, whatever holds.
-fn back_concurrency(observed: &Observed<'_>, plan: &Plan, writes: &[&Write], out: &BTreeSet<String>, now: Timestamp) {
+fn back_concurrency(
+    observed: &Observed<'_>,
+    plan: &Plan,
+    writes: &[&Write],
+    out: &BTreeSet<String>,
+    now: Timestamp,
+) {
     let spec = &observed.spec.spec.revert;
-    let decided = plan.status.revert.as_ref().filter(|_| plan.status.phase.is_reverting()).map(|revert| revert.decided_at);
+    let out_of = plan.status.phase.is_reverting()
+        || matches!(plan.status.phase, Phase::Reverted | Phase::RevertedPartly);
+    let decided = plan.status.revert.as_ref().filter(|_| out_of).map(|revert| revert.decided_at);
     let reachable = |tenant: &&Tenant| !tenant.terminating && tenant.consented && own(tenant).is_some();
     let steady = |tenant: &&Tenant| own(tenant).map(|marker| &marker.target) == tenant.version.version();
     let mine = || observed.tenants.iter().filter(reachable).filter(steady);
     let to_go = |tenant: &&Tenant| out.contains(&**tenant.version.version().unwrap());
     let returned = |tenant: &&Tenant| {
         let marker = own(tenant).unwrap();
-        marker.target == marker.previous && decided.is_some_and(|at| marker.written_at >= at) && !to_go(tenant)
+        marker.target == marker.previous
+            && decided.is_some_and(|at| marker.written_at >= at)
+            && !to_go(tenant)
     };
     let returning = mine().filter(returned).filter(|tenant| {
-        let late = own(tenant).unwrap().written_at + spec.tenant_deadline.as_duration() <= now;
+        let late = after(own(tenant).unwrap().written_at, spec.tenant_deadline) <= now;
         !tenant.dormant && !late && matches!(tenant.readiness, Readiness::NotReady { .. })
     });
     let touched = mine().filter(to_go).count() + mine().filter(returned).count();
     let allowed = spec.max_concurrent.of(touched.max(1));
     let (returning, awake) = (returning.count(), writes.iter().filter(|write| !write.tenant.dormant).count());
-    assert!(awake == 0 || returning + observed.in_flight.len() + awake <= allowed, "R18: {returning} + {awake} of {allowed}");
-    let stopped = observed.stopped.is_some() || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop);
+    assert!(
+        awake == 0 || returning + observed.in_flight.len() + awake <= allowed,
+        "R18: {returning} + {awake} of {allowed}"
+    );
+    let stopped =
+        observed.stopped.is_some() || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop);
     let stable = plan.status.stable_version.as_deref();
     let can_go = mine().filter(to_go).filter(|tenant| {
         let previous = &own(tenant).unwrap().previous;
@@ -158,7 +205,10 @@ fn back_concurrency(observed: &Observed<'_>, plan: &Plan, writes: &[&Write], out
     });
     let waits = can_go.count();
     let room = allowed.saturating_sub(returning + observed.in_flight.len());
-    assert!(stopped || waits == 0 || room == 0 || !writes.is_empty(), "R18: {waits} could go back, and none does");
+    assert!(
+        stopped || waits == 0 || room == 0 || !writes.is_empty(),
+        "R18: {waits} could go back, and none does"
+    );
 }
 
 /// R28: what the writes rest on is marked as a decision.
@@ -166,7 +216,14 @@ fn a_decision_is_stored_first(observed: &Observed<'_>, plan: &Plan) {
     let (old, new) = (observed.status, &plan.status);
     let road = |s: &breakwater_crds::RolloutStatus| {
         let starts: Vec<_> = s.waves.iter().map(|wave| wave.started_at).collect();
-        (s.phase, s.candidate_version.clone(), s.epoch, s.revert.as_ref().map(|r| r.decided_at), starts, s.brakes.clone())
+        (
+            s.phase,
+            s.candidate_version.clone(),
+            s.epoch,
+            s.revert.as_ref().map(|r| r.decided_at),
+            starts,
+            s.brakes.clone(),
+        )
     };
     assert!(plan.decided || road(old) == road(new), "R28: a decision that is not stored: {:?}", new.phase);
     let known = matches!(
@@ -183,5 +240,9 @@ fn a_decision_is_stored_first(observed: &Observed<'_>, plan: &Plan) {
             | Phase::Reverted
             | Phase::RevertedPartly
     );
-    assert!(known && !new.summary.is_empty() && !new.message.is_empty(), "status tells nothing in {:?}", new.phase);
+    assert!(
+        known && !new.summary.is_empty() && !new.message.is_empty(),
+        "status tells nothing in {:?}",
+        new.phase
+    );
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::world::{World, merged, minutes, sim, spec};
 
 /// The usual spec with other waves.
-fn waves(waves: serde_json::Value) -> serde_json::Value {
+fn waves(waves: &serde_json::Value) -> serde_json::Value {
     merged(spec("2.0.0"), json!({ "waves": waves }))
 }
 
@@ -31,7 +31,7 @@ fn r1_waves_go_in_order_one_at_a_time_and_the_version_becomes_the_stable_one() {
 #[test]
 fn r1_a_wave_without_a_single_ready_tenant_does_not_end_however_many_failures_it_bears() {
     let all = json!([{"name": "all", "soak": "0", "maxConcurrent": 9, "maxFailures": "100%"}]);
-    let mut world = World::new(waves(all), [0, 0, 4]);
+    let mut world = World::new(waves(&all), [0, 0, 4]);
     world.behaviours.get_mut("2.0.0").unwrap().ready_after = None;
     for _ in 0..12 {
         world.pass(minutes(10));
@@ -56,8 +56,16 @@ fn r1_a_passed_wave_is_not_reopened_by_a_tenant_that_joins_it() {
 
 #[test]
 fn r2_no_more_tenants_are_updated_and_not_ready_than_max_concurrent() {
-    for (max, tenants, busy) in [(json!(1), 7, 1), (json!(3), 7, 3), (json!(0), 7, 1), (json!("50%"), 7, 3), (json!("1%"), 7, 1), (json!("100%"), 7, 7)] {
-        let mut world = World::new(waves(json!([{"name": "all", "soak": "0", "maxConcurrent": max}])), [0, 0, tenants]);
+    for (max, tenants, busy) in [
+        (json!(1), 7, 1),
+        (json!(3), 7, 3),
+        (json!(0), 7, 1),
+        (json!("50%"), 7, 3),
+        (json!("1%"), 7, 1),
+        (json!("100%"), 7, 7),
+    ] {
+        let mut world =
+            World::new(waves(&json!([{"name": "all", "soak": "0", "maxConcurrent": max}])), [0, 0, tenants]);
         world.turn();
         assert_eq!(world.on("2.0.0"), busy, "{max} of {tenants}");
         world.pass(minutes(1));
@@ -67,7 +75,10 @@ fn r2_no_more_tenants_are_updated_and_not_ready_than_max_concurrent() {
 
 #[test]
 fn r2_a_write_in_flight_takes_a_place_and_a_failed_tenant_gives_its_place_back() {
-    let mut world = World::new(waves(json!([{"name": "all", "soak": "0", "maxConcurrent": 2, "maxFailures": 1}])), [0, 0, 5]);
+    let mut world = World::new(
+        waves(&json!([{"name": "all", "soak": "0", "maxConcurrent": 2, "maxFailures": 1}])),
+        [0, 0, 5],
+    );
     world.in_flight.insert(world.sims[0].tenant.id);
     world.turn();
     assert_eq!(world.on("2.0.0"), 1);
@@ -85,7 +96,7 @@ fn r2_a_write_in_flight_takes_a_place_and_a_failed_tenant_gives_its_place_back()
 
 #[test]
 fn r3_a_write_whose_answer_was_lost_is_known_by_the_tenant_itself() {
-    let mut world = World::new(waves(json!([{"name": "all", "soak": "0", "maxConcurrent": 9}])), [0, 0, 3]);
+    let mut world = World::new(waves(&json!([{"name": "all", "soak": "0", "maxConcurrent": 9}])), [0, 0, 3]);
     world.executes = false;
     world.turn();
     let writes = world.last.take().unwrap().writes;
@@ -108,7 +119,7 @@ fn r4_failures_are_borne_up_to_a_limit_then_deviate_unless_infrastructure_is_the
         (3, &infrastructure, Phase::Advancing, "Infrastructure"),
     ] {
         let all = json!([{"name": "all", "soak": "3h", "maxConcurrent": 10, "maxFailures": "20%"}]);
-        let mut world = World::new(waves(all), [0, 0, 10]);
+        let mut world = World::new(waves(&all), [0, 0, 10]);
         world.cause = cause.clone();
         world.turn();
         for i in 0..failing {
@@ -123,7 +134,12 @@ fn r4_failures_are_borne_up_to_a_limit_then_deviate_unless_infrastructure_is_the
         match phase {
             Phase::Reverting => {
                 assert_eq!(world.reports[0].status.reason, "TooManyFailures");
-                assert!(world.reports[0].status.message.starts_with("3 of 10 tenants of wave all failed, more than 2"));
+                assert!(
+                    world.reports[0]
+                        .status
+                        .message
+                        .starts_with("3 of 10 tenants of wave all failed, more than 2")
+                );
             }
             _ => assert_eq!(world.status.phase, phase),
         }
@@ -141,7 +157,8 @@ fn r4_failures_are_borne_up_to_a_limit_then_deviate_unless_infrastructure_is_the
 #[test]
 fn r4_ready_tenants_that_a_drained_node_takes_away_have_the_deadline_to_come_back() {
     for (back, reverts) in [(Some(minutes(5)), false), (None, true)] {
-        let mut world = World::new(waves(json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}])), [0, 0, 6]);
+        let mut world =
+            World::new(waves(&json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}])), [0, 0, 6]);
         world.until_wave("all", Phase::Soaking);
         world.pass(minutes(20));
         for name in ["c0", "c1", "c2"] {
@@ -153,13 +170,13 @@ fn r4_ready_tenants_that_a_drained_node_takes_away_have_the_deadline_to_come_bac
             world.pass(minutes(4));
         }
         assert_eq!(!world.reports.is_empty(), reverts);
-        assert_eq!(world.condition("Held").0, false);
+        assert!(!world.condition("Held").0);
     }
 }
 
 #[test]
 fn r4_a_tenant_that_somebody_else_put_on_the_candidate_is_no_failure_of_the_rollout() {
-    let mut world = World::new(waves(json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}])), [0, 0, 6]);
+    let mut world = World::new(waves(&json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}])), [0, 0, 6]);
     world.until_wave("all", Phase::Soaking);
     world.pass(minutes(20));
     let now = world.now;
@@ -175,20 +192,25 @@ fn r4_a_tenant_that_somebody_else_put_on_the_candidate_is_no_failure_of_the_roll
 fn r5_percent_waves_are_a_stable_draw_that_moves_nobody_else() {
     let drawn = json!([{"name": "ten", "percent": 10, "soak": "0", "maxConcurrent": 99}, {"name": "forty", "percent": 40, "soak": "0", "maxConcurrent": 99},
                        {"name": "rest", "soak": "0", "maxConcurrent": 999}]);
-    let world = World::new(waves(drawn), [0, 0, 400]);
+    let world = World::new(waves(&drawn), [0, 0, 400]);
     let places = |world: &World| {
         let tenants: Vec<_> = world.sims.iter().map(|sim| sim.tenant.clone()).collect();
         let context = breakwater_plan::fleet::Context {
             spec: &world.spec,
             wanted: "2.0.0",
             out: &std::collections::BTreeSet::new(),
+            stable: None,
             reverting_since: None,
             waves: &[],
             started_at: None,
             now: world.now,
         };
         let places = breakwater_plan::fleet::muster(&tenants, &context);
-        tenants.iter().zip(places).map(|(tenant, place)| (tenant.name.to_string(), place.wave)).collect::<std::collections::BTreeMap<_, _>>()
+        tenants
+            .iter()
+            .zip(places)
+            .map(|(tenant, place)| (tenant.name.to_string(), place.wave))
+            .collect::<std::collections::BTreeMap<_, _>>()
     };
     let all = places(&world);
     let size = |wave| all.values().filter(|place| **place == Some(wave)).count();
@@ -206,7 +228,7 @@ fn r5_percent_waves_are_a_stable_draw_that_moves_nobody_else() {
 #[test]
 fn r5_an_empty_percent_wave_takes_the_lowest_draw_but_not_once_it_is_passed() {
     let drawn = json!([{"name": "few", "percent": 0.001, "soak": "10m", "maxConcurrent": 9}, {"name": "rest", "soak": "2h", "maxConcurrent": 1}]);
-    let mut world = World::new(waves(drawn), [0, 0, 6]);
+    let mut world = World::new(waves(&drawn), [0, 0, 6]);
     let lowest = world.sims.iter().min_by_key(|sim| sim.tenant.id).unwrap().tenant.name.to_string();
     world.turn();
     assert_eq!(world.names_on("2.0.0"), [lowest.as_str()]);
@@ -248,7 +270,10 @@ fn r6_a_fleet_that_falls_asleep_passes_no_wave_and_wakes_into_its_waves() {
     }
     world.pass(minutes(60));
     world.pass(minutes(600));
-    assert_eq!((world.condition("Held").1.as_str(), world.told("WavePassed") + world.told("WaveSkipped")), ("NoTenants", 0));
+    assert_eq!(
+        (world.condition("Held").1.as_str(), world.told("WavePassed") + world.told("WaveSkipped")),
+        ("NoTenants", 0)
+    );
     for sim in &mut world.sims {
         sim.tenant.dormant = false;
     }
@@ -332,7 +357,10 @@ fn r7_the_soak_clock_stands_while_held_stopped_or_without_data_and_runs_outside_
     for (what, minutes) in [
         ("hold", soaked(hold(Verb::Hold), lift)),
         ("stop", soaked(hold(Verb::Stop), lift)),
-        ("paused", soaked(|world| world.edit(json!({"paused": true})), |world| world.edit(json!({"paused": false})))),
+        (
+            "paused",
+            soaked(|world| world.edit(json!({"paused": true})), |world| world.edit(json!({"paused": false}))),
+        ),
     ] {
         assert!((8..=13).contains(&minutes), "{what}: {minutes} minutes of 10");
     }
@@ -392,7 +420,11 @@ fn r8_windows_and_freezes_stop_new_updates_and_neither_the_watch_nor_a_revert() 
     let mut world = World::usual("6.6.6");
     world.edit(json!({"schedule": {"allow": [{"cron": "0 12 * * *", "duration": "4m"}]}}));
     world.pass(minutes(60));
-    assert!(world.writes.is_empty() && world.status.message.contains("outside every window"), "{}", world.status.message);
+    assert!(
+        world.writes.is_empty() && world.status.message.contains("outside every window"),
+        "{}",
+        world.status.message
+    );
     world.until("the window opens", |world| !world.writes.is_empty());
     assert_eq!(world.now.to_string(), "2026-03-02T12:00:00Z");
     world.until_phase(Phase::Reverting); // long after the window
@@ -427,16 +459,36 @@ fn r9_waves_are_known_by_name_and_nothing_moves_back_because_of_an_edit() {
         ("a passed one removed", json!([two, rest]), "two"),
         ("the one in flight removed", json!([one, rest]), "rest"),
         ("swapped", json!([two, one, rest]), "two"),
-        ("all renamed", json!([merged(two.clone(), json!({"name": "dos"})), merged(rest.clone(), json!({"name": "resto"}))]), "dos"),
+        (
+            "all renamed",
+            json!([
+                merged(two.clone(), json!({"name": "dos"})),
+                merged(rest.clone(), json!({"name": "resto"}))
+            ]),
+            "dos",
+        ),
     ] {
         let mut world = World::usual("2.0.0");
         world.until_wave("two", Phase::Soaking);
         let updated = world.on("2.0.0");
         world.edit(json!({ "waves": edited }));
         for sim in &mut world.sims {
-            let names: Vec<&str> = world.json["waves"].as_array().unwrap().iter().filter_map(|wave| wave["selector"]["matchLabels"]["ring"].as_str()).collect();
-            let ring = match &sim.tenant.name[..1] { "a" => "0", "b" => "1", _ => "-" };
-            let index = world.json["waves"].as_array().unwrap().iter().position(|wave| wave["selector"]["matchLabels"]["ring"] == ring);
+            let names: Vec<&str> = world.json["waves"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|wave| wave["selector"]["matchLabels"]["ring"].as_str())
+                .collect();
+            let ring = match &sim.tenant.name[..1] {
+                "a" => "0",
+                "b" => "1",
+                _ => "-",
+            };
+            let index = world.json["waves"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .position(|wave| wave["selector"]["matchLabels"]["ring"] == ring);
             assert!(names.len() <= 2);
             sim.tenant.selector_wave = index.map(|index| u8::try_from(index).unwrap());
         }
@@ -454,12 +506,15 @@ fn r9_an_edited_slo_starts_its_evidence_anew_and_another_keeps_its_own() {
     let other = merged(slo.clone(), json!({"name": "web-errors"}));
     let mut world = World::new(merged(spec("2.0.0"), json!({"slos": [slo, other]})), [3, 4, 6]);
     world.until_wave("one", Phase::Soaking);
-    world.until("both are healthy", |world| world.status.slos.iter().all(|slo| slo.verdict.as_deref() == Some("Healthy")));
+    world.until("both are healthy", |world| {
+        world.status.slos.iter().all(|slo| slo.verdict.as_deref() == Some("Healthy"))
+    });
     let edited = merged(world.json["slos"][0].clone(), json!({"objective": "98%"}));
     let kept = world.json["slos"][1].clone();
     world.edit(json!({"slos": [kept, edited]})); // and their order is another
     world.turn();
-    let verdicts: Vec<_> = world.status.slos.iter().map(|slo| (slo.name.as_str(), slo.verdict.as_deref())).collect();
+    let verdicts: Vec<_> =
+        world.status.slos.iter().map(|slo| (slo.name.as_str(), slo.verdict.as_deref())).collect();
     assert_eq!(verdicts, [("web-errors", Some("Healthy")), ("api-errors", Some("NoData"))]);
     world.until_phase(Phase::Completed);
 }

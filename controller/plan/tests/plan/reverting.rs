@@ -1,10 +1,6 @@
 //! R17 to R20: how a version gets out.
 
-use breakwater_crds::{
-    Outcome, Verb,
-    report::Attribution,
-    status::Phase,
-};
+use breakwater_crds::{Outcome, RolloutStatus, Verb, report::Attribution, status::Phase};
 use breakwater_plan::observed::{Claim, Fleet};
 use serde_json::json;
 
@@ -29,7 +25,10 @@ fn r17_the_first_write_carries_the_marker_and_a_revert_goes_to_each_tenants_own_
     assert_eq!((&*found.target, &*found.previous, &*found.wave, found.epoch), ("6.6.6", "0.9.0", "one", 7));
     assert_eq!(found.claim, Claim::Own);
     world.until_phase(Phase::Reverted);
-    assert_eq!([world.version_of("a0"), world.version_of("a1"), world.version_of("a2")], ["1.0.0", "0.9.0", "1.0.0-rc1"]);
+    assert_eq!(
+        [world.version_of("a0"), world.version_of("a1"), world.version_of("a2")],
+        ["1.0.0", "0.9.0", "1.0.0-rc1"]
+    );
     let kept = world.marker("a1");
     assert_eq!((&*kept.target, &*kept.previous), ("0.9.0", "0.9.0"), "the marker stays after Reverted");
 }
@@ -83,7 +82,10 @@ fn r17_newest_wave_first_without_a_barrier_and_never_to_a_rejected_version() {
     world.reject("1.0.0");
     world.until_phase(Phase::RevertedPartly);
     assert_eq!(world.on("6.6.6"), 3);
-    assert_eq!((world.status.troubled[0].reason.as_str(), world.status.counts.to_revert), ("NoSafeVersion", 3));
+    assert_eq!(
+        (world.status.troubled[0].reason.as_str(), world.status.counts.to_revert),
+        ("NoSafeVersion", 3)
+    );
 }
 
 #[test]
@@ -192,10 +194,13 @@ fn r19_a_report_rejects_a_version_for_good_until_a_retry_closes_it() {
     let mut world = World::usual("6.6.6");
     world.until_phase(Phase::Reverted);
     assert_eq!(world.reports.len(), 1);
-    assert_eq!(world.reports[0].name, format!("app-{:08x}-1", breakwater_crds::marker::stable_hash(&["6.6.6"]) >> 32));
+    assert_eq!(
+        world.reports[0].name,
+        format!("app-{:08x}-1", breakwater_crds::marker::stable_hash(&["6.6.6"]) >> 32)
+    );
     assert_eq!(world.status.rejected, ["6.6.6"]);
     // Deleted and created again from Git: no status, only the report and the markers.
-    world.status = Default::default();
+    world.status = RolloutStatus::default();
     world.restart();
     world.writes.clear();
     world.pass(minutes(5));
@@ -205,7 +210,11 @@ fn r19_a_report_rejects_a_version_for_good_until_a_retry_closes_it() {
     world.until_wave("one", Phase::Soaking);
     world.edit(json!({"version": "6.6.6"}));
     world.pass(minutes(1));
-    assert_eq!(world.status.candidate_version.as_deref(), Some("2.0.0"), "a rejected version does not even queue");
+    assert_eq!(
+        world.status.candidate_version.as_deref(),
+        Some("2.0.0"),
+        "a rejected version does not even queue"
+    );
     assert_eq!(world.status.queued, None);
     world.until("the other one completes", |world| world.status.stable_version.as_deref() == Some("2.0.0"));
     world.pass(minutes(1));
@@ -227,7 +236,10 @@ fn r19_a_hold_on_deviation_writes_a_report_that_rejects_nothing_and_ends_with_it
     world.behaviours.get_mut("2.0.0").unwrap().errors = 0.5;
     world.until("it deviates", |world| !world.reports.is_empty());
     world.pass(minutes(60));
-    assert_eq!((world.on("2.0.0"), world.condition("Held").1.as_str(), world.told("Deviation")), (3, "Deviating", 1));
+    assert_eq!(
+        (world.on("2.0.0"), world.condition("Held").1.as_str(), world.told("Deviation")),
+        (3, "Deviating", 1)
+    );
     assert_eq!((world.reports.len(), world.reports[0].status.outcome), (1, Some(Outcome::Held)));
     assert!(world.status.rejected.is_empty() && world.condition("Deviating").0);
     world.behaviours.get_mut("2.0.0").unwrap().errors = 0.0;
@@ -295,9 +307,11 @@ fn r19_a_revert_asked_for_one_version_never_takes_out_another() {
 #[test]
 fn r20_a_revert_that_helps_is_attributed_one_that_does_not_is_not_and_one_without_data_says_neither() {
     let broken = Behaviour { errors: 0.5, ready_after: Some(30) };
-    for (what, attribution) in
-        [("helps", Some(Attribution::Attributed)), ("does not", Some(Attribution::NotAttributed)), ("blind", None)]
-    {
+    for (what, attribution) in [
+        ("helps", Some(Attribution::Attributed)),
+        ("does not", Some(Attribution::NotAttributed)),
+        ("blind", None),
+    ] {
         let mut world = World::usual("6.6.6");
         world.until_phase(Phase::Reverting);
         match what {
@@ -313,4 +327,15 @@ fn r20_a_revert_that_helps_is_attributed_one_that_does_not_is_not_and_one_withou
         assert!(took > minutes(12) && took < minutes(45), "{what}: warm-up and 10m took {took:?}");
         assert_eq!(world.reports[0].status.finished_at, world.status.revert.as_ref().unwrap().finished_at);
     }
+}
+
+#[test]
+fn r17_tenants_without_a_safe_version_are_taken_out_by_the_fix() {
+    let mut world = World::usual("6.6.6");
+    world.until_wave("one", Phase::Soaking);
+    world.reject("1.0.0");
+    world.until_phase(Phase::RevertedPartly);
+    world.edit(json!({"version": "2.0.0"}));
+    world.until_phase(Phase::Completed);
+    assert_eq!(world.on("2.0.0"), 13);
 }

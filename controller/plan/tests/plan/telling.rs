@@ -29,7 +29,13 @@ fn r27_the_status_is_bounded_at_a_hundred_thousand_tenants_in_trouble() {
     assert!(serde_json::to_vec(&plan.status).unwrap().len() < STATUS_MAX_BYTES);
     assert_eq!(plan.status.troubled.len(), TROUBLED_MAX);
     assert!(plan.status.troubled.iter().all(|tenant| tenant.reason == "Unreadable"), "the worst first");
-    assert_eq!(plan.status.counts.live + plan.status.counts.dormant + plan.status.counts.unconsented + plan.status.counts.unreadable, 100_000);
+    assert_eq!(
+        plan.status.counts.live
+            + plan.status.counts.dormant
+            + plan.status.counts.unconsented
+            + plan.status.counts.unreadable,
+        100_000
+    );
     assert!(plan.writes.len() > 500);
 }
 
@@ -56,14 +62,38 @@ fn r29_conditions_are_those_of_kstatus_in_every_phase() {
         ("soaking", |world| world.until_phase(Phase::Soaking), ["Ready", "Progressing", "", ""]),
         ("watching", |world| world.until_phase(Phase::Watching), ["Ready", "Progressing", "", ""]),
         ("completed", |world| world.until_phase(Phase::Completed), ["Ready", "", "", ""]),
-        ("outside windows", |world| world.edit(json!({"schedule": {"deny": [{"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}]}})), ["Ready", "Progressing", "", ""]),
+        (
+            "outside windows",
+            |world| {
+                world.edit(json!({"schedule": {"deny": [{"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}]}}));
+            },
+            ["Ready", "Progressing", "", ""],
+        ),
         ("paused", |world| world.edit(json!({"paused": true})), ["Ready", "", "Held", ""]),
         ("held", |world| drop(world.act(Verb::Hold, json!({}))), ["Ready", "", "Held", ""]),
         ("stopped", |world| drop(world.act(Verb::Stop, json!({}))), ["", "", "Held", ""]),
-        ("not released", |world| world.sim("a0").tenant.foreign_owner = Some("helm".into()), ["", "", "Held", "Stalled"]),
+        (
+            "not released",
+            |world| world.sim("a0").tenant.foreign_owner = Some("helm".into()),
+            ["", "", "Held", "Stalled"],
+        ),
         ("adopting", |world| world.edit(json!({"adopt": "Approve"})), ["Ready", "", "", ""]),
-        ("reverting", |world| { world.edit(json!({"version": "6.6.6"})); world.until_phase(Phase::Reverting) }, ["", "", "", ""]),
-        ("reverted", |world| { world.edit(json!({"version": "6.6.6"})); world.until_phase(Phase::Reverted) }, ["", "", "", "Stalled"]),
+        (
+            "reverting",
+            |world| {
+                world.edit(json!({"version": "6.6.6"}));
+                world.until_phase(Phase::Reverting);
+            },
+            ["", "", "", ""],
+        ),
+        (
+            "reverted",
+            |world| {
+                world.edit(json!({"version": "6.6.6"}));
+                world.until_phase(Phase::Reverted);
+            },
+            ["", "", "", "Stalled"],
+        ),
     ];
     for (what, arrange, expected) in rows {
         let mut world = World::usual("2.0.0");
@@ -84,7 +114,13 @@ fn r29_a_conditions_time_is_that_of_its_last_change() {
     let mut world = World::usual("2.0.0");
     world.until_phase(Phase::Soaking);
     let since = |world: &World, type_: &str| {
-        world.status.conditions.iter().find(|condition| condition.type_ == type_).unwrap().last_transition_time
+        world
+            .status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
+            .unwrap()
+            .last_transition_time
     };
     let ready = since(&world, "Ready");
     world.pass(minutes(3));
@@ -101,11 +137,19 @@ fn r30_messages_say_which_slo_value_limit_and_window() {
     let said = world.reports[0].status.message.clone();
     insta::assert_snapshot!(said);
     let report = &world.reports[0].status;
-    assert_eq!((report.slo.as_deref(), report.reason.as_str(), report.wave.as_str()), (Some("api-errors"), "SharpPath", "one"));
+    assert_eq!(
+        (report.slo.as_deref(), report.reason.as_str(), report.wave.as_str()),
+        (Some("api-errors"), "SharpPath", "one")
+    );
     assert!(report.value > report.limit && report.baseline < report.limit && report.window.is_some());
     assert_eq!((report.worst.len(), report.waves[0].touched), (3, 3));
     assert_eq!(world.status.revert.as_ref().unwrap().message, said);
-    assert!(world.transitions.iter().any(|told| told.reason == "Deviation" && told.warning && told.message == said));
+    assert!(
+        world
+            .transitions
+            .iter()
+            .any(|told| told.reason == "Deviation" && told.warning && told.message == said)
+    );
 }
 
 #[test]
@@ -120,7 +164,8 @@ fn r31_every_transition_is_told_once_in_order_and_the_last_hundred_are_kept() {
     }
     assert_eq!((world.told("Held"), world.told("Resumed"), world.told("ActionHonoured")), (40, 40, 80));
     assert_eq!(world.status.history.len(), HISTORY_MAX);
-    let last: Vec<_> = world.transitions.iter().rev().take(HISTORY_MAX).rev().map(|told| (told.at, &told.reason)).collect();
+    let last: Vec<_> =
+        world.transitions.iter().rev().take(HISTORY_MAX).rev().map(|told| (told.at, &told.reason)).collect();
     let kept: Vec<_> = world.status.history.iter().map(|told| (told.at, &told.reason)).collect();
     assert_eq!(kept, last);
 }

@@ -24,10 +24,11 @@ fn r10_before_the_first_warm_candidate_there_is_neither_a_verdict_nor_a_hold() {
     assert_eq!(world.on("2.0.0"), 3, "nothing advances without data");
 }
 
+type Arrange = fn(&mut World);
+
 #[test]
 fn r10_the_slos_are_watched_in_every_phase_of_the_road() {
     let bad = Behaviour { errors: 0.5, ready_after: Some(30) };
-    type Arrange = fn(&mut World);
     let arrangements: [(&str, Arrange); 5] = [
         ("held", |world| {
             world.until_wave("one", Phase::Soaking);
@@ -77,7 +78,8 @@ fn r10_a_stopped_rollout_is_watched_and_reverts_once_the_stop_is_lifted() {
 #[test]
 fn r11_one_deviating_slo_beats_another_without_data_and_a_healthy_one() {
     let slo = spec("6.6.6")["slos"][0].clone();
-    let query = json!({"name": "queue", "query": "max(queue)", "limit": {"max": 0.4, "for": "10m"}, "step": "1m"});
+    let query =
+        json!({"name": "queue", "query": "max(queue)", "limit": {"max": 0.4, "for": "10m"}, "step": "1m"});
     let mut world = World::new(merged(spec("6.6.6"), json!({"slos": [query, slo]})), [3, 4, 6]);
     world.until_phase(Phase::Reverting);
     assert_eq!(world.reports[0].status.slo.as_deref(), Some("api-errors"));
@@ -93,7 +95,10 @@ fn r11_no_data_of_one_slo_holds_although_the_other_is_healthy() {
     world.delays = vec![0, 3600];
     world.pass(minutes(10));
     let verdicts: Vec<_> = world.status.slos.iter().map(|slo| slo.verdict.clone().unwrap()).collect();
-    assert_eq!((verdicts, world.condition("Held").1.as_str()), (vec!["Healthy".into(), "NoData".to_owned()], "NoData"));
+    assert_eq!(
+        (verdicts, world.condition("Held").1.as_str()),
+        (vec!["Healthy".into(), "NoData".to_owned()], "NoData")
+    );
 }
 
 #[test]
@@ -110,10 +115,16 @@ fn r12_no_data_holds_is_told_and_ends_by_itself_and_is_never_a_pass_or_a_revert(
     assert_eq!((world.status.phase, world.condition("Held").1.as_str()), (Phase::Soaking, "NoData"));
     assert_eq!((world.condition("Blind").0, world.told("Blind"), world.told("Held")), (true, 1, 1));
     assert!(world.status.message.contains("connection refused"), "{}", world.status.message);
-    assert!(!world.condition("Ready").0 && !world.condition("Stalled").0, "R29: not ready, and no human is needed");
+    assert!(
+        !world.condition("Ready").0 && !world.condition("Stalled").0,
+        "R29: not ready, and no human is needed"
+    );
     world.pass(minutes(10));
     world.pass(minutes(1));
-    assert_eq!((world.condition("Held").0, world.condition("Blind").0, world.told("Resumed")), (false, false, 1));
+    assert_eq!(
+        (world.condition("Held").0, world.condition("Blind").0, world.told("Resumed")),
+        (false, false, 1)
+    );
     world.until_phase(Phase::Completed);
 }
 
@@ -133,7 +144,10 @@ fn r12_candidates_whose_series_are_gone_hold_and_never_instrumented_ones_are_cou
     world.uninstrumented.insert(id);
     world.until_wave("one", Phase::Soaking);
     world.pass(minutes(10));
-    assert_eq!((world.status.counts.uninstrumented, world.condition("Held").1.as_str()), (1, "Uninstrumented"));
+    assert_eq!(
+        (world.status.counts.uninstrumented, world.condition("Held").1.as_str()),
+        (1, "Uninstrumented")
+    );
 }
 
 #[test]
@@ -167,7 +181,8 @@ fn r14_a_version_that_takes_over_from_a_bad_one_is_not_excused_by_its_victims() 
     world.until("six of thirteen are on the bad one", |world| world.on("6.6.6") >= 6);
     world.behaviours.insert("6.6.7".into(), Behaviour { errors: 0.5, ready_after: Some(30) });
     world.edit(json!({"version": "6.6.7", "onDeviation": {"action": "Revert"}}));
-    world.until_within("the new one deviates as well", minutes(40), |world| world.status.phase.is_reverting());
+    world
+        .until_within("the new one deviates as well", minutes(40), |world| world.status.phase.is_reverting());
     assert_eq!(world.reports.last().unwrap().spec.version, "6.6.7");
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use breakwater_crds::{
-    DeviationReportSpec, RolloutSpec, RolloutStatus,
+    DeviationReportSpec, DeviationReportStatus, RolloutSpec, RolloutStatus,
     action::{ActionResult, RolloutActionSpec, Verb},
     marker::stable_hash,
     status::{Phase, Transition},
@@ -16,7 +16,8 @@ use breakwater_crds::{
 use breakwater_plan::{
     Observed, Plan,
     observed::{
-        Action, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading, Step, StepData, Tenant,
+        Action, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading, Step,
+        StepData, Tenant,
     },
     outcome::{Purpose, Write},
     plan,
@@ -64,7 +65,7 @@ impl Sim {
         matches!(self.tenant.readiness, Readiness::Ready { .. })
     }
 
-    fn touch(&mut self) {
+    pub fn touch(&mut self) {
         let version: u64 = self.tenant.object.resource_version.parse().unwrap();
         self.tenant.object.resource_version = (version + 1).to_string().into();
         self.tenant.confirmed = false;
@@ -174,7 +175,11 @@ pub fn sim(name: &str, ring: Option<u8>, version: &str, now: Timestamp) -> Sim {
             id: TenantId(stable_hash(&["ops", "app", "tenants", name])),
             namespace: "tenants".into(),
             name: name.into(),
-            object: ObjectFacts { uid: format!("uid-{name}").into(), resource_version: "1".into(), ..ObjectFacts::default() },
+            object: ObjectFacts {
+                uid: format!("uid-{name}").into(),
+                resource_version: "1".into(),
+                ..ObjectFacts::default()
+            },
             metric_id: None,
             version: Reading::Version(version.clone()),
             selected: true,
@@ -200,7 +205,8 @@ impl World {
         let names = |letter: char, n: usize, ring: Option<u8>| {
             (0..n).map(move |i| sim(&format!("{letter}{i}"), ring, "1.0.0", now)).collect::<Vec<_>>()
         };
-        let sims = [names('a', rings[0], Some(0)), names('b', rings[1], Some(1)), names('c', rings[2], None)].concat();
+        let sims = [names('a', rings[0], Some(0)), names('b', rings[1], Some(1)), names('c', rings[2], None)]
+            .concat();
         let spec = checked(&json);
         let slos = spec.spec.slos.len();
         let good = Behaviour { errors: 0.001, ready_after: Some(30) };
@@ -311,7 +317,12 @@ impl World {
         let name = format!("act-{}", self.actions_made);
         let base = json!({"rollout": "app", "verb": verb.as_str(), "requestedBy": "ada"});
         let spec: RolloutActionSpec = serde_json::from_value(merged(base, patch)).unwrap();
-        self.actions.push(Action { uid: format!("uid-{name}"), name: name.clone(), created_at: self.now, spec });
+        self.actions.push(Action {
+            uid: format!("uid-{name}"),
+            name: name.clone(),
+            created_at: self.now,
+            spec,
+        });
         name
     }
 
@@ -319,7 +330,7 @@ impl World {
     pub fn reject(&mut self, version: &str) {
         let name = format!("app-by-hand-{version}");
         let spec = DeviationReportSpec { rollout: "app".into(), version: version.into() };
-        self.reports.push(Report { name, spec, status: Default::default() });
+        self.reports.push(Report { name, spec, status: DeviationReportStatus::default() });
     }
 
     pub fn told(&self, reason: &str) -> usize {
@@ -332,7 +343,13 @@ impl World {
     }
 
     /// What the controller observes now, but for the telemetry.
-    fn observe<'a>(&'a self, tenants: &'a [Tenant], readings: &'a [SloReading], status: &'a RolloutStatus, reports: &'a [Report]) -> Observed<'a> {
+    fn observe<'a>(
+        &'a self,
+        tenants: &'a [Tenant],
+        readings: &'a [SloReading],
+        status: &'a RolloutStatus,
+        reports: &'a [Report],
+    ) -> Observed<'a> {
         Observed {
             namespace: "ops",
             name: "app",
@@ -361,29 +378,39 @@ impl World {
         let tenants: Vec<Tenant> = self.sims.iter().map(|sim| sim.tenant.clone()).collect();
         let mut readings = self.readings();
         let first = plan(&self.observe(&tenants, &readings, &self.status, &self.reports), self.now);
-        oracles::check(self, &self.observe(&tenants, &readings, &self.status, &self.reports), &first, self.now);
+        oracles::check(&self.observe(&tenants, &readings, &self.status, &self.reports), &first, self.now);
         let (mut last, mut reports) = (first.clone(), self.reports.clone());
         let mut told = first.transitions.clone();
         let mut settled = false;
         for _ in 0..4 {
             store(&mut reports, &last);
             for (reading, judge) in readings.iter_mut().zip(&last.judges) {
-                reading.steps.retain(|step| judge.until_seconds().is_none_or(|until| step.end_seconds > until));
+                reading
+                    .steps
+                    .retain(|step| judge.until_seconds().is_none_or(|until| step.end_seconds > until));
                 reading.recent.clear();
                 reading.state = Some(judge.clone());
             }
             let observed = self.observe(&tenants, &readings, &last.status, &reports);
             let next = plan(&observed, self.now);
-            oracles::check(self, &observed, &next, self.now);
-            settled = next.transitions.is_empty() && next.status == last.status && next.writes == last.writes && !next.decided;
+            oracles::check(&observed, &next, self.now);
+            settled = next.transitions.is_empty()
+                && next.status == last.status
+                && next.writes == last.writes
+                && !next.decided;
             told.extend(next.transitions.iter().cloned());
             last = next;
             if settled {
                 break;
             }
         }
-        assert!(settled, "planning again and again changes: {:?} {:?}", last.transitions, last.status);
-        self.remember(&last, &told);
+        let (told, summary, message) = (&last.transitions, &last.status.summary, &last.status.message);
+        assert!(
+            settled,
+            "planning again and again changes: {told:?} {} writes, {summary}: {message}",
+            last.writes.len()
+        );
+        self.remember(&last, told);
         self.reports = reports;
         last
     }
@@ -418,13 +445,16 @@ impl World {
     /// Plans, stores and writes until nothing more is to be done at this instant.
     pub fn turn(&mut self) {
         for _ in 0..20 {
+            let known = self.histories.clone();
             let plan = self.think();
             let writable = plan.writes.iter().any(|write| !self.problems.contains_key(&write.tenant.id));
-            let busy = !plan.confirm.is_empty() || !plan.diagnose.is_empty() && self.causes.is_empty();
+            let busy = !plan.confirm.is_empty()
+                || !plan.diagnose.is_empty() && self.causes.is_empty()
+                || known != self.histories;
             if self.executes {
                 self.execute(&plan.writes);
             }
-            if !(writable && self.executes) && !busy {
+            if !(busy || writable && self.executes) {
                 return;
             }
         }
@@ -495,7 +525,12 @@ impl World {
         let end = self.now + limit;
         self.turn();
         while !done(self) {
-            assert!(self.now < end, "{what}: not within {limit:?}: {:?} {}", self.status.summary, self.status.message);
+            assert!(
+                self.now < end,
+                "{what}: not within {limit:?}: {:?} {}",
+                self.status.summary,
+                self.status.message
+            );
             let wake = self.last.as_ref().and_then(|plan| plan.wake_at).filter(|at| *at > self.now);
             let ready = self.sims.iter().filter(|sim| !sim.is_ready()).filter_map(|sim| sim.ready_at);
             let next = ready.chain(wake).filter(|at| *at > self.now).min();
@@ -535,7 +570,9 @@ impl World {
             reading.error = Some("connection refused".into());
             return reading;
         }
-        let steps = |range: std::ops::RangeInclusive<i64>| range.map(|n| self.step(n * STEP_SECONDS, per_tenant)).collect();
+        let steps = |range: std::ops::RangeInclusive<i64>| {
+            range.map(|n| self.step(n * STEP_SECONDS, per_tenant)).collect()
+        };
         reading.steps = steps(from..=newest);
         if reading.state.is_none() && known.is_some() {
             reading.recent = steps(from - 5..=from - 1);
@@ -553,8 +590,14 @@ impl World {
         let due = end + seconds(LAG_SECONDS);
         let fetched_at = self.outage(due).unwrap_or(due);
         let counts = self.sims.iter().map(|sim| (sim.tenant.id, self.series(sim, end)));
-        let worst = || self.sims.iter().filter_map(|sim| self.behaviours.get(sim.version_at(end)?)).map(|how| how.errors);
-        let data = if per_tenant { StepData::Counts(counts.collect()) } else { StepData::Values(vec![worst().fold(0.0, f64::max)]) };
+        let worst = || {
+            self.sims.iter().filter_map(|sim| self.behaviours.get(sim.version_at(end)?)).map(|how| how.errors)
+        };
+        let data = if per_tenant {
+            StepData::Counts(counts.collect())
+        } else {
+            StepData::Values(vec![worst().fold(0.0, f64::max)])
+        };
         Step { end_seconds, fetched_at, data }
     }
 
@@ -562,7 +605,10 @@ impl World {
         if self.uninstrumented.contains(&sim.tenant.id) || self.silent.contains(&sim.tenant.id) {
             return Series::Absent;
         }
-        let errors = sim.version_at(end).and_then(|version| self.behaviours.get(version)).map_or(0.001, |how| how.errors);
+        let errors = sim
+            .version_at(end)
+            .and_then(|version| self.behaviours.get(version))
+            .map_or(0.001, |how| how.errors);
         Series::Counted(Counts { bad: errors * REQUESTS, total: REQUESTS })
     }
 
@@ -580,7 +626,8 @@ impl World {
 /// Puts a plan's reports into the store.
 pub fn store(reports: &mut Vec<Report>, plan: &Plan) {
     for write in &plan.reports {
-        let report = Report { name: write.name.clone(), spec: write.spec.clone(), status: write.status.clone() };
+        let report =
+            Report { name: write.name.clone(), spec: write.spec.clone(), status: write.status.clone() };
         match reports.iter_mut().find(|known| known.name == write.name) {
             Some(known) => *known = report,
             None => reports.push(report),

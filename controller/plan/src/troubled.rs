@@ -1,0 +1,119 @@
+//! The tenants a human may want to look at, worst first, at most 32 (rule R27). Pure.
+
+use breakwater_crds::status::{ENTRY_MESSAGE_MAX, TROUBLED_MAX, TroubledTenant};
+
+use crate::{
+    draft::{Draft, clip_to},
+    fleet::{self, Place, Standing},
+    observed::{Readiness, Reading, Tenant},
+    revert,
+};
+
+/// Names them. Words are made for those only that are listed.
+pub(crate) fn troubled(draft: &Draft<'_>) -> Vec<TroubledTenant> {
+    let of_rank = |(tenant, place)| Some((trouble(draft, tenant, place)?, tenant, place));
+    let mut listed: Vec<(Trouble, &Tenant, &Place)> = draft.fleet().filter_map(of_rank).collect();
+    let key = |(trouble, tenant, _): &(Trouble, &Tenant, &Place)| {
+        (*trouble, tenant.namespace.clone(), tenant.name.clone())
+    };
+    if listed.len() > TROUBLED_MAX {
+        listed.select_nth_unstable_by_key(TROUBLED_MAX, key);
+        listed.truncate(TROUBLED_MAX);
+    }
+    listed.sort_by_key(key);
+    let named = listed.into_iter().map(|(trouble, tenant, place)| {
+        let wave = place.wave.and_then(|wave| draft.status.waves.get(wave)).map(|wave| wave.name.clone());
+        TroubledTenant {
+            namespace: tenant.namespace.to_string(),
+            name: tenant.name.to_string(),
+            wave: wave.unwrap_or_default(),
+            reason: trouble.reason().into(),
+            message: clip_to(&trouble.message(draft, tenant), ENTRY_MESSAGE_MAX),
+        }
+    });
+    named.collect()
+}
+
+/// What a human may want to look at, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    RevertFailed,
+    NoSafeVersion,
+    Untouched,
+    Failed,
+    Contested,
+    WriteRefused,
+    OwnerNotReleased,
+    Unreadable,
+    Claimed,
+    NoConsent,
+}
+
+impl Trouble {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::RevertFailed => "RevertFailed",
+            Self::NoSafeVersion | Self::Untouched => "NoSafeVersion",
+            Self::Failed => "Failed",
+            Self::Contested => "Contested",
+            Self::WriteRefused => "WriteRefused",
+            Self::OwnerNotReleased => "OwnerNotReleased",
+            Self::Unreadable => "Unreadable",
+            Self::Claimed => "Claimed",
+            Self::NoConsent => "NoConsent",
+        }
+    }
+
+    fn message(self, draft: &Draft<'_>, tenant: &Tenant) -> String {
+        let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
+        match self {
+            Self::RevertFailed | Self::Failed => match &tenant.readiness {
+                Readiness::NotReady { reason } => reason.to_string(),
+                Readiness::Ready { .. } => String::new(),
+            },
+            Self::NoSafeVersion => "every version it came from is rejected".into(),
+            Self::Untouched => {
+                "it was found on a rejected version, and nobody knows which one it had before".into()
+            }
+            Self::Contested => format!("version changed by {owner}"),
+            Self::WriteRefused => draft.observed.problems.get(&tenant.id).cloned().unwrap_or_default(),
+            Self::OwnerNotReleased => format!("version is owned by {owner}"),
+            Self::Unreadable => match &tenant.version {
+                Reading::Unreadable(why) => why.to_string(),
+                Reading::Version(_) => String::new(),
+            },
+            Self::Claimed => "marked by another Rollout".into(),
+            Self::NoConsent => {
+                format!("namespace lacks the label {}", breakwater_crds::marker::CONSENT_LABEL)
+            }
+        }
+    }
+}
+
+fn trouble(draft: &Draft<'_>, tenant: &Tenant, place: &Place) -> Option<Trouble> {
+    let problems = &draft.observed.problems;
+    let refused =
+        || (!problems.is_empty() && problems.contains_key(&tenant.id)).then_some(Trouble::WriteRefused);
+    let untouched = || {
+        let on_rejected = |version: &std::sync::Arc<str>| draft.out.contains(&**version);
+        let on_rejected = !draft.out.is_empty() && tenant.version.version().is_some_and(on_rejected);
+        (on_rejected && fleet::own(tenant).is_none()).then_some(Trouble::Untouched)
+    };
+    match &place.standing {
+        Standing::ReturnFailed => Some(Trouble::RevertFailed),
+        Standing::Outgoing if !revert::has_safe_version(draft, tenant) => Some(Trouble::NoSafeVersion),
+        Standing::Failed => Some(Trouble::Failed),
+        Standing::Contested => Some(Trouble::Contested),
+        Standing::NotReleased => Some(Trouble::OwnerNotReleased),
+        Standing::Unreadable => Some(Trouble::Unreadable),
+        Standing::Claimed => Some(Trouble::Claimed),
+        Standing::Unconsented => Some(Trouble::NoConsent),
+        Standing::Pending | Standing::Updating { .. } | Standing::Ready { .. } => {
+            untouched().or_else(refused)
+        }
+        Standing::Outgoing | Standing::Returning { .. } | Standing::Returned { .. } | Standing::Unsure => {
+            refused()
+        }
+        Standing::Ignored | Standing::Dormant | Standing::Ahead | Standing::Unmatched => None,
+    }
+}

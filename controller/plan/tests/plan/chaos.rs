@@ -1,0 +1,339 @@
+//! Anything at random: fleets, specs and histories. Every plan on the way is checked by the oracles and by planning
+//! again; at the end all disturbances cease, and the fleet comes to rest where it must.
+
+use breakwater_crds::{RolloutStatus, Verb, status::Phase};
+use breakwater_plan::observed::{Cause, Claim, Fleet, Marker, Reading};
+use proptest::{prelude::*, test_runner::FileFailurePersistence};
+use serde_json::{Value, json};
+
+use crate::world::{Behaviour, World, minutes, seconds, sim, spec, store};
+
+const VERSIONS: [&str; 5] = ["1.0.0", "2.0.0", "3.0.0", "6.6.6", "7.7.7"];
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    Pass(i64),
+    Appear(u16, u8),
+    Vanish(usize),
+    /// To the n-th tenant.
+    Befall(usize, Fate),
+    Errors(usize, u8),
+    Outage(i64),
+    Version(usize),
+    Edit(usize),
+    Act(Verb, usize, usize),
+    Stop(bool),
+    FleetKnown(bool),
+    Cause(u8),
+    Restart,
+    /// The controller dies after so many of the turn's writes; `None`: before the status is stored.
+    Crash(Option<usize>),
+    LoseStatus,
+    Reject(usize),
+    ClockBack(i64),
+}
+
+/// One thing that happens to one tenant.
+#[derive(Debug, Clone)]
+enum Fate {
+    Recreate,
+    Relabel(Option<u8>),
+    Deselect(bool),
+    Sleep(bool),
+    Rival(usize),
+    Own(Option<&'static str>),
+    Claim(bool),
+    Consent(bool),
+    Terminate,
+    Garble,
+    Stuck,
+    Recover,
+    Refuse(bool),
+    Silence(bool),
+    InFlight,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    let owner = prop::option::of(prop::sample::select(vec!["argocd-controller", "helm"]));
+    prop_oneof![
+        1 => Just(Fate::Recreate),
+        1 => prop::option::of(0..5_u8).prop_map(Fate::Relabel),
+        1 => any::<bool>().prop_map(Fate::Deselect),
+        2 => any::<bool>().prop_map(Fate::Sleep),
+        1 => (0..VERSIONS.len()).prop_map(Fate::Rival),
+        1 => owner.prop_map(Fate::Own),
+        1 => any::<bool>().prop_map(Fate::Claim),
+        1 => any::<bool>().prop_map(Fate::Consent),
+        1 => Just(Fate::Terminate),
+        1 => Just(Fate::Garble),
+        2 => Just(Fate::Stuck),
+        2 => Just(Fate::Recover),
+        1 => any::<bool>().prop_map(Fate::Refuse),
+        1 => any::<bool>().prop_map(Fate::Silence),
+        1 => Just(Fate::InFlight),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let verbs =
+        vec![Verb::Approve, Verb::Hold, Verb::Lift, Verb::Stop, Verb::Promote, Verb::Revert, Verb::Retry];
+    prop_oneof![
+        20 => prop::sample::select(vec![0_i64, 15, 60, 240, 700, 1_800, 7_200]).prop_map(Event::Pass),
+        2 => (0..900_u16, 0..4_u8).prop_map(|(name, ring)| Event::Appear(name, ring)),
+        1 => (0..24_usize).prop_map(Event::Vanish),
+        14 => (0..24_usize, fate()).prop_map(|(who, fate)| Event::Befall(who, fate)),
+        2 => (0..VERSIONS.len(), prop::sample::select(vec![0_u8, 0, 2, 50])).prop_map(|(version, errors)| Event::Errors(version, errors)),
+        1 => prop::sample::select(vec![300_i64, 3_600]).prop_map(Event::Outage),
+        3 => (0..VERSIONS.len()).prop_map(Event::Version),
+        3 => (0..EDITS).prop_map(Event::Edit),
+        4 => (prop::sample::select(verbs), 0..VERSIONS.len(), 0..4_usize).prop_map(|(verb, version, wave)| Event::Act(verb, version, wave)),
+        1 => any::<bool>().prop_map(Event::Stop),
+        1 => any::<bool>().prop_map(Event::FleetKnown),
+        1 => (0..3_u8).prop_map(Event::Cause),
+        2 => Just(Event::Restart),
+        3 => prop::option::of(0..4_usize).prop_map(Event::Crash),
+        1 => Just(Event::LoseStatus),
+        1 => (0..VERSIONS.len()).prop_map(Event::Reject),
+        1 => prop::sample::select(vec![1_i64, 30, 3_600]).prop_map(Event::ClockBack),
+    ]
+}
+
+const EDITS: usize = 14;
+
+/// Edits of the spec, by number.
+fn edit(number: usize, world: &World) -> Value {
+    let one = json!({"name": "one", "selector": {"matchLabels": {"ring": "0"}}, "soak": "10m", "maxConcurrent": 2, "optional": true});
+    let two =
+        json!({"name": "two", "percent": 30, "soak": "10m", "maxConcurrent": "50%", "maxFailures": "20%"});
+    let rest = json!({"name": "rest", "soak": "10m", "maxConcurrent": 3});
+    let new = json!({"name": "new", "percent": 10, "soak": "5m", "approval": "Before"});
+    match number {
+        0 => json!({"paused": true}),
+        1 | 2 => json!({"paused": false}),
+        3 => json!({"onNewVersion": "Supersede"}),
+        4 => json!({"onNewVersion": "Queue"}),
+        5 => json!({"onDeviation": {"action": "Hold"}}),
+        6 => json!({"onDeviation": {"action": "Revert"}}),
+        7 => json!({"waves": [one, two, rest]}),
+        8 => json!({"waves": [two, one, new, rest]}),
+        9 => json!({"waves": [new, rest], "unmatched": "Ignore"}),
+        10 => json!({"waves": [one, new], "unmatched": "Ignore"}),
+        11 => {
+            json!({"slos": [crate::world::merged(world.json["slos"][0].clone(), json!({"objective": "98%"}))]})
+        }
+        12 => {
+            json!({"schedule": {"deny": [{"from": world.now, "to": world.now + minutes(45), "reason": "freeze"}]}})
+        }
+        _ => json!({"revert": {"maxConcurrent": 1}, "versionOrder": "None"}),
+    }
+}
+
+fn happen(world: &mut World, event: &Event) {
+    let now = world.now;
+    match event {
+        Event::Pass(by) => {
+            world.now += seconds(*by);
+            world.settle_tenants();
+        }
+        Event::Appear(name, ring) => {
+            let name = format!("n{name}");
+            if world.sims.iter().all(|sim| *sim.tenant.name != *name) {
+                let version = VERSIONS[usize::from(*ring) % 3];
+                world.sims.push(sim(&name, Some(*ring).filter(|ring| *ring < 2), version, now));
+            }
+        }
+        Event::Vanish(n) if world.sims.is_empty() => assert!(*n < 24),
+        Event::Vanish(n) => drop(world.sims.remove(n % world.sims.len())),
+        Event::Befall(n, fate) => befall(world, *n, fate),
+        Event::Errors(version, percent) => {
+            let how = Behaviour { errors: f64::from(*percent) / 100.0, ready_after: Some(30) };
+            world.behaviours.insert(VERSIONS[*version].into(), how);
+        }
+        Event::Outage(length) => world.outages.push((now, now + seconds(*length))),
+        Event::Version(version) => world.edit(json!({"version": VERSIONS[*version]})),
+        Event::Edit(number) => world.edit(edit(*number, world)),
+        Event::Act(verb, version, wave) => act(world, *verb, VERSIONS[*version], *wave),
+        Event::Stop(on) => world.stopped = on.then(|| "ConfigMap breakwater-stop exists".into()),
+        Event::FleetKnown(true) => world.fleet = Fleet::Complete,
+        Event::FleetKnown(false) => world.fleet = Fleet::Incomplete("listing".into()),
+        Event::Cause(0) => world.cause = Cause::Unknown,
+        Event::Cause(1) => world.cause = Cause::Application("CrashLoopBackOff".into()),
+        Event::Cause(_) => world.cause = Cause::Infrastructure("Unschedulable".into()),
+        Event::Restart => world.restart(),
+        Event::Crash(after) => crash(world, *after),
+        Event::LoseStatus => {
+            world.status = RolloutStatus::default();
+            world.restart();
+        }
+        Event::Reject(version) if world.reports.len() < 3 => world.reject(VERSIONS[*version]),
+        Event::Reject(_) => {}
+        Event::ClockBack(by) => world.now -= seconds(*by),
+    }
+}
+
+fn befall(world: &mut World, n: usize, fate: &Fate) {
+    let now = world.now;
+    if world.sims.is_empty() {
+        return;
+    }
+    let at = n % world.sims.len();
+    let sim = &mut world.sims[at];
+    let (id, name) = (sim.tenant.id, sim.tenant.name.clone());
+    sim.touch();
+    match fate {
+        Fate::Recreate => {
+            sim.tenant.object.uid = format!("{}+", sim.tenant.object.uid).into();
+            sim.tenant.marker = None;
+        }
+        Fate::Relabel(ring) => sim.tenant.selector_wave = *ring,
+        Fate::Deselect(out) => sim.tenant.selected = !out,
+        Fate::Sleep(asleep) => {
+            sim.tenant.dormant = *asleep;
+            sim.ready_at = sim.ready_at.or(Some(now).filter(|_| !asleep));
+        }
+        Fate::Rival(version) => world.set_version(&name, VERSIONS[*version]),
+        Fate::Own(owner) => sim.tenant.foreign_owner = owner.map(Into::into),
+        Fate::Claim(on) => {
+            if *on && sim.tenant.marker.is_none() {
+                let other = crate::world::marker(sim.version(), sim.version(), "x", now);
+                sim.tenant.marker = Some(Box::new(Marker { claim: Claim::Other, ..other }));
+            } else if sim.tenant.marker.as_ref().is_some_and(|marker| marker.claim == Claim::Other) {
+                sim.tenant.marker = None;
+            }
+        }
+        Fate::Consent(on) => sim.tenant.consented = *on,
+        Fate::Terminate => sim.tenant.terminating = true,
+        Fate::Garble => sim.tenant.version = Reading::Unreadable("fields disagree".into()),
+        Fate::Stuck => world.disturb(&name, None),
+        Fate::Recover => sim.ready_at = Some(now),
+        Fate::Refuse(true) => drop(world.problems.insert(id, "denied".into())),
+        Fate::Refuse(false) => drop(world.problems.remove(&id)),
+        Fate::Silence(true) => drop(world.silent.insert(id)),
+        Fate::Silence(false) => drop(world.silent.remove(&id)),
+        Fate::InFlight => world.in_flight = std::iter::once(id).collect(),
+    }
+}
+
+fn act(world: &mut World, verb: Verb, version: &str, wave: usize) {
+    let waves: Vec<String> = world.spec.spec.waves.iter().map(|wave| wave.name.clone()).collect();
+    let wave = &waves[wave % waves.len()];
+    // Half of the time the version is the one that matters.
+    let version = if wave.len() == 3 {
+        world.status.candidate_version.clone().unwrap_or(version.into())
+    } else {
+        version.into()
+    };
+    let patch = match verb {
+        Verb::Approve => json!({"version": version, "wave": wave}),
+        Verb::Promote | Verb::Revert | Verb::Retry => json!({ "version": version }),
+        Verb::Hold | Verb::Stop => json!({"until": world.now + minutes(40)}),
+        Verb::Lift => {
+            json!({"subject": world.status.brakes.first().map_or("none", |brake| brake.name.as_str())})
+        }
+    };
+    world.act(verb, patch);
+}
+
+/// A turn in which the controller dies.
+fn crash(world: &mut World, after: Option<usize>) {
+    let (status, actions) = (world.status.clone(), world.actions.clone());
+    let plan = world.think();
+    store(&mut world.reports, &plan);
+    world.actions = actions;
+    match after {
+        None => world.status = status,
+        Some(writes) => world.execute(&plan.writes[..writes.min(plan.writes.len())]),
+    }
+    world.restart();
+}
+
+/// All disturbances cease, and humans do what only they can.
+fn calm(world: &mut World) {
+    let now = world.now;
+    world.edit(json!({"version": "5.0.0", "paused": false, "adopt": "Start", "versionOrder": "None", "onNewVersion": "Supersede", "unmatched": "LastWave",
+                      "schedule": {"deny": []}, "onDeviation": {"action": "Revert"}}));
+    let mut waves = world.json["waves"].clone();
+    for wave in waves.as_array_mut().unwrap() {
+        wave["optional"] = json!(true);
+        wave.as_object_mut().unwrap().remove("approval");
+    }
+    world.edit(json!({ "waves": waves }));
+    for behaviour in world.behaviours.values_mut() {
+        behaviour.errors = 0.0;
+    }
+    for brake in world.status.brakes.clone() {
+        world.act(Verb::Lift, json!({"subject": brake.name}));
+    }
+    world.sims.push(sim("at-least-one", None, "1.0.0", now));
+    for sim in &mut world.sims {
+        sim.ready_at = sim.ready_at.or(Some(now));
+        sim.tenant.foreign_owner = None;
+        (sim.tenant.selected, sim.tenant.dormant) = (true, false);
+        if let (Some(marker), Reading::Version(version)) = (&sim.tenant.marker, &sim.tenant.version)
+            && marker.claim == Claim::Own
+            && marker.target != *version
+        {
+            sim.tenant.marker = None; // a contest is ended by taking the marker off
+        }
+        sim.touch();
+    }
+    world.sims.retain(|sim| !sim.tenant.terminating);
+    (world.fleet, world.stopped) = (Fleet::Complete, None);
+    world.outages.retain(|(_, to)| *to < now);
+    world.outages.clear();
+    world.in_flight.clear();
+    world.problems.clear();
+    world.silent.clear();
+    world.settle_tenants();
+}
+
+/// The status never says more than there is.
+fn truth(world: &World) {
+    let counts = &world.status.counts;
+    assert!(counts.ready <= counts.updated && counts.updated <= counts.live, "{counts:?}");
+    assert!(counts.live as usize <= world.sims.len());
+    if world.status.phase == Phase::Completed {
+        assert!(world.status.candidate_version.is_none() && world.status.stable_version.is_some());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64),
+        max_shrink_iters: 2_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_happens_no_plan_breaks_a_rule_and_calm_brings_the_fleet_to_rest(
+        rings in [0..4_usize, 0..4_usize, 1..9_usize],
+        version in prop::sample::select(VERSIONS.to_vec()),
+        asks in any::<bool>(),
+        events in prop::collection::vec(event(), 1..60),
+    ) {
+        let mut first = spec(version);
+        first["adopt"] = json!(if asks { "Approve" } else { "Start" });
+        first["waves"][0]["optional"] = json!(true);
+        let mut world = World::new(first, rings);
+        world.pace = minutes(10);
+        for event in &events {
+            happen(&mut world, event);
+            world.turn();
+            truth(&world);
+        }
+        calm(&mut world);
+        world.until_within("rest", minutes(60 * 72), |world| {
+            world.status.phase == Phase::Completed && world.status.stable_version.as_deref() == Some("5.0.0")
+        });
+        let (writes, told) = (world.writes.len(), world.transitions.len());
+        for _ in 0..3 {
+            world.pass(minutes(10));
+        }
+        prop_assert_eq!((world.writes.len(), world.transitions.len()), (writes, told), "quiet at rest");
+        for sim in world.sims.iter().filter(|sim| sim.tenant.consented && sim.tenant.marker.as_ref().is_none_or(|m| m.claim != Claim::Other)) {
+            prop_assert!(sim.version() == "5.0.0" || sim.version().is_empty(), "{} is on {}", sim.tenant.name, sim.version());
+        }
+    }
+}
