@@ -93,8 +93,9 @@ impl<'a> Judge<'a> {
     /// Feeds new steps, in order. Without the tenants' own history no guard may act, so nothing is fed yet.
     fn feed(&mut self, draft: &Draft<'_>) {
         let (Some(config), Some(reading)) = (&self.config, self.reading) else { return };
-        if let Some(warm) = first_warm(draft) {
-            self.state.begin(warm.as_second());
+        let warm = first_warm(draft).map(Timestamp::as_second);
+        if let Some(warm) = warm {
+            self.state.begin(warm);
         }
         let unread = history_wanted(draft).iter().any(|at| !reading.history.contains_key(at));
         if unread && matches!(config.kind, Kind::Ratio { .. }) {
@@ -109,6 +110,10 @@ impl<'a> Judge<'a> {
                 StepData::Counts(counts) => {
                     samples = sample(draft, reading, counts, step.end_seconds, config.step_seconds, limit);
                     Reading::Counts(&samples)
+                }
+                // A number that nobody's update can have caused says nothing of the release (R10).
+                StepData::Values(_) if warm.is_none_or(|warm| step.end_seconds <= warm) => {
+                    Reading::Missing("no candidate is warm yet")
                 }
                 StepData::Values(values) => Reading::Values(values),
                 StepData::Missing(why) => Reading::Missing(why),

@@ -14,10 +14,10 @@ use breakwater_tests::scene::rollout::Rollout;
 use breakwater_tests::{Scene, Tenant};
 
 /// Tenants of the ring that goes first, and all of them.
-const COMMUNITY: usize = 4;
+const COMMUNITY: usize = 2;
 const FLEET: usize = 40;
 /// Share of requests that the bad version fails, everywhere but in the community.
-const ERRORS: f64 = 0.4;
+const ERRORS: f64 = 0.8;
 
 const ROLLOUT: &str = r"
 version: 1.0.0

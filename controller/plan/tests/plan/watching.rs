@@ -24,6 +24,19 @@ fn r10_before_the_first_warm_candidate_there_is_neither_a_verdict_nor_a_hold() {
     assert_eq!(world.on("2.0.0"), 3, "nothing advances without data");
 }
 
+#[test]
+fn r10_a_number_out_of_bounds_before_any_candidate_is_warm_is_not_the_releases() {
+    let query =
+        json!({"name": "queue", "query": "max(queue)", "limit": {"max": 0.4, "for": "3m"}, "step": "1m"});
+    let mut world = World::new(merged(spec("2.0.0"), json!({"slos": [query]})), [3, 4, 6]);
+    world.behaviours.insert("1.0.0".into(), Behaviour { errors: 0.5, ready_after: Some(30) });
+    world.behaviours.insert("2.0.0".into(), Behaviour { errors: 0.0, ready_after: Some(540) });
+    world.turn();
+    world.pass(minutes(8));
+    assert_eq!((world.status.phase, world.condition("Held").0), (Phase::Advancing, false));
+    assert!(world.reports.is_empty(), "{:?}", world.reports);
+}
+
 type Arrange = fn(&mut World);
 
 #[test]
