@@ -100,6 +100,8 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|spec| {
                 let known = old.iter().find(|wave| wave.name == spec.name).cloned();
+                let known =
+                    known.map(|wave| WaveStatus { soaked_seconds: wave.soaked_seconds.max(0), ..wave });
                 known.unwrap_or_else(|| WaveStatus { name: spec.name.clone(), ..WaveStatus::default() })
             })
             .collect();

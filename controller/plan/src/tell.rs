@@ -45,7 +45,8 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         decided,
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
-        watch_since: draft.status.started_at.filter(|_| watched),
+        // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
+        watch_since: draft.status.started_at.filter(|_| watched).map(|at| at.max(draft.observed.created_at)),
         wake_at: draft.wakes.iter().min().copied(),
         confirm,
         status: draft.status,
@@ -234,7 +235,10 @@ fn transitions_of_holds(draft: &mut Draft<'_>) {
         (before, Some((reason, message))) if before.as_ref().is_none_or(|(old, _)| *old != reason) => {
             draft.tell("Held", true, format!("{reason}: {message}"));
         }
-        (Some((reason, _)), None) => draft.tell("Resumed", false, format!("{reason} is over")),
+        // A revert ends every hold; that nothing holds any more is no news beside it.
+        (Some((reason, _)), None) if !draft.status.phase.is_reverting() => {
+            draft.tell("Resumed", false, format!("{reason} is over"));
+        }
         _ => {}
     }
     if let (None, Some((_, message))) =

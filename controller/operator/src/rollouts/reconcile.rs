@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use breakwater_crds::{Rollout, status::Phase};
+use breakwater_crds::{Rollout, RolloutStatus, status::Phase};
 use breakwater_plan::{Observed, Plan, observed::Reading, plan};
 use kube::{
     Resource as _, ResourceExt as _,
@@ -34,7 +34,7 @@ const LISTING: Duration = Duration::from_millis(200);
 /// Tenants that are read afresh per reconcile.
 const CONFIRM_MAX: usize = 64;
 /// Status writes that are no transitions are this much rarer while nothing moves: every 5 minutes by default (R27).
-const CALM: i32 = 30;
+const CALM: u32 = 30;
 
 /// Why a reconcile is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -147,12 +147,12 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
 async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Result<(), kube::Error> {
     let now = clock::now();
     let Some(status) = session.carried.clone() else { return Ok(()) };
-    let moving = matches!(status.phase, Phase::Advancing | Phase::Reverting);
-    let interval = context.options.status_interval * if moving { 1 } else { CALM.unsigned_abs() };
-    let due = session
-        .stored
-        .as_ref()
-        .is_none_or(|(stored, at)| *stored != status && now.duration_since(*at).unsigned_abs() >= interval);
+    let due = session.stored.as_ref().is_none_or(|(stored, at)| {
+        let moving =
+            matches!(status.phase, Phase::Advancing | Phase::Reverting) || tells_more(&status, stored);
+        let interval = context.options.status_interval * if moving { 1 } else { CALM };
+        *stored != status && now.duration_since(*at).unsigned_abs() >= interval
+    });
     if !session.owed && !due {
         return Ok(());
     }
@@ -171,6 +171,15 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
     session.stored = Some((status, now));
     session.owed = false;
     Ok(())
+}
+
+/// Whether people would see another verdict or other tenants; the soak and the evidence alone may wait.
+fn tells_more(status: &RolloutStatus, stored: &RolloutStatus) -> bool {
+    let verdicts =
+        |status: &RolloutStatus| status.slos.iter().map(|slo| slo.verdict.clone()).collect::<Vec<_>>();
+    status.counts != stored.counts
+        || status.troubled != stored.troubled
+        || verdicts(status) != verdicts(stored)
 }
 
 /// Hands the writes to the pipeline and looks up what the next plan needs.

@@ -63,7 +63,7 @@ impl Watching {
         let Ok(feed) = &self.feed else { return };
         let after = plan.judges.iter().map(|judge| {
             let until = judge.until_seconds().and_then(|s| Timestamp::from_second(s).ok());
-            plan.watch_since.map(|since| until.unwrap_or(since))
+            plan.watch_since.map(|since| until.map_or(since, |until| until.max(since)))
         });
         feed.want(Wanted {
             after: after.collect(),

@@ -404,13 +404,13 @@ impl World {
                 break;
             }
         }
-        let (told, summary, message) = (&last.transitions, &last.status.summary, &last.status.message);
+        let (changes, summary, message) = (&last.transitions, &last.status.summary, &last.status.message);
         assert!(
             settled,
-            "planning again and again changes: {told:?} {} writes, {summary}: {message}",
+            "planning again and again changes: {changes:?} {} writes, {summary}: {message}",
             last.writes.len()
         );
-        self.remember(&last, told);
+        self.remember(&last, &told);
         self.reports = reports;
         last
     }
@@ -563,7 +563,9 @@ impl World {
         };
         let Some(since) = self.watch_since else { return reading };
         let known = self.status.slos.get(index).and_then(|slo| slo.evaluated_until).map(Timestamp::as_second);
-        let from = known.unwrap_or(since.as_second()).div_euclid(STEP_SECONDS) + 1;
+        let from =
+            known.map_or(since.as_second(), |known| known.max(since.as_second())).div_euclid(STEP_SECONDS)
+                + 1;
         let delay = self.delays.get(index).copied().unwrap_or(0);
         let newest = (self.now.as_second() - LAG_SECONDS - delay).div_euclid(STEP_SECONDS);
         if self.outage(self.now).is_some() {
