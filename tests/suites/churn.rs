@@ -14,6 +14,9 @@ waves:
   - {name: rest, soak: 20s, maxConcurrent: 1}
 ";
 
+/// Pause of a rival between two rounds: several writes of every tenant fall into each update.
+const RIVALS_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+
 #[tokio::test]
 async fn r6_tenants_that_come_go_move_sleep_and_return_fail_no_rollout() -> Result<()> {
     Scene::play("churn", async |scene| {
@@ -141,6 +144,7 @@ async fn r25_a_rival_that_writes_other_fields_all_the_time_costs_retries_and_not
                     let busy = json!({"metadata": {"annotations": {"rival.example/turn": turn.to_string()}}});
                     scene.patch_tenant(name, "rival", busy).await?;
                 }
+                tokio::time::sleep(RIVALS_PAUSE).await; // a rival, not a denial of service to the other suites
             }
             Ok::<(), anyhow::Error>(())
         };
