@@ -1,0 +1,1 @@
+//! A synthetic fleet and what Prometheus would say of it.
