@@ -110,6 +110,27 @@ pub fn connect(config: &Config, settings: &Settings) -> Result<Clients, ClientEr
     Ok(Clients { requests: bounded(connections)?, watches, lease: bounded(LEASE_CONNECTIONS)? })
 }
 
+/// The clients over any service that answers as an API server, under the same bounds as over a connection.
+pub fn over<S, B>(service: S, settings: &Settings) -> Clients
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Settings { connections, connect_timeout: _, request_timeout, watch_silence: _ } = *settings;
+    let bounded = |connections| {
+        let layer = DeadlineLayer::new(connections, request_timeout);
+        Client::new(layer.layer(service.clone()), "default")
+    };
+    Clients {
+        requests: bounded(connections),
+        watches: Client::new(service.clone(), "default"),
+        lease: bounded(LEASE_CONNECTIONS),
+    }
+}
+
 /// `config` as it is, but acting as a service account (R39).
 pub fn impersonating(config: &Config, namespace: &str, service_account: &str) -> Config {
     let mut config = config.clone();

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret as Object;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-use crate::{clock, http::Alerts, telemetry::Secret};
+use crate::{clock::Clock, http::Alerts, telemetry::Secret};
 
 /// Key of the token in its Secret.
 const TOKEN_KEY: &str = "token";
@@ -20,12 +20,13 @@ pub(crate) fn token(
     client: Client,
     namespace: &str,
     secret: Option<String>,
-) -> watch::Receiver<Option<Secret>> {
+) -> (watch::Receiver<Option<Secret>>, impl Future<Output = ()> + Send + 'static) {
     let (sender, receiver) = watch::channel(None);
-    let Some(name) = secret else { return receiver };
     let api: Api<Object> = Api::namespaced(client, namespace);
-    let full = format!("{namespace}/{name}");
-    tokio::spawn(async move {
+    let namespace = namespace.to_owned();
+    (receiver, async move {
+        let Some(name) = secret else { return };
+        let full = format!("{namespace}/{name}");
         while !sender.is_closed() {
             match read(&api, &name).await {
                 Ok(token) => {
@@ -40,8 +41,7 @@ pub(crate) fn token(
             }
             tokio::time::sleep(TOKEN_EVERY).await;
         }
-    });
-    receiver
+    })
 }
 
 async fn read(api: &Api<Object>, name: &str) -> Result<Secret, String> {
@@ -53,10 +53,10 @@ async fn read(api: &Api<Object>, name: &str) -> Result<Secret, String> {
 }
 
 /// Decides again on what is remembered, for ever.
-pub(crate) async fn redecide(alerts: Arc<Alerts>) {
+pub(crate) async fn redecide(alerts: Arc<Alerts>, clock: Clock) {
     loop {
         tokio::time::sleep(REDECIDE_EVERY).await;
-        if let Err(error) = alerts.redecide(None, clock::now()).await {
+        if let Err(error) = alerts.redecide(None, clock()).await {
             tracing::debug!(%error, "remembered alerts wait");
         }
     }

@@ -3,9 +3,11 @@
 pub mod client;
 pub mod clock;
 pub mod execute;
+pub mod ground;
 pub mod http;
 mod intake;
 pub mod lease;
+pub mod program;
 pub mod rollouts;
 pub mod run;
 pub mod stop;

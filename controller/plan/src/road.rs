@@ -18,6 +18,10 @@ use crate::{
     schedule::Gate,
 };
 
+/// Most tenants of one kind that one plan writes. The next plan comes as writes are answered; at a thousand patches a
+/// second this is two seconds of work, and it bounds the memory of plan and queue.
+const WRITES_MAX: usize = 2_000;
+
 /// What the waves up to the one in flight look like.
 struct Tally {
     total: usize,
@@ -372,6 +376,7 @@ pub(crate) fn first<Rank: Ord + Copy>(
     let refused = |id| !observed.problems.is_empty() && observed.problems.contains_key(&id);
     let mut order: Vec<(bool, Rank, TenantId, usize)> =
         idle.map(|(id, rank, i)| (refused(id), rank, id, i)).collect();
+    let room = room.min(WRITES_MAX);
     if room < order.len() {
         order.select_nth_unstable(room);
         order.truncate(room);

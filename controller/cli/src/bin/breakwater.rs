@@ -7,7 +7,10 @@ use breakwater_cli::{
     cluster,
     settings::{Cli, Command, Settings},
 };
-use breakwater_operator::run::{self, Options};
+use breakwater_operator::{
+    program,
+    run::{self, Options},
+};
 use clap::{CommandFactory as _, Parser as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -86,17 +89,16 @@ async fn options(settings: Settings) -> anyhow::Result<Options> {
     } = settings;
     let kube =
         cluster::config(kubeconfig.as_deref(), context.as_deref()).await.map_err(anyhow::Error::msg)?;
-    Ok(Options {
-        kube,
+    let settings = program::Settings {
         namespace: controller_namespace,
         lease_name,
         identity,
         write_timeout: lease.write_timeout,
         lease,
-        listen,
-        prometheus_url,
+        has_prometheus: prometheus_url.is_some(),
         webhook_token_secret,
         max_in_flight_writes: max_in_flight_writes.get(),
         status_interval,
-    })
+    };
+    Ok(Options { kube, listen, prometheus_url, settings })
 }

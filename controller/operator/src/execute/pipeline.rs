@@ -24,7 +24,7 @@ use super::{
     queue::{Next, Queue, Withheld},
     slots::Slots,
 };
-use crate::lease::{Clock, Guard};
+use crate::{clock::Clock, lease::Guard};
 
 /// What all pipelines share. Cheap to clone.
 #[derive(Clone)]

@@ -296,7 +296,7 @@ fn bed(writes: &[Write]) -> Bed {
     let counts = Arc::new(Counts::default());
     let began = Instant::now();
     let start = Timestamp::from_second(1_800_000_000).expect("in range");
-    let clock: crate::lease::Clock = Arc::new(move || start + began.elapsed());
+    let clock: crate::clock::Clock = Arc::new(move || start + began.elapsed());
     let executor = Executor::new(
         Settings::default(),
         Arc::clone(&lease) as _,

@@ -13,7 +13,6 @@ use std::{
 use breakwater_crds::status::{ConditionStatus, Phase, RolloutStatus};
 use breakwater_plan::outcome::Purpose;
 
-use crate::execute::{Meter, Outcome};
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
@@ -22,6 +21,11 @@ use prometheus_client::{
         MetricType, counter::Counter, family::Family, gauge::ConstGauge, gauge::Gauge, histogram::Histogram,
     },
     registry::Registry,
+};
+
+use crate::{
+    clock::Clock,
+    execute::{Meter, Outcome},
 };
 
 /// Upper edges of the histograms, in seconds: a write takes milliseconds, a reconcile of ten thousand tenants a second.
@@ -98,7 +102,7 @@ struct ReasonLabel {
 
 impl Metrics {
     /// Registers all of them; `clock` dates the lag at each scrape.
-    pub fn new(clock: fn() -> Timestamp) -> Self {
+    pub fn new(clock: Clock) -> Self {
         let mut registry = Registry::with_prefix("breakwater");
         let rollouts = Arc::new(Rollouts { clock, figures: Mutex::default() });
         registry.register_collector(Box::new(Arc::clone(&rollouts)));
@@ -217,7 +221,7 @@ impl Meter for Metrics {
 }
 
 struct Rollouts {
-    clock: fn() -> Timestamp,
+    clock: Clock,
     figures: Mutex<BTreeMap<(String, String), Figures>>,
 }
 
@@ -436,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_rollout_shows_in_the_metrics_while_it_is_there_and_not_after() {
-        let metrics = Metrics::new(clock);
+        let metrics = Metrics::new(Arc::new(clock));
         metrics.rollout("ops", "app", &status());
         metrics.write(Purpose::Advance, WriteResult::Written, Duration::from_millis(12));
         metrics.reconcile(Duration::from_millis(3));

@@ -15,7 +15,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use jiff::Timestamp;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
@@ -27,7 +26,7 @@ use super::{
     metrics::Metrics,
     webhook::{self, Alerts},
 };
-use crate::telemetry::Secret;
+use crate::{clock::Clock, telemetry::Secret};
 
 /// Most connections at once; further ones wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -56,7 +55,7 @@ pub struct HttpState {
     /// The metrics.
     pub metrics: Metrics,
     /// The clock.
-    pub clock: fn() -> Timestamp,
+    pub clock: Clock,
 }
 
 /// All routes.

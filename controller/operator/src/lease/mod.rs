@@ -24,6 +24,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use crate::clock::Clock;
+
 pub use decide::{Config, ConfigError, DURATION_MAX, Me, Record, Step, Term, decide, next_epoch};
 
 /// Most requests in one turn: a write that conflicted, a look, and a second write.
@@ -117,9 +119,6 @@ pub struct Candidate {
     /// lead together, see [`Term`].
     pub identity: String,
 }
-
-/// Wall-clock time, for what people read in the Lease; no decision depends on it.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Reads the highest epoch in any Rollout's status; asked once per term, after the predecessor's last write must have
 /// ended. An error is asked again.

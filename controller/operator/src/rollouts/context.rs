@@ -7,6 +7,7 @@ use std::{
 };
 
 use breakwater_crds::{DeviationReport, Rollout, RolloutAction};
+use jiff::Timestamp;
 use kube::{
     Client,
     core::DeserializeGuard,
@@ -17,8 +18,11 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use super::session::Session;
-use crate::{client::Clients, execute::Executor, http::Metrics, lease::Lease, stop::Stop, tenants::Tenants};
+use super::{lead::Leader, session::Session};
+use crate::{
+    ground::Ground,
+    tenants::{Reach, Tenants},
+};
 
 /// A Rollout as the watch brings it: one that does not decode stops itself only.
 pub(super) type Guarded = DeserializeGuard<Rollout>;
@@ -41,8 +45,8 @@ impl Key {
 /// Settings of all reconciles.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Prometheus of Rollouts that name none.
-    pub prometheus_url: Option<String>,
+    /// Whether there is a Prometheus for Rollouts that name none.
+    pub has_prometheus: bool,
     /// Shortest time between two status writes that are no transitions, while advancing or reverting (R27).
     pub status_interval: Duration,
     /// Time limit of one tenant write.
@@ -53,71 +57,37 @@ pub struct Options {
 
 /// What every reconcile shares while this process leads.
 pub struct Context {
-    pub(super) clients: Clients,
-    pub(super) lease: Lease,
+    pub(super) leader: Leader,
     pub(super) tenants: Tenants,
-    pub(super) executor: Executor,
     pub(super) actions: Store<DeserializeGuard<RolloutAction>>,
     pub(super) reports: Store<DeserializeGuard<DeviationReport>>,
-    pub(super) stop: Stop,
-    pub(super) metrics: Metrics,
-    pub(super) options: Options,
     pub(super) recorder: Recorder,
     pub(super) wake: mpsc::UnboundedSender<Key>,
     sessions: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Session>>>>,
 }
 
-/// The parts of a context.
-pub(super) struct Parts {
-    pub(super) clients: Clients,
-    pub(super) lease: Lease,
-    pub(super) tenants: Tenants,
-    pub(super) executor: Executor,
-    pub(super) actions: Store<DeserializeGuard<RolloutAction>>,
-    pub(super) reports: Store<DeserializeGuard<DeviationReport>>,
-    pub(super) stop: Stop,
-    pub(super) metrics: Metrics,
-    pub(super) options: Options,
-    pub(super) instance: String,
-    pub(super) wake: mpsc::UnboundedSender<Key>,
-}
-
 impl Context {
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts {
-            clients,
-            lease,
-            tenants,
-            executor,
-            actions,
-            reports,
-            stop,
-            metrics,
-            options,
-            instance,
-            wake,
-        } = parts;
-        let reporter = Reporter { controller: "breakwater".into(), instance: Some(instance) };
+    pub(super) fn new(
+        leader: Leader,
+        actions: Store<DeserializeGuard<RolloutAction>>,
+        reports: Store<DeserializeGuard<DeviationReport>>,
+        wake: mpsc::UnboundedSender<Key>,
+    ) -> Self {
+        let reporter =
+            Reporter { controller: "breakwater".into(), instance: Some(leader.identity.clone()) };
+        let Ground { clients, clock, .. } = &leader.ground;
         let recorder = Recorder::new(clients.requests.clone(), reporter);
-        let sessions = Mutex::default();
-        Self {
-            clients,
-            lease,
-            tenants,
-            executor,
-            actions,
-            reports,
-            stop,
-            metrics,
-            options,
-            recorder,
-            wake,
-            sessions,
-        }
+        let tenants = Tenants::new(clients.watches.clone(), Reach::Cluster, clock.clone());
+        Self { leader, tenants, actions, reports, recorder, wake, sessions: Mutex::default() }
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.leader.ground.clock)()
     }
 
     pub(super) fn client(&self) -> &Client {
-        &self.clients.requests
+        &self.leader.ground.clients.requests
     }
 
     /// The memory of one Rollout, made when it is first seen.
@@ -141,7 +111,7 @@ impl Context {
         sessions.retain(|key, _| {
             let kept = existing.contains(key);
             if !kept {
-                self.metrics.forget(&key.namespace, &key.name);
+                self.leader.metrics.forget(&key.namespace, &key.name);
             }
             kept
         });

@@ -18,18 +18,10 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::{Context, Guarded, Key, Options, Parts},
+    context::{Context, Guarded, Key, Options},
     reconcile,
 };
-use crate::{
-    client::Clients,
-    clock,
-    execute::Executor,
-    http::Metrics,
-    lease::Lease,
-    stop::Stop,
-    tenants::{Reach, Tenants},
-};
+use crate::{execute::Executor, ground::Ground, http::Metrics, lease::Lease, stop::Stop};
 
 /// Longest wait for writes in flight at the end of a term.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -37,9 +29,10 @@ const DRAIN: Duration = Duration::from_secs(10);
 const CONCURRENCY: u16 = 16;
 
 /// What a term is led with.
+#[derive(Clone)]
 pub struct Leader {
-    /// The API clients.
-    pub clients: Clients,
+    /// What it stands on.
+    pub ground: Ground,
     /// The lease, read at each write.
     pub lease: Lease,
     /// The executor of all writes.
@@ -61,7 +54,7 @@ impl Leader {
     /// Leads until `end` is cancelled: watches, reconciles, waits for reconciles that run and for writes in flight.
     /// `opened` is told the context once the watches have listed. True when every write was answered.
     pub async fn lead(&self, end: CancellationToken, opened: impl FnOnce(Office) + Send) -> bool {
-        let client = &self.clients.watches;
+        let client = &self.ground.clients.watches;
         let (wake, woken) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let actions =
@@ -76,19 +69,7 @@ impl Leader {
             ready = listed => if !ready { return true },
             () = end.cancelled() => return true,
         }
-        let context = Arc::new(Context::new(Parts {
-            clients: self.clients.clone(),
-            lease: self.lease.clone(),
-            tenants: Tenants::new(self.clients.watches.clone(), Reach::Cluster, Arc::new(clock::now)),
-            executor: self.executor.clone(),
-            actions,
-            reports,
-            stop: self.stop.clone(),
-            metrics: self.metrics.clone(),
-            options: self.options.clone(),
-            instance: self.identity.clone(),
-            wake: wake.clone(),
-        }));
+        let context = Arc::new(Context::new(self.clone(), actions, reports, wake.clone()));
         tasks.spawn(wake_on_stop(context.clone()));
         opened(context.clone());
         tasks.spawn(follow_rollouts(client.clone(), context.clone()));
@@ -162,13 +143,13 @@ where
 
 /// The stop concerns every Rollout at once (R36).
 async fn wake_on_stop(context: Arc<Context>) {
-    let mut stop = context.stop.clone();
+    let mut stop = context.leader.stop.clone();
     stop.mark_changed(); // what it says already holds as well
     while stop.changed().await.is_ok() {
         if stop.borrow_and_update().is_some() {
-            context.executor.halt();
+            context.leader.executor.halt();
         } else {
-            context.executor.resume();
+            context.leader.executor.resume();
         }
         for (key, _) in context.sessions() {
             let _ = context.wake.send(key); // closed only at the end of the term

@@ -14,4 +14,5 @@ mod writer;
 
 pub use context::{Context, Key, Options};
 pub use lead::{Leader, Office};
+pub(crate) use source::counts_of;
 pub use targets::Targets;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use breakwater_crds::{Rollout, RolloutStatus, status::Phase};
 use breakwater_plan::{Observed, Plan, observed::Reading, plan};
+use jiff::Timestamp;
 use kube::{
     Resource as _, ResourceExt as _,
     runtime::{
@@ -18,10 +19,7 @@ use super::{
     session::Session,
     store,
 };
-use crate::{
-    clock,
-    execute::{Outcome, Problem},
-};
+use crate::execute::{Outcome, Problem};
 
 /// Longest time without another look.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -61,7 +59,7 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
         let (namespace, name) = (key.namespace.clone(), key.name.clone());
         move |source| ReconcileError::Api { namespace, name, step, source }
     };
-    let Some(fence) = context.lease.guard() else { return Ok(Action::await_change()) };
+    let Some(fence) = context.leader.lease.guard() else { return Ok(Action::await_change()) };
     if let Err(invalid) = &object.0 {
         tracing::warn!(namespace = key.namespace, name = key.name, error = %invalid, "this Rollout cannot be decoded and stands still");
         let why = format!("this Rollout cannot be decoded: {}", invalid.error);
@@ -90,13 +88,13 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     keep(&context, &mut session, &rollout).await.map_err(failed("store the decision"))?;
     act(&context, &mut session, &mut plan).await;
     tell(&context, &mut session, &rollout, &plan).await.map_err(failed("answer actions"))?;
-    context.metrics.reconcile(began.elapsed());
-    Ok(Action::requeue(next_look(&plan)))
+    context.leader.metrics.reconcile(began.elapsed());
+    Ok(Action::requeue(next_look(&plan, context.now())))
 }
 
 /// Observes and plans; `None` where no spec was ever accepted.
 fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64) -> Option<Plan> {
-    let now = clock::now();
+    let now = context.now();
     let actions = observe::actions(&context.actions, &session.key);
     let reports =
         store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
@@ -105,7 +103,7 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
     let readings = accepted.watching.readings(&session.judges, accepted.checked.spec.slos.len());
     let stored = rollout.status.clone().unwrap_or_default();
     let status = session.carried.clone().unwrap_or(stored);
-    let stop = context.stop.borrow().clone();
+    let stop = context.leader.stop.borrow().clone();
     let in_flight = accepted.pipeline.in_flight();
     let problems =
         accepted.pipeline.problems().into_iter().map(|(id, problem)| (id, describe(&problem))).collect();
@@ -118,7 +116,7 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
                 .metadata
                 .creation_timestamp
                 .as_ref()
-                .map_or(jiff::Timestamp::MIN, |time| time.0),
+                .map_or(Timestamp::MIN, |time| time.0),
             generation: rollout.metadata.generation.unwrap_or_default(),
             spec: &accepted.checked,
             refused: session.refused.as_deref(),
@@ -145,12 +143,12 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
 
 /// Stores reports, then the status, before anything acts on them (R28); what is no decision waits its turn (R27).
 async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Result<(), kube::Error> {
-    let now = clock::now();
+    let now = context.now();
     let Some(status) = session.carried.clone() else { return Ok(()) };
     let due = session.stored.as_ref().is_none_or(|(stored, at)| {
         let moving =
             matches!(status.phase, Phase::Advancing | Phase::Reverting) || tells_more(&status, stored);
-        let interval = context.options.status_interval * if moving { 1 } else { CALM };
+        let interval = context.leader.options.status_interval * if moving { 1 } else { CALM };
         *stored != status && now.duration_since(*at).unsigned_abs() >= interval
     });
     if !session.owed && !due {
@@ -192,10 +190,10 @@ async fn act(context: &Context, session: &mut Session, plan: &mut Plan) {
             tracing::warn!(rollout = session.key.name, %error, "a tenant could not be read afresh");
         }
     }
-    let known = session.causes(clock::now());
+    let known = session.causes(context.now());
     for id in plan.diagnose.iter().filter(|id| !known.contains_key(id)) {
         let cause = context.tenants.diagnose(&subscription, *id).await;
-        session.learn(*id, cause, clock::now());
+        session.learn(*id, cause, context.now());
     }
     if !plan.confirm.is_empty() || plan.diagnose.iter().any(|id| !known.contains_key(id)) {
         let _ = context.wake.send(session.key.clone()); // closed only while shutting down
@@ -217,7 +215,7 @@ async fn tell(
         } else {
             tracing::info!(namespace, name, reason = transition.reason, "{}", transition.message);
         }
-        context.metrics.transition(&transition.reason);
+        context.leader.metrics.transition(&transition.reason);
         let event = Event {
             type_: if transition.warning { EventType::Warning } else { EventType::Normal },
             action: transition.reason.clone(),
@@ -232,8 +230,8 @@ async fn tell(
     for result in &plan.results {
         store::answer(context.client(), &session.key.namespace, result).await?;
     }
-    store::forget_actions(context.client(), &session.key.namespace, &session.answered).await?;
-    context.metrics.rollout(&session.key.namespace, &session.key.name, &plan.status);
+    store::forget_actions(context.client(), &session.key.namespace, &session.answered, context.now()).await?;
+    context.leader.metrics.rollout(&session.key.namespace, &session.key.name, &plan.status);
     Ok(())
 }
 
@@ -241,7 +239,7 @@ async fn tell(
 async fn refuse(context: &Context, session: &mut Session, rollout: &Rollout) -> Result<(), kube::Error> {
     let why = session.refused.clone().unwrap_or_default();
     let mut status = rollout.status.clone().unwrap_or_default();
-    breakwater_plan::refuse(&mut status, rollout.metadata.generation.unwrap_or_default(), &why, clock::now());
+    breakwater_plan::refuse(&mut status, rollout.metadata.generation.unwrap_or_default(), &why, context.now());
     if rollout.status.as_ref() != Some(&status) {
         tracing::warn!(namespace = session.key.namespace, name = session.key.name, "spec refused: {why}");
         store::status(context.client(), rollout, &status).await?;
@@ -266,8 +264,7 @@ fn describe(problem: &Problem) -> String {
     format!("writing {} ({} attempts): {what}", problem.version, problem.attempts)
 }
 
-fn next_look(plan: &Plan) -> Duration {
-    let now = clock::now();
+fn next_look(plan: &Plan, now: Timestamp) -> Duration {
     let until = plan.wake_at.map(|at| at.duration_since(now).unsigned_abs().max(Duration::from_millis(50)));
     let soon = plan.decided.then_some(Duration::from_millis(50));
     [until, soon, Some(LOOK_AGAIN)].into_iter().flatten().min().unwrap_or(LOOK_AGAIN)

@@ -133,7 +133,7 @@ impl Session {
     fn parse(&self, context: &Context, spec: &RolloutSpec) -> Result<(Checked, Lens), Vec<FieldError>> {
         let lens = Lens::compile(&self.key.namespace, &self.key.name, spec);
         let checked = Checked::parse(spec);
-        let unreachable = spec.prometheus.is_none() && context.options.prometheus_url.is_none();
+        let unreachable = spec.prometheus.is_none() && !context.leader.options.has_prometheus;
         let prometheus = unreachable.then(|| {
             FieldError::new(
                 "spec.prometheus.url",
@@ -174,15 +174,16 @@ impl Session {
             client: context.client().clone(),
             tenants: context.tenants.clone(),
             subscription: subscription.clone(),
+            clock: context.leader.ground.clock.clone(),
         };
         let pipeline = match self.accepted.take() {
             // Writes in flight are not cut off by an edit that leaves the tenants as they are.
             Some(old) if Arc::ptr_eq(old.subscription.index(), subscription.index()) => old.pipeline,
             old => {
                 if let Some(old) = old {
-                    old.pipeline.drain(context.options.write_timeout).await;
+                    old.pipeline.drain(context.leader.options.write_timeout).await;
                 }
-                Pipeline::new(&context.executor, Arc::new(writer), self.answers.clone())
+                Pipeline::new(&context.leader.executor, Arc::new(writer), self.answers.clone())
             }
         };
         let forwarder = forward(context, &self.key, &subscription, &watching, self.answers.clone());

@@ -9,10 +9,16 @@ use k8s_openapi::api::core::v1::Secret as Object;
 use kube::{Api, Client};
 use tokio::sync::Mutex;
 
+use crate::ground::CountsOf;
 use crate::telemetry::{Counts, Prometheus, ReadError, Rows, Secret, Settings};
 
+/// Counts from the Prometheus that each Rollout names, or else from `fallback`.
+pub(crate) fn counts_of(client: Client, fallback: Option<String>) -> CountsOf {
+    Arc::new(move |namespace, spec| Source::new(client.clone(), namespace, spec.cloned(), fallback.clone()))
+}
+
 /// Asks the Prometheus that a Rollout names, or the controller's.
-pub(super) struct Source {
+struct Source {
     client: Client,
     namespace: String,
     spec: Option<Spec>,
@@ -22,7 +28,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(
+    fn new(
         client: Client,
         namespace: &str,
         spec: Option<Spec>,

@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{clock, tenants::lens::FIELD_MANAGER};
+use crate::tenants::lens::FIELD_MANAGER;
 
 /// Answered actions that are kept per Rollout.
 const ACTIONS_KEPT: usize = 500;
@@ -85,8 +85,9 @@ pub(super) async fn forget_actions(
     client: &Client,
     namespace: &str,
     answered: &[(String, Timestamp)],
+    now: Timestamp,
 ) -> Result<(), kube::Error> {
-    let horizon = clock::now() - jiff::SignedDuration::from_hours(24 * ACTIONS_KEPT_DAYS);
+    let horizon = now - jiff::SignedDuration::from_hours(24 * ACTIONS_KEPT_DAYS);
     let mut newest_first: Vec<_> = answered.iter().collect();
     newest_first.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
     let surplus = newest_first.iter().enumerate().filter(|(i, (_, at))| *i >= ACTIONS_KEPT || *at < horizon);

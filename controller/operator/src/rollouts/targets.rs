@@ -15,7 +15,6 @@ use tokio::sync::watch;
 
 use super::{context::Key, lead::Office, session::Session};
 use crate::{
-    clock,
     http::{AlertTarget, AlertTargets, Stored},
     telemetry::rows::metric_id,
 };
@@ -39,7 +38,7 @@ impl AlertTargets for Targets {
             let mut targets = Vec::new();
             for (key, session) in office.sessions() {
                 if only.is_none_or(|only| only == (key.namespace.as_str(), key.name.as_str())) {
-                    targets.extend(target(&key, &*session.lock().await));
+                    targets.extend(target(&key, &*session.lock().await, office.now()));
                 }
             }
             Ok(targets)
@@ -63,14 +62,13 @@ impl AlertTargets for Targets {
     }
 }
 
-fn target(key: &Key, session: &Session) -> Option<AlertTarget> {
+fn target(key: &Key, session: &Session, now: Timestamp) -> Option<AlertTarget> {
     let accepted = session.accepted.as_ref()?;
     let spec = &accepted.checked.spec;
     let status = session.carried.as_ref();
     let version = status.filter(|s| s.phase.is_under_way()).and_then(|s| s.candidate_version.clone());
     let parse = |(i, alert)| AlertRule::parse(alert, &format!("spec.alerts[{i}]")).ok();
     let rules: Arc<[AlertRule]> = spec.alerts.iter().enumerate().filter_map(parse).collect();
-    let now = clock::now();
     let tenants = accepted.subscription.index().with(|tenants| {
         let wanted = version.as_deref().filter(|_| !rules.is_empty()).unwrap_or_default();
         tenants.iter().map(|tenant| stand(tenant, wanted, spec.tenants.warm_up, now)).collect()

@@ -10,14 +10,8 @@ use breakwater_plan::{
 use breakwater_slo::State;
 use jiff::Timestamp;
 
-use super::{
-    context::{Context, Key},
-    source::Source,
-};
-use crate::{
-    clock,
-    telemetry::{Feed, Telemetry, TenantIds, Wanted},
-};
+use super::context::{Context, Key};
+use crate::telemetry::{Feed, Telemetry, TenantIds, Wanted};
 
 /// The reading of one accepted spec.
 pub(super) struct Watching {
@@ -31,15 +25,11 @@ impl Watching {
     /// Starts reading in the background; nothing is read before it is wanted.
     pub(super) fn start(context: &Context, key: &Key, checked: &Checked) -> Self {
         let spec = &checked.spec;
-        let source = Source::new(
-            context.client().clone(),
-            &key.namespace,
-            spec.prometheus.clone(),
-            context.options.prometheus_url.clone(),
-        );
+        let source = (context.leader.ground.counts)(&key.namespace, spec.prometheus.as_ref());
         let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
+        let clock = context.leader.ground.clock.clone();
         let feed =
-            Telemetry::new(source, &spec.slos, matchers).map(|telemetry| Feed::spawn(telemetry, clock::now));
+            Telemetry::new(source, &spec.slos, matchers).map(|telemetry| Feed::spawn(telemetry, clock));
         let feed =
             feed.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         let refill_seconds = spec.slos.iter().map(|slo| slo.sharp.long.as_seconds()).max().unwrap_or(0);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use kube::{Client, api::DynamicObject};
 
 use crate::{
-    clock,
+    clock::Clock,
     execute::{TenantApi, WriteError, Written},
     tenants::{ReadError, Subscription, Tenants},
 };
@@ -22,6 +22,7 @@ pub(super) struct Writer {
     pub(super) client: Client,
     pub(super) tenants: Tenants,
     pub(super) subscription: Subscription,
+    pub(super) clock: Clock,
 }
 
 impl TenantApi for Writer {
@@ -41,7 +42,7 @@ impl TenantApi for Writer {
             let answered = self.client.request::<DynamicObject>(request).await;
             let object = answered.map_err(|source| WriteError::Api { tenant: name(), source })?;
             let index = self.subscription.index();
-            index.apply_written(&object, clock::now());
+            index.apply_written(&object, (self.clock)());
             let gone = || Reading::Unreadable("the tenant is not known any more".into());
             Ok(Written { version: index.get(write.tenant.id).map_or_else(gone, |tenant| tenant.version) })
         })

@@ -37,6 +37,13 @@ impl Rhythm {
         ends(from, until, step_seconds).take(STEPS_PER_PASS).collect()
     }
 
+    /// When the first step that lies wholly after `after` is old enough to be read.
+    pub fn due_at(self, after: Timestamp) -> Timestamp {
+        let Self { step_seconds, lag_seconds } = self;
+        let end = ceil(seconds_up(after), step_seconds).saturating_add(step_seconds);
+        Timestamp::from_second(end.saturating_add(lag_seconds)).unwrap_or(Timestamp::MAX)
+    }
+
     /// Ends of the steps in the `span_seconds` up to `until`, oldest first, at most [`RECENT_MAX`], the newest of them.
     pub fn recent(self, until: Timestamp, span_seconds: i64) -> Vec<i64> {
         let step = self.step_seconds;
@@ -78,6 +85,11 @@ mod tests {
         assert_eq!(MINUTE.due(at(601), at(820)), [720, 780], "a step that began before is left out");
         assert_eq!(MINUTE.due(Timestamp::from_nanosecond(600_000_000_001).unwrap(), at(820)), [720, 780]);
         assert_eq!(MINUTE.due(at(900), at(600)), Vec::<i64>::new(), "a clock that went back");
+        for after in [600, 601, 659] {
+            let due_at = MINUTE.due_at(at(after));
+            assert_eq!(MINUTE.due(at(after), due_at).len(), 1, "{after}");
+            assert_eq!(MINUTE.due(at(after), due_at - jiff::SignedDuration::from_secs(1)).len(), 0, "{after}");
+        }
         let mut all = Vec::new();
         let mut after = at(0);
         for _ in 0..4 {

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,9 +14,10 @@ use jiff::Timestamp;
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{Telemetry, due::STEPS_PER_PASS, read::SloTelemetry, rows::TenantIds};
+use crate::clock::Clock;
 
-/// Pause between two passes.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Shortest and longest pause between two passes that no new wish cuts short.
+const PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 /// Pause after a pass in which something could not be read.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
 /// Most instants whose week before is kept, per SLO: one per wave and a few more.
@@ -54,7 +56,7 @@ struct Held {
 
 impl Feed {
     /// Starts the task.
-    pub fn spawn(mut telemetry: Telemetry, clock: fn() -> Timestamp) -> Self {
+    pub fn spawn(mut telemetry: Telemetry, clock: Clock) -> Self {
         let held: Arc<Vec<Mutex<Held>>> =
             Arc::new(telemetry.slos().iter().map(|_| Mutex::default()).collect());
         let (wanted, mut wishes) = watch::channel(Wanted::default());
@@ -63,11 +65,12 @@ impl Feed {
         let task = tokio::spawn(async move {
             loop {
                 let want = wishes.borrow_and_update().clone();
-                let news = pass(&mut telemetry, &want, &shared, clock()).await;
+                let now = clock();
+                let news = pass(&mut telemetry, &want, &shared, now).await;
                 if news.any {
                     told.send_modify(|n| *n = n.wrapping_add(1));
                 }
-                let pause = if news.failed { PAUSE_AFTER_ERROR } else { PAUSE };
+                let pause = if news.failed { PAUSE_AFTER_ERROR } else { news.pause(now) };
                 // A new wish is served at once, except after an error: Prometheus is not to be hammered.
                 tokio::select! {
                     change = wishes.changed(), if !news.failed => if change.is_err() { return },
@@ -133,6 +136,24 @@ impl Drop for Feed {
 struct News {
     any: bool,
     failed: bool,
+    /// When the next step can be read, if that is known.
+    due_at: Option<Timestamp>,
+}
+
+impl News {
+    fn and(self, other: Self) -> Self {
+        Self {
+            any: self.any || other.any,
+            failed: self.failed || other.failed,
+            due_at: self.due_at.into_iter().chain(other.due_at).min(),
+        }
+    }
+
+    /// Until the next step can be read.
+    fn pause(self, now: Timestamp) -> Duration {
+        let until = self.due_at.map_or(Duration::MAX, |at| at.duration_since(now).try_into().unwrap_or_default());
+        until.clamp(*PAUSES.start(), *PAUSES.end())
+    }
 }
 
 /// One pass over all SLOs at once; each puts down what it has as soon as it has it.
@@ -147,10 +168,7 @@ async fn pass(telemetry: &mut Telemetry, want: &Wanted, held: &[Mutex<Held>], no
         }
         news
     });
-    join_all(each).await.into_iter().fold(News::default(), |all, news| News {
-        any: all.any || news.any,
-        failed: all.failed || news.failed,
-    })
+    join_all(each).await.into_iter().fold(News::default(), News::and)
 }
 
 async fn one(
@@ -184,7 +202,7 @@ async fn one(
             // Steps wait for the refill: windows that are half empty would speak too early.
             Err(why) => {
                 held.reading.error = Some(why);
-                return News { any: true, failed: true };
+                return News { any: true, failed: true, due_at: None };
             }
         }
         news.any = true;
@@ -199,9 +217,10 @@ async fn one(
         }
         held.reading.steps.extend(steps.into_iter().take(room));
         held.reading.error = error;
+        let newest = held.reading.steps.last().and_then(|step| Timestamp::from_second(step.end_seconds).ok());
+        news.due_at = slo.due_at(newest.map_or(after, |end| end.max(after)));
     }
-    let past = history(slo, slot, want).await;
-    News { any: news.any || past.any, failed: news.failed || past.failed }
+    news.and(history(slo, slot, want).await)
 }
 
 async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News {

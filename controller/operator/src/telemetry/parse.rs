@@ -1,6 +1,6 @@
 //! The body of an answer of `/api/v1/query`, read in one pass without an intermediate tree. Pure.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
@@ -17,8 +17,8 @@ pub struct Rows(pub Vec<Sample>);
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// Labels in the order of the answer; none for a scalar.
-    pub labels: Vec<(Box<str>, Box<str>)>,
+    /// Labels in the order of the answer; none for a scalar. Shared: who makes rows often keeps them.
+    pub labels: Arc<[(Box<str>, Box<str>)]>,
     /// The value; may be NaN or infinite.
     pub value: f64,
     /// Its timestamp in seconds.
@@ -88,7 +88,7 @@ fn rows(data: Data) -> Answer {
         ("vector", Items::Samples(samples)) => Answer::Rows(Rows(samples)),
         ("vector", Items::Empty) => Answer::Rows(Rows::default()),
         ("scalar", Items::Scalar { at, value }) => {
-            Answer::Rows(Rows(vec![Sample { labels: Vec::new(), value, at }]))
+            Answer::Rows(Rows(vec![Sample { labels: Arc::default(), value, at }]))
         }
         (kind, _) => Answer::Malformed(format!("its result is no vector but {:?}", shown(kind))),
     }
@@ -216,7 +216,7 @@ impl<'de> Visitor<'de> for ItemVisitor {
             }
         }
         match point {
-            Some(Point(at, Number(value))) => Ok(Item::Sample(Sample { labels, value, at })),
+            Some(Point(at, Number(value))) => Ok(Item::Sample(Sample { labels: labels.into(), value, at })),
             // A matrix has `values`; the result's type names it.
             None if other => Ok(Item::Other),
             None => Err(A::Error::custom("a sample has no value")),

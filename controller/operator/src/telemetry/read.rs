@@ -98,6 +98,11 @@ impl SloTelemetry {
         Some(self.rhythm?.step_seconds)
     }
 
+    /// When the first step after `after` can be read, once the rhythm is known.
+    pub fn due_at(&self, after: Timestamp) -> Option<Timestamp> {
+        Some(self.rhythm?.due_at(after))
+    }
+
     /// Reads the steps that lie after `after` and are due at `now`, oldest first, at most 60. Where one cannot be
     /// read, those before it are returned with the error, and the rest is read the next time (R12).
     pub async fn read(&mut self, after: Timestamp, now: Timestamp, ids: &TenantIds) -> SloReading {

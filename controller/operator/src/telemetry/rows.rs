@@ -257,7 +257,7 @@ mod tests {
 
     fn row(tenant: &str, kind: &str, value: f64) -> Sample {
         Sample {
-            labels: vec![("tenant".into(), tenant.into()), (ROW_LABEL.into(), kind.into())],
+            labels: [("tenant".into(), tenant.into()), (ROW_LABEL.into(), kind.into())].into(),
             value,
             at: 1_700_000_040.0,
         }
@@ -338,10 +338,12 @@ mod tests {
 
     #[test]
     fn labels_join_by_slashes() {
-        let mut sample = row("a", "total", 4.0);
-        sample.labels.push(("ns".into(), "n".into()));
-        let mut now = sample.clone();
-        now.labels[1].1 = "now".into();
+        let in_namespace = |kind: &str| {
+            let mut sample = row("a", kind, 4.0);
+            sample.labels = sample.labels.iter().cloned().chain([("ns".into(), "n".into())]).collect();
+            sample
+        };
+        let (sample, now) = (in_namespace("total"), in_namespace("now"));
         let ids = TenantIds::new([("n/a".into(), TenantId(7))]);
         let labels = ["ns".to_owned(), "tenant".to_owned()];
         let data = step_data(Measure::Counters, &labels, &Rows(vec![sample, now]), END, &ids);

@@ -40,6 +40,8 @@ use tokio::{
     task::AbortHandle,
 };
 
+use crate::clock::Clock;
+
 use self::{
     index::{Index, Origin},
     lens::{FIELD_MANAGER, Lens, Surroundings},
@@ -52,9 +54,6 @@ use self::{
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most pods that a diagnosis looks at.
 const MAX_PODS: u32 = 10;
-
-/// Where the time comes from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// How far the controller's own rights go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -19,10 +19,8 @@ use kube::{
 };
 use tokio::sync::Notify;
 
-use super::{
-    Clock,
-    index::{Index, Origin},
-};
+use super::index::{Index, Origin};
+use crate::clock::Clock;
 
 /// Objects per page where the server cannot stream lists; large pages fragment the heap (980 B per tenant instead of
 /// 300 B, measured).

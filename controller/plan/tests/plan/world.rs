@@ -330,6 +330,7 @@ impl World {
     pub fn reject(&mut self, version: &str) {
         let name = format!("app-by-hand-{version}");
         let spec = DeviationReportSpec { rollout: "app".into(), version: version.into() };
+        self.reports.retain(|report| report.name != name); // names are unique: this one is made anew
         self.reports.push(Report { name, spec, status: DeviationReportStatus::default() });
     }
 

@@ -24,7 +24,7 @@ impl Counts for Slow {
         Box::pin(async move {
             let _ = open.wait_for(|open| *open).await;
             let row = |kind: &str| Sample {
-                labels: vec![("t".into(), "a".into()), ("breakwater".into(), kind.into())],
+                labels: [("t".into(), "a".into()), ("breakwater".into(), kind.into())].into(),
                 value: 5.0,
                 at: at.as_second() as f64,
             };
@@ -37,7 +37,7 @@ fn feed(open: watch::Receiver<bool>) -> Feed {
     let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "step": "1m",
         "errors": {"bad": "e", "total": "r"}});
     let slos = [serde_json::from_value(slo).unwrap()];
-    Feed::spawn(Telemetry::new(Arc::new(Slow(open)), &slos, "").unwrap(), clock)
+    Feed::spawn(Telemetry::new(Arc::new(Slow(open)), &slos, "").unwrap(), Arc::new(clock))
 }
 
 fn wanted(after: i64) -> Wanted {
