@@ -256,6 +256,7 @@ fn adopt(draft: &mut Draft<'_>, wanted: &str, live: usize) -> bool {
     if let Some(stable) = versions.first().map(|found| found.version.clone()) {
         draft.tell("Adopted", false, format!("{stable} is the stable version of {live} tenants"));
         draft.status.stable_version = Some(stable);
+        draft.muster(); // who had no safe version may have one now
     }
     true
 }
@@ -273,8 +274,10 @@ fn versions(draft: &Draft<'_>, wanted: &str) -> Vec<VersionCount> {
     let whole = all_on(draft, wanted);
     let mut tally: BTreeMap<&str, u32> = BTreeMap::new();
     for (tenant, place) in draft.fleet() {
-        let counts =
-            place.standing.is_live() || matches!(place.standing, Standing::Ahead | Standing::Dormant);
+        // What a rival wrote over ours was verified by nobody.
+        let ours = !matches!(place.standing, Standing::Contested | Standing::Unsure);
+        let live = place.standing.is_live() || matches!(place.standing, Standing::Ahead | Standing::Dormant);
+        let counts = ours && live;
         let Some(version) = tenant.version.version().filter(|_| counts) else { continue };
         let unverified = draft.out.contains(&**version) || (**version == *wanted && !whole);
         let version = match fleet::own(tenant) {
