@@ -22,6 +22,8 @@ pub const STEP_SECONDS: std::ops::RangeInclusive<i64> = 5..=300;
 const RECORDED_STEP_SECONDS: i64 = 60;
 /// Windows, in seconds, over which samples are counted to learn the scrape interval.
 const SCRAPE_WINDOWS: [u32; 3] = [300, 60, 15];
+/// A sample bears the time at which its scrape began, and is there once that has ended: on a busy machine seconds later.
+const LAG_SECONDS_MIN: i64 = 4;
 /// Value of [`ROW_LABEL`] on the row that proves five minutes of samples.
 const OLD_ROW: &str = "old";
 
@@ -213,10 +215,11 @@ pub fn auto_step_seconds(scrape_seconds: i64) -> i64 {
     four.max(least).clamp(*STEP_SECONDS.start(), *STEP_SECONDS.end())
 }
 
-/// How long after its end a step is read: two scrapes, at least 90 s where scrapes are 30 s apart or more.
+/// How long after its end a step is read: two scrapes, at least 90 s where scrapes are 30 s apart or more. A scrape takes
+/// time of its own, however short the interval: at least [`LAG_SECONDS_MIN`].
 pub fn lag_seconds(scrape_seconds: i64) -> i64 {
     let two = scrape_seconds.saturating_mul(2);
-    if scrape_seconds >= 30 { two.max(90) } else { two }
+    if scrape_seconds >= 30 { two.max(90) } else { two.max(LAG_SECONDS_MIN) }
 }
 
 /// The scrape interval from the answer to [`Queries::scrapes`]: rows as (value of [`ROW_LABEL`], number).

@@ -3,3 +3,4 @@
 pub mod apiserver;
 pub mod fleet;
 pub mod outcome;
+pub mod time;
