@@ -1,6 +1,14 @@
 //! Weeks in seconds: the shipped controller on an in-memory API server, a virtual clock and a synthetic fleet.
 
 pub mod apiserver;
+pub mod bed;
+mod chronicle;
+mod director;
+mod tally;
 pub mod fleet;
 pub mod outcome;
+pub mod process;
+pub mod run;
 pub mod time;
+
+pub use run::{Progress, Rehearsal, distribution, rehearse};

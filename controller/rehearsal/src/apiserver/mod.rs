@@ -38,6 +38,8 @@ use self::{kinds::Kinds, store::Store};
 pub struct ApiServer {
     inner: Arc<Mutex<Inner>>,
     changed: Arc<tokio::sync::watch::Sender<u64>>,
+    /// Moves when every open watch is to end.
+    hung_up: Arc<tokio::sync::watch::Sender<u64>>,
     clock: Clock,
 }
 
@@ -51,7 +53,9 @@ impl ApiServer {
     pub fn new(clock: Clock) -> Self {
         let (changed, _) = tokio::sync::watch::channel(0);
         let inner = Inner { kinds: Kinds::builtin(), store: Store::default() };
-        let server = Self { inner: Arc::new(Mutex::new(inner)), changed: Arc::new(changed), clock };
+        let (hung_up, _) = tokio::sync::watch::channel(0);
+        let (inner, changed, hung_up) = (Arc::new(Mutex::new(inner)), Arc::new(changed), Arc::new(hung_up));
+        let server = Self { inner, changed, hung_up, clock };
         server.namespace("default", &[]);
         server
     }
@@ -123,6 +127,11 @@ impl ApiServer {
         was_there
     }
 
+    /// Ends every open watch, as a server does that goes away.
+    pub fn hang_up(&self) {
+        self.hung_up.send_modify(|epoch| *epoch += 1);
+    }
+
     /// Forgets every past event: who watches from an older version is told 410.
     pub fn compact(&self) {
         self.lock().store.compact();
@@ -136,6 +145,11 @@ impl ApiServer {
     /// The writes since [`ApiServer::record`], oldest first.
     pub fn writes(&self) -> Vec<Write> {
         self.lock().store.writes().to_vec()
+    }
+
+    /// How many writes of a user to a kind changed something.
+    pub fn writes_of(&self, user: &str, kind: &str) -> u64 {
+        self.lock().store.writes_of(user, kind)
     }
 
     /// A counter that moves with every change of any object.

@@ -25,6 +25,8 @@ pub(super) struct Store {
     logs: BTreeMap<KindId, Log>,
     pages: VecDeque<(u64, Arc<[Arc<Stored>]>)>,
     writes: Option<Vec<Write>>,
+    /// By user and kind.
+    counts: BTreeMap<(String, String), u64>,
 }
 
 #[derive(Debug, Default)]
@@ -186,7 +188,12 @@ impl Store {
         self.writes.get_or_insert_default();
     }
 
-    pub(super) fn note(&mut self, write: impl FnOnce() -> Write) {
+    pub(super) fn writes_of(&self, user: &str, kind: &str) -> u64 {
+        self.counts.get(&(user.to_owned(), kind.to_owned())).copied().unwrap_or(0)
+    }
+
+    pub(super) fn note(&mut self, user: &str, kind: &str, write: impl FnOnce() -> Write) {
+        *self.counts.entry((user.to_owned(), kind.to_owned())).or_default() += 1;
         if let Some(writes) = &mut self.writes {
             writes.push(write());
         }

@@ -536,7 +536,7 @@ fn note(
         (Some(_), Some(_)) => Change::Changed,
         (Some(_), None) => Change::Removed,
     };
-    store.note(|| Write {
+    store.note(say.user, &kind.kind, || Write {
         at,
         user: say.user.to_owned(),
         verb: say.verb,

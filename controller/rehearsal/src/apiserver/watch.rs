@@ -149,7 +149,9 @@ pub(super) fn stream(
 ) -> impl Stream<Item = Result<Bytes, Never>> + Send + 'static {
     let ends_at = Instant::now() + watch.timeout;
     let changes = server.changes();
+    let hung_up = server.hung_up.subscribe();
     futures::stream::unfold(Some((server, watch, changes)), move |state| {
+        let mut hung_up = hung_up.clone();
         let cut = cut.clone();
         async move {
             let (server, mut watch, mut changes) = state?;
@@ -166,6 +168,7 @@ pub(super) fn stream(
                 tokio::select! {
                     changed = changes.changed() => if changed.is_err() { return None },
                     () = cut.cancelled() => {}
+                    _ = hung_up.changed() => return None,
                     () = tokio::time::sleep_until(ends_at) => {
                         let mut last = Vec::new();
                         if watch.bookmarks {

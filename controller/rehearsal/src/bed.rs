@@ -1,0 +1,267 @@
+//! The bed: API server, tenants, metrics and a controller, put together for one Rollout.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction, action::Verb, marker};
+use breakwater_operator::{ground::CountsOf, telemetry::Counts, tenants::lens::Lens};
+use breakwater_plan::spec::Checked;
+use jiff::{SignedDuration, Timestamp};
+use kube::{CustomResourceExt as _, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::{
+    apiserver::{ApiServer, Call, Failure, Fate, Fates},
+    fleet::{Crew, Fleet, FleetSpec, Metrics, Population, shape::Shape},
+    process::{self, Process},
+    time::VirtualTime,
+};
+
+/// Monday, 5 January 2026, 00:00 UTC: when every rehearsal begins.
+pub const ORIGIN: Timestamp = Timestamp::constant(1_767_571_200, 0);
+
+/// Why there can be no rehearsal.
+#[derive(Debug, thiserror::Error)]
+pub enum BedError {
+    /// The Rollout's spec is refused: what the controller itself would say.
+    #[error("{0}")]
+    Refused(String),
+    /// The tenants cannot be made.
+    #[error("{0}")]
+    Tenants(String),
+    /// A runtime could not be made.
+    #[error("cannot start a rehearsal")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Everything that a controller sees, in one process and one thread.
+pub struct Bed {
+    /// The API server.
+    pub api: ApiServer,
+    /// The time.
+    pub time: VirtualTime,
+    /// The tenants.
+    pub fleet: Fleet,
+    /// What Prometheus says.
+    pub metrics: Metrics,
+    /// Namespace of the Rollout.
+    pub namespace: String,
+    /// Name of the Rollout.
+    pub name: String,
+    shape: Shape,
+    away: Arc<Away>,
+    process: Option<Process>,
+    started: usize,
+    calls_before: u64,
+    asked: usize,
+}
+
+/// Whether the API server answers.
+#[derive(Debug, Default)]
+struct Away(AtomicBool);
+
+impl Fates for Away {
+    fn fate(&self, _: &Call) -> Fate {
+        if self.0.load(Ordering::Relaxed) { Fate::Break } else { Fate::Pass }
+    }
+}
+
+/// Checks a Rollout as the controller does; the error names every field that is wrong.
+pub fn check(rollout: &Rollout) -> Result<Lens, String> {
+    let namespace = rollout.namespace().unwrap_or_else(|| "default".into());
+    let checked = Checked::parse(&rollout.spec);
+    let lens = Lens::compile(&namespace, &rollout.name_any(), &rollout.spec);
+    match (checked, lens) {
+        (Ok(_), Ok(lens)) => Ok(lens),
+        (checked, lens) => {
+            let errors = checked.err().into_iter().flatten().chain(lens.err().into_iter().flatten());
+            let lines: Vec<String> = errors.map(|error| error.to_string()).collect();
+            Err(lines.join("\n"))
+        }
+    }
+}
+
+impl Bed {
+    /// Makes a bed; no controller runs yet. Must be called inside a runtime whose clock is paused.
+    pub fn make(rollout: &Rollout, fleet: &FleetSpec, seed: u64) -> Result<Self, BedError> {
+        let (namespace, name) = (rollout.namespace().unwrap_or_else(|| "default".into()), rollout.name_any());
+        let lens = || check(rollout).map_err(BedError::Refused);
+        let (shape, time) = (Shape::new(rollout, fleet).map_err(BedError::Tenants)?, VirtualTime::begin(ORIGIN));
+        let api = ApiServer::new(time.true_clock());
+        for crd in [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd()] {
+            let crd = serde_json::to_value(crd).map_err(|why| BedError::Tenants(why.to_string()))?;
+            api.define(&crd).map_err(BedError::Tenants)?;
+        }
+        if !shape.is_builtin() {
+            api.serve(shape.kind());
+        }
+        let population = Population::new(fleet.clone(), &namespace, seed, ORIGIN.as_second());
+        api.namespace(process::NAMESPACE, &[]);
+        api.namespace(&namespace, &[]);
+        if let Some(other) = fleet.namespace.as_deref().filter(|other| *other != namespace) {
+            api.namespace(other, &[(marker::CONSENT_LABEL, &namespace)]);
+        }
+        let fleet = Fleet::new(population);
+        let metrics = Metrics::new(fleet.clone(), &rollout.spec, shape.clone(), lens()?, time.true_clock())
+            .map_err(BedError::Refused)?;
+        let away = Arc::new(Away::default());
+        let bed = Self {
+            api,
+            time,
+            fleet,
+            metrics,
+            namespace,
+            name,
+            shape,
+            away,
+            process: None,
+            started: 0,
+            calls_before: 0,
+            asked: 0,
+        };
+        bed.populate()?;
+        let client = kube::Client::new(bed.api.line("tenant-operator", bed.away.clone()), "default");
+        let crew = Crew::new(client, bed.fleet.clone(), bed.shape.clone(), lens()?, bed.time.true_clock());
+        tokio::spawn(crew.run());
+        bed.put_rollout(rollout)?;
+        Ok(bed)
+    }
+
+    fn populate(&self) -> Result<(), BedError> {
+        let tenants: Vec<Value> = {
+            let fleet = self.fleet.lock();
+            fleet.tenants.iter().map(|tenant| self.grown(tenant, &fleet.spec.version)).collect()
+        };
+        for object in tenants {
+            self.api.put(object).map_err(|why| BedError::Tenants(why.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// A tenant that has been ready for long.
+    fn grown(&self, tenant: &crate::fleet::Tenant, version: &str) -> Value {
+        let mut object = self.shape.object(tenant, version);
+        object["metadata"]["generation"] = 1.into();
+        let long_ago = ORIGIN - SignedDuration::from_hours(30 * 24);
+        object["status"] = self.shape.ready_status(&object, version, &long_ago.to_string());
+        object
+    }
+
+    fn put_rollout(&self, rollout: &Rollout) -> Result<(), BedError> {
+        let mut object = serde_json::to_value(rollout).map_err(|why| BedError::Refused(why.to_string()))?;
+        object["metadata"]["namespace"] = self.namespace.as_str().into();
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("status");
+        }
+        self.api.put(object).map(drop).map_err(|why| BedError::Refused(why.to_string()))
+    }
+
+    /// Starts a controller; one that runs is killed first.
+    pub fn start_controller(&mut self) -> Result<(), BedError> {
+        self.kill_controller();
+        self.started += 1;
+        let settings = process::settings(&format!("breakwater-{}", self.started));
+        let process = Process::start(&self.api, &self.time, self.counts(), self.away.clone(), &settings);
+        self.process = Some(process.map_err(|why| BedError::Tenants(why.to_string()))?);
+        Ok(())
+    }
+
+    /// Kills the controller, if one runs.
+    pub fn kill_controller(&mut self) {
+        if let Some(process) = self.process.take() {
+            self.calls_before += process.calls();
+            process.kill();
+        }
+    }
+
+    /// The source of counts, as the controller asks for it.
+    pub fn counts(&self) -> CountsOf {
+        let metrics = self.metrics.clone();
+        Arc::new(move |_, _| Arc::new(metrics.clone()) as Arc<dyn Counts>)
+    }
+
+    /// Requests of all controllers so far.
+    pub fn calls(&self) -> u64 {
+        self.calls_before + self.process.as_ref().map_or(0, Process::calls)
+    }
+
+    /// Writes of all controllers to tenants so far.
+    pub fn tenant_writes(&self) -> u64 {
+        self.api.writes_of(process::USER, &self.shape.kind().kind)
+    }
+
+    /// The Rollout as it is stored.
+    pub fn rollout(&self) -> Option<Rollout> {
+        serde_json::from_value(self.api.get("Rollout", &self.namespace, &self.name)?).ok()
+    }
+
+    /// Edits the Rollout's spec with a merge patch, as `kubectl patch` would.
+    pub async fn edit(&self, spec: Value) -> Result<(), kube::Error> {
+        let api: kube::Api<Rollout> = kube::Api::namespaced(self.api.client("sre"), &self.namespace);
+        let patch = kube::api::Patch::Merge(json!({ "spec": spec }));
+        let edited = api.patch(&self.name, &kube::api::PatchParams::default(), &patch).await?;
+        if self.metrics.learn(&edited.spec).is_err() {
+            tracing::debug!("an edit that the controller will refuse");
+        }
+        Ok(())
+    }
+
+    /// Asks for something by a `RolloutAction`.
+    pub fn act(&mut self, verb: Verb, version: Option<&str>, wave: Option<&str>) -> Result<String, Failure> {
+        self.asked += 1;
+        let name = format!("rehearsal-{}", self.asked);
+        let mut spec = json!({"rollout": self.name, "verb": verb, "reason": "rehearsed", "requestedBy": "sre"});
+        match verb {
+            Verb::Approve => {
+                spec["version"] = version.into();
+                spec["wave"] = wave.into();
+            }
+            Verb::Promote | Verb::Revert | Verb::Retry => spec["version"] = version.into(),
+            Verb::Lift => spec["subject"] = wave.into(),
+            Verb::Hold | Verb::Stop => {}
+        }
+        self.api.put(json!({
+            "apiVersion": "breakwater.dev/v1alpha1", "kind": "RolloutAction",
+            "metadata": {"name": name, "namespace": self.namespace}, "spec": spec,
+        }))?;
+        Ok(name)
+    }
+
+    /// The API server answers nobody, or answers again.
+    pub fn api_away(&self, away: bool) {
+        self.away.0.store(away, Ordering::Relaxed);
+        if away {
+            self.api.hang_up();
+        }
+    }
+
+    /// Creates tenants.
+    pub fn add_tenants(&self, count: usize) -> Result<(), Failure> {
+        let now = self.time.truth().as_second();
+        for _ in 0..count {
+            let object = {
+                let mut fleet = self.fleet.lock();
+                let index = fleet.add(now);
+                let version = fleet.spec.version.clone();
+                self.grown(&fleet.tenants[index], &version)
+            };
+            self.api.put(object)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes tenants, the oldest first.
+    pub fn remove_tenants(&self, count: usize) {
+        let there = |tenant: &&crate::fleet::Tenant| tenant.gone_at.is_none();
+        let named: Vec<(String, String)> = {
+            let fleet = self.fleet.lock();
+            let named = fleet.tenants.iter().filter(there).take(count);
+            named.map(|tenant| (tenant.namespace.clone(), tenant.name.clone())).collect()
+        };
+        for (namespace, name) in named {
+            self.api.remove(&self.shape.kind().kind, &namespace, &name);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A controller's process on the bed: the shipped program, on clients and a clock that can be taken from it.
+
+use std::{sync::Arc, time::Duration};
+
+use breakwater_operator::{
+    client,
+    ground::{CountsOf, Ground},
+    lease,
+    program::{Program, Settings},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    apiserver::{ApiServer, Fates, Line},
+    time::VirtualTime,
+};
+
+/// Where the controller lives.
+pub const NAMESPACE: &str = "breakwater-system";
+/// Who it is.
+pub const USER: &str = "system:serviceaccount:breakwater-system:breakwater";
+
+/// Settings that differ from a cluster's only in how often time passes without anything to do: a lease is renewed once
+/// a minute and not every two seconds.
+pub fn settings(identity: &str) -> Settings {
+    Settings {
+        namespace: NAMESPACE.into(),
+        lease_name: "breakwater".into(),
+        identity: identity.into(),
+        lease: lease::Config {
+            duration: Duration::from_mins(5),
+            renew_deadline: Duration::from_mins(4),
+            retry: Duration::from_mins(1),
+            write_timeout: Duration::from_secs(5),
+        },
+        has_prometheus: true,
+        webhook_token_secret: None,
+        max_in_flight_writes: 32,
+        write_timeout: Duration::from_secs(5),
+        status_interval: Duration::from_mins(1),
+    }
+}
+
+/// A running controller.
+pub struct Process {
+    line: Line,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Process {
+    /// Starts one; its calls go through `fates`.
+    pub fn start(
+        api: &ApiServer,
+        time: &VirtualTime,
+        counts: CountsOf,
+        fates: Arc<dyn Fates>,
+        settings: &Settings,
+    ) -> Result<Self, lease::ConfigError> {
+        let line = api.line(USER, fates);
+        let bounds = client::Settings { connections: settings.max_in_flight_writes + 32, ..client::Settings::default() };
+        let clients = client::over(line.clone(), &bounds);
+        let program = Program::new(settings, Ground { clients, clock: time.clock(), counts }, USER)?;
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(program.run(shutdown.clone()));
+        Ok(Self { line, shutdown, task })
+    }
+
+    /// Kills it: nothing of it reaches the API server any more.
+    pub fn kill(&self) {
+        self.line.cut();
+        self.shutdown.cancel();
+        self.task.abort();
+    }
+
+    /// Asks it to end, and waits.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        let _ = self.task.await; // a panic of it was printed
+    }
+
+    /// Calls that it made so far.
+    pub fn calls(&self) -> u64 {
+        self.line.calls()
+    }
+}
