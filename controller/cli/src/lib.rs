@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod logging;
 pub mod names;
 pub mod plugin;
+pub mod rehearse;
 pub mod settings;
 
 /// Makes ring the process's one TLS provider: first thing in `main`, for kube and the Prometheus client would each

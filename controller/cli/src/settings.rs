@@ -40,6 +40,16 @@ Run the controller until SIGTERM or SIGINT.
 Several may run: the one that holds the Lease works, the others wait. Every flag can be given as an environment \
 variable too; flags win.")]
     Run(Box<RunArgs>),
+    /// Play a Rollout against a synthetic fleet: weeks in seconds, no cluster needed
+    #[command(long_about = "\
+Play a Rollout against a synthetic fleet: weeks in seconds, no cluster needed.
+
+The controller's own code runs on an API server in memory and a virtual clock. It answers what an SRE asks before the \
+first tenant is touched: would this manifest catch such a fault, how soon, and how many tenants would have felt it? \
+Without arguments it plays a built-in fleet and story.
+
+Exit codes: 0 the rehearsal ran, whatever became of the release; 1 it could not run; 2 bad input.")]
+    Rehearse(Box<crate::rehearse::Args>),
     /// Print the completion script of a shell
     Completion {
         /// The shell

@@ -156,6 +156,7 @@ impl<'a> Draft<'a> {
             waves: &self.status.waves,
             started_at: self.status.started_at,
             now: self.now,
+            ahead: std::cell::RefCell::default(),
         };
         self.places = fleet::muster(self.observed.tenants, &context);
     }

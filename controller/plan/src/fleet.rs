@@ -1,6 +1,10 @@
 //! Where every tenant stands: one look at each, then its wave (rules R3-R6, R17, R24, R34, R39). Pure.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use breakwater_crds::{
     rollout::{Unmatched, VersionOrder, Wave},
@@ -34,6 +38,18 @@ pub struct Context<'a> {
     pub started_at: Option<Timestamp>,
     /// The time.
     pub now: Timestamp,
+    /// Versions that are later than the wanted one, as far as was asked: a fleet has few, and reading one is dear.
+    pub ahead: RefCell<BTreeMap<Arc<str>, bool>>,
+}
+
+impl Context<'_> {
+    fn is_ahead(&self, found: &Arc<str>) -> bool {
+        let mut ahead = self.ahead.borrow_mut();
+        if let Some(known) = ahead.get(found) {
+            return *known;
+        }
+        *ahead.entry(found.clone()).or_insert_with(|| is_ahead(found, self.wanted))
+    }
 }
 
 /// Where a tenant stands.
@@ -199,7 +215,7 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
         return updated(tenant, own, context);
     }
     let order = context.spec.spec.version_order;
-    if own.is_none() && order == VersionOrder::SemVer && is_ahead(version, context.wanted) {
+    if own.is_none() && order == VersionOrder::SemVer && context.is_ahead(version) {
         return Standing::Ahead;
     }
     if own.is_none() && tenant.foreign_owner.is_some() {

@@ -192,6 +192,12 @@ impl Bed {
         self.api.writes_of(process::USER, &self.shape.kind().kind)
     }
 
+    /// The resourceVersion of the Rollout.
+    pub fn rollout_version(&self) -> Option<String> {
+        let version = |object: &Value| object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+        self.api.look("Rollout", &self.namespace, &self.name, version)?
+    }
+
     /// The Rollout as it is stored.
     pub fn rollout(&self) -> Option<Rollout> {
         serde_json::from_value(self.api.get("Rollout", &self.namespace, &self.name)?).ok()

@@ -7,6 +7,7 @@ mod director;
 mod tally;
 pub mod fleet;
 pub mod outcome;
+pub mod page;
 pub mod process;
 pub mod run;
 pub mod time;

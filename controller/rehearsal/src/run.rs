@@ -131,9 +131,12 @@ async fn play(
     let mut changes = bed.api.changes();
     let mut quiet_since = SignedDuration::ZERO;
     let mut told = 0;
+    let (mut status, mut version) = (None, String::new());
     let end = loop {
-        let status = status(&bed);
         let now = bed.time.elapsed();
+        if bed.rollout_version().is_some_and(|found| std::mem::replace(&mut version, found.clone()) != found) {
+            status = bed.rollout().and_then(|rollout| rollout.status);
+        }
         if let Some(status) = &status {
             if chronicle.look(status, bed.time.truth()) > 0 {
                 quiet_since = now;
@@ -168,10 +171,6 @@ async fn settled(changes: &mut tokio::sync::watch::Receiver<u64>) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         changes.mark_unchanged();
     }
-}
-
-fn status(bed: &Bed) -> Option<RolloutStatus> {
-    bed.rollout()?.status
 }
 
 /// Hourly, in virtual time.

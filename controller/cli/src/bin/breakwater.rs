@@ -20,25 +20,31 @@ use tracing::{error, info};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     breakwater_cli::install_crypto();
     match Cli::parse().command {
         Command::Run(arguments) => match arguments.parse() {
             Ok((settings, logging)) => {
                 logging.start();
-                end(start(settings).await)
+                end(serve(settings))
             }
             Err(error) => {
                 eprintln!("error: {error}\n\nFor more information, try 'breakwater run --help'.");
                 ExitCode::from(2)
             }
         },
+        Command::Rehearse(arguments) => breakwater_cli::rehearse::run(&arguments),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "breakwater", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
     }
+}
+
+/// On as many threads as there are processors; a rehearsal makes its own runtimes.
+fn serve(settings: Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(start(settings))
 }
 
 fn end(result: anyhow::Result<()>) -> ExitCode {

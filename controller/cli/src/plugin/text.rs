@@ -58,6 +58,19 @@ pub fn or_dash(text: impl Into<String>) -> String {
     if text.is_empty() { "-".into() } else { text }
 }
 
+/// A whole number with commas: `12,340`.
+pub fn count(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// A share as a percentage with three significant digits: `0.18%`, `1.8%`, `100%`.
 pub fn percent(share: f64) -> String {
     format!("{}%", number(share * 100.0))

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::execute::{Outcome, Problem};
 
-/// Longest time without another look.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// Longest time without another look: what is measured, and what changes, wakes sooner.
+const LOOK_AGAIN: Duration = Duration::from_mins(2);
 /// Pause after an error of the API server.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Pause after an edit came in between.

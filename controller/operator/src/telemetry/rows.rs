@@ -1,7 +1,7 @@
 //! What the rows of one step say about each tenant (analysis.md 1 and 4). Pure.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -28,7 +28,8 @@ const ROUNDING: f64 = 1e-9;
 pub struct TenantIds {
     /// In order of the hashes.
     by_hash: Box<[(u64, TenantId)]>,
-    ambiguous: HashMap<Arc<str>, Vec<TenantId>>,
+    /// By hash: one of the names, and who share it.
+    ambiguous: HashMap<u64, (Arc<str>, Vec<TenantId>)>,
 }
 
 impl TenantIds {
@@ -37,15 +38,15 @@ impl TenantIds {
         let mut all: Vec<(u64, Arc<str>, TenantId)> =
             names.into_iter().map(|(name, id)| (stable_hash(&[&name]), name, id)).collect();
         all.sort_by_key(|(hash, ..)| *hash);
-        let (mut by_hash, mut ambiguous) = (Vec::with_capacity(all.len()), HashMap::<_, Vec<_>>::new());
+        let (mut by_hash, mut ambiguous) = (Vec::with_capacity(all.len()), HashMap::new());
         for sharers in all.chunk_by(|(one, ..), (other, ..)| one == other) {
             match sharers {
                 [(hash, _, id)] => by_hash.push((*hash, *id)),
-                _ => {
-                    for (_, name, _) in sharers {
-                        ambiguous.insert(Arc::clone(name), sharers.iter().map(|(.., id)| *id).collect());
-                    }
+                [(hash, name, _), ..] => {
+                    let sharers = sharers.iter().map(|(.., id)| *id).collect();
+                    ambiguous.insert(*hash, (Arc::clone(name), sharers));
                 }
+                [] => {}
             }
         }
         Self { by_hash: by_hash.into(), ambiguous }
@@ -58,7 +59,7 @@ impl TenantIds {
 
     /// Names that more than one tenant has, with them, in order.
     pub fn ambiguous(&self) -> Option<String> {
-        let mut names: Vec<&Arc<str>> = self.ambiguous.keys().collect();
+        let mut names: Vec<&Arc<str>> = self.ambiguous.values().map(|(name, _)| name).collect();
         names.sort_unstable();
         let some =
             names.iter().take(NAMED_MAX).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
@@ -72,14 +73,14 @@ impl TenantIds {
         self.by_hash.is_empty() && self.ambiguous.is_empty()
     }
 
-    /// The one tenant of this name.
-    fn get(&self, name: &str) -> Option<TenantId> {
-        let at = self.by_hash.binary_search_by_key(&stable_hash(&[name]), |(hash, _)| *hash).ok()?;
+    /// The one tenant of the name with this hash.
+    fn get(&self, hash: u64) -> Option<TenantId> {
+        let at = self.by_hash.binary_search_by_key(&hash, |(hash, _)| *hash).ok()?;
         Some(self.by_hash[at].1)
     }
 
-    fn contains(&self, name: &str) -> bool {
-        self.get(name).is_some() || self.ambiguous.contains_key(name)
+    fn contains(&self, hash: u64) -> bool {
+        self.get(hash).is_some() || self.ambiguous.contains_key(&hash)
     }
 }
 
@@ -117,18 +118,18 @@ pub fn step_data(
     if measure == Measure::Values {
         return values(rows);
     }
-    let by_name = gather(labels, rows);
-    let mut counts = HashMap::with_capacity(by_name.len());
-    for (name, parts) in &by_name {
-        if let Some(id) = ids.get(name) {
-            counts.insert(id, series(measure, *parts));
+    let by_hash = gather(labels, rows);
+    let mut counts = HashMap::with_capacity(by_hash.len());
+    for (hash, parts) in by_hash {
+        if let Some(id) = ids.get(hash) {
+            counts.insert(id, series(measure, parts));
         }
-        for id in ids.ambiguous.get(name.as_str()).into_iter().flatten() {
+        for id in ids.ambiguous.get(&hash).into_iter().flat_map(|(_, sharers)| sharers) {
             counts.insert(*id, Series::Discarded(Discard::Invalid));
         }
     }
     if counts.is_empty() {
-        return StepData::Missing(unmatched(&by_name, ids));
+        return StepData::Missing(unmatched(labels, rows, ids));
     }
     StepData::Counts(counts)
 }
@@ -140,8 +141,8 @@ pub fn totals(
     rows: &Rows,
     ids: &TenantIds,
 ) -> HashMap<TenantId, Counts> {
-    let counted = |(name, parts): (String, Parts)| {
-        let id = ids.get(&name)?;
+    let counted = |(hash, parts): (u64, Parts)| {
+        let id = ids.get(hash)?;
         match series(measure, parts) {
             Series::Counted(counts) => Some((id, counts)),
             Series::Idle | Series::Absent | Series::Discarded(_) => None,
@@ -169,22 +170,17 @@ fn values(rows: &Rows) -> StepData {
     }
 }
 
-fn gather(labels: &[String], rows: &Rows) -> HashMap<String, Parts> {
-    let mut by_name: HashMap<String, Parts> = HashMap::with_capacity(rows.0.len() / 2);
-    let mut name = String::new();
+/// What the rows say by tenant, which stand for their names' hashes.
+fn gather(labels: &[String], rows: &Rows) -> HashMap<u64, Parts> {
+    let mut by_hash: HashMap<u64, Parts> = HashMap::with_capacity(rows.0.len() / 2);
+    let (mut name, mut last, mut hash) = (String::new(), String::new(), stable_hash(&[""]));
     for sample in &rows.0 {
-        name.clear();
-        for (index, label) in labels.iter().enumerate() {
-            if index > 0 {
-                name.push('/');
-            }
-            name.push_str(sample.label(label));
+        join(labels, sample, &mut name);
+        if name != last {
+            hash = stable_hash(&[&name]);
+            std::mem::swap(&mut name, &mut last);
         }
-        // One look-up per row, and a new key only per tenant.
-        let parts = match by_name.get_mut(&name) {
-            Some(parts) => parts,
-            None => by_name.entry(name.clone()).or_default(),
-        };
+        let parts = by_hash.entry(hash).or_default();
         match Row::parse(sample.label(ROW_LABEL)) {
             Some(Row::Total) => parts.doubtful |= parts.total.replace(sample.value).is_some(),
             Some(Row::Bad | Row::Good) => parts.doubtful |= parts.part.replace(sample.value).is_some(),
@@ -192,7 +188,18 @@ fn gather(labels: &[String], rows: &Rows) -> HashMap<String, Parts> {
             None => parts.doubtful = true,
         }
     }
-    by_name
+    by_hash
+}
+
+/// The tenant's name in a row: its labels, joined by slashes.
+fn join(labels: &[String], sample: &Sample, name: &mut String) {
+    name.clear();
+    for (index, label) in labels.iter().enumerate() {
+        if index > 0 {
+            name.push('/');
+        }
+        name.push_str(sample.label(label));
+    }
 }
 
 fn series(measure: Measure, parts: Parts) -> Series {
@@ -235,11 +242,15 @@ fn rounded(bad: f64, total: f64) -> f64 {
     }
 }
 
-fn unmatched(by_name: &HashMap<String, Parts>, ids: &TenantIds) -> String {
-    let strangers: HashSet<&str> =
-        by_name.keys().map(String::as_str).filter(|name| !ids.contains(name)).collect();
-    let mut strangers: Vec<&str> = strangers.into_iter().collect();
-    strangers.sort_unstable();
+fn unmatched(labels: &[String], rows: &Rows, ids: &TenantIds) -> String {
+    let mut strangers: BTreeSet<String> = BTreeSet::new();
+    let mut name = String::new();
+    for sample in &rows.0 {
+        join(labels, sample, &mut name);
+        if !ids.contains(stable_hash(&[&name])) && !strangers.contains(&name) {
+            strangers.insert(name.clone());
+        }
+    }
     let named: Vec<String> =
         strangers.iter().take(NAMED_MAX).map(|name| format!("{:?}", super::parse::shown(name))).collect();
     format!(

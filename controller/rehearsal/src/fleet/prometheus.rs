@@ -143,6 +143,8 @@ struct Shared {
     series: Vec<Series>,
     names: Names,
     lie: Option<Lie>,
+    /// The step that was asked for last, its length, and the requests of all tenants in it: every SLO asks for the same.
+    last: (i64, i64, Vec<Requests>),
 }
 
 /// How tenants are named in metrics.
@@ -162,7 +164,7 @@ impl Metrics {
         clock: Clock,
     ) -> Result<Self, String> {
         let names = Names { lens, shape, labels: spec.slos.iter().map(|slo| slo.tenant_labels.clone()).collect() };
-        let shared = Shared { asks: HashMap::new(), series: Vec::new(), names, lie: None };
+        let shared = Shared { asks: HashMap::new(), series: Vec::new(), names, lie: None, last: (0, 0, Vec::new()) };
         let metrics = Self { fleet, clock, shared: Arc::new(Mutex::new(shared)) };
         metrics.learn(spec)?;
         Ok(metrics)
@@ -244,18 +246,25 @@ fn status(status: u16, why: &str) -> ReadError {
 impl Shared {
     fn counts(&mut self, slo: usize, ask: Ask, fleet: &Population, at: Timestamp) -> Vec<Sample> {
         self.label(slo, fleet);
-        let series = &self.series[slo];
+        if let Ask::Step { seconds } = ask {
+            self.draw(fleet, at.as_second(), seconds);
+        }
+        let (series, drawn) = (&self.series[slo], &self.last.2);
         let stamp = at.as_second() as f64;
         if series.measure == Measure::Values {
             let value = 1.0 + 0.05 * chance::normal(chance::mix(1, &[at.as_second().cast_unsigned()]));
             return vec![Sample { labels: Arc::default(), value, at: stamp }];
         }
         let mut rows = Vec::with_capacity(fleet.tenants.len() * 3);
-        for (tenant, labels) in fleet.tenants.iter().zip(&series.labels) {
+        for (index, (tenant, labels)) in fleet.tenants.iter().zip(&series.labels).enumerate() {
             if tenant.gone_at.is_some_and(|gone| gone < at.as_second()) || tenant.dormant {
                 continue;
             }
-            let Some((total, part)) = series.measured(fleet, tenant, ask, at.as_second()) else { continue };
+            let requests = match ask {
+                Ask::Step { .. } => drawn[index],
+                Ask::History | Ask::Scrapes | Ask::Edges => week(fleet, tenant, at.as_second()),
+            };
+            let (total, part) = series.measured(requests);
             let [of_total, of_part, of_now] = labels;
             rows.push(Sample { labels: of_total.clone(), value: total, at: stamp });
             rows.push(Sample { labels: of_part.clone(), value: part, at: stamp });
@@ -264,6 +273,16 @@ impl Shared {
             }
         }
         rows
+    }
+
+    /// Draws the requests of a step, unless they were asked for last.
+    fn draw(&mut self, fleet: &Population, end: i64, seconds: i64) {
+        let (known_end, known_seconds, drawn) = &mut self.last;
+        if (*known_end, *known_seconds, drawn.len()) != (end, seconds, fleet.tenants.len()) {
+            drawn.clear();
+            drawn.extend(fleet.tenants.iter().map(|tenant| fleet.requests(tenant, end, seconds)));
+            (*known_end, *known_seconds) = (end, seconds);
+        }
     }
 
     /// Makes the label sets of tenants that have none yet.
@@ -280,14 +299,10 @@ impl Shared {
 
 impl Series {
     /// Total, and bad or good.
-    fn measured(&self, fleet: &Population, tenant: &Tenant, ask: Ask, at: i64) -> Option<(f64, f64)> {
-        let Requests { total, bad, slow } = match ask {
-            Ask::Step { seconds } => fleet.requests(tenant, at, seconds),
-            Ask::History => week(fleet, tenant, at),
-            Ask::Scrapes | Ask::Edges => return None,
-        };
+    fn measured(&self, requests: Requests) -> (f64, f64) {
+        let Requests { total, bad, slow } = requests;
         let hit = if self.is_latency { slow } else { bad };
-        Some((total, if self.measure == Measure::Histogram { total - hit } else { hit }))
+        (total, if self.measure == Measure::Histogram { total - hit } else { hit })
     }
 }
 
