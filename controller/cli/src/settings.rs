@@ -298,7 +298,7 @@ mod tests {
             [&["breakwater", "run", "--identity", "me", "--controller-namespace", "ns"], flags].concat();
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(arguments) => arguments.parse().map(|(settings, _)| settings),
-            Command::Completion { .. } => Err("not run".into()),
+            Command::Rehearse(_) | Command::Completion { .. } => Err("not run".into()),
         }
     }
 

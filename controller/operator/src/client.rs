@@ -111,7 +111,7 @@ pub fn connect(config: &Config, settings: &Settings) -> Result<Clients, ClientEr
 }
 
 /// The clients over any service that answers as an API server, under the same bounds as over a connection.
-pub fn over<S, B>(service: S, settings: &Settings) -> Clients
+pub fn over<S, B>(service: &S, settings: &Settings) -> Clients
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,

@@ -82,11 +82,8 @@ impl Program {
         let mut tasks = JoinSet::new();
         let (stop, stopping) = stop::watch(clients.watches.clone(), namespace);
         tasks.spawn(stopping);
-        let candidate = Candidate {
-            namespace: namespace.clone(),
-            name: lease_name.clone(),
-            identity: identity.clone(),
-        };
+        let candidate =
+            Candidate { namespace: namespace.clone(), name: lease_name.clone(), identity: identity.clone() };
         let highest = highest_epoch(clients.requests.clone());
         let (election, lease) =
             Election::new(clients.lease.clone(), candidate, lease.clone(), clock.clone(), highest)?;

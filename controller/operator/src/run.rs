@@ -63,8 +63,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
     let user = who_am_i(&clients.requests).await.map_err(RunError::WhoAmI)?;
     let counts = counts_of(clients.requests.clone(), prometheus_url);
     let program = Program::new(&settings, Ground { clients, clock: clock::system(), counts }, &user)?;
-    let listener =
-        TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
     let server = tokio::spawn(http::serve(listener, program.router(), shutdown.clone()));
     program.run(shutdown).await;
     let _ = server.await; // a panic of it was printed

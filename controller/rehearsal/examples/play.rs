@@ -14,8 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seed = arguments.next().map_or(Ok(1), |seed| seed.parse())?;
     let rollout: Rollout = serde_yaml::from_str(scenario::ROLLOUT)?;
     let fleet = scenario.fleet.clone().unwrap_or_default();
-    let rehearsal =
-        Rehearsal { rollout, fleet, scenario, seed, until: SignedDuration::from_hours(24 * 70) };
+    let rehearsal = Rehearsal { rollout, fleet, scenario, seed, until: SignedDuration::from_hours(24 * 70) };
     let began = std::time::Instant::now();
     let outcome = rehearse(&rehearsal, &mut |progress| {
         for event in progress.news {
@@ -24,6 +23,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     })?;
     println!("{}", serde_yaml::to_string(&outcome.versions)?);
-    println!("{:?} after {:?}; {} requests, {} tenant writes, {} frames", outcome.end, began.elapsed(), outcome.api_requests, outcome.tenant_writes, outcome.frames.len());
+    println!(
+        "{:?} after {:?}; {} requests, {} tenant writes, {} frames",
+        outcome.end,
+        began.elapsed(),
+        outcome.api_requests,
+        outcome.tenant_writes,
+        outcome.frames.len()
+    );
     Ok(())
 }

@@ -88,7 +88,8 @@ impl Bed {
     pub fn make(rollout: &Rollout, fleet: &FleetSpec, seed: u64) -> Result<Self, BedError> {
         let (namespace, name) = (rollout.namespace().unwrap_or_else(|| "default".into()), rollout.name_any());
         let lens = || check(rollout).map_err(BedError::Refused);
-        let (shape, time) = (Shape::new(rollout, fleet).map_err(BedError::Tenants)?, VirtualTime::begin(ORIGIN));
+        let (shape, time) =
+            (Shape::new(rollout, fleet).map_err(BedError::Tenants)?, VirtualTime::begin(ORIGIN));
         let api = ApiServer::new(time.true_clock());
         for crd in [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd()] {
             let crd = serde_json::to_value(crd).map_err(|why| BedError::Tenants(why.to_string()))?;
@@ -218,7 +219,8 @@ impl Bed {
     pub fn act(&mut self, verb: Verb, version: Option<&str>, wave: Option<&str>) -> Result<String, Failure> {
         self.asked += 1;
         let name = format!("rehearsal-{}", self.asked);
-        let mut spec = json!({"rollout": self.name, "verb": verb, "reason": "rehearsed", "requestedBy": "sre"});
+        let mut spec =
+            json!({"rollout": self.name, "verb": verb, "reason": "rehearsed", "requestedBy": "sre"});
         match verb {
             Verb::Approve => {
                 spec["version"] = version.into();

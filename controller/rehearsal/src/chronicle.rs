@@ -11,9 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     fleet::{Population, harm},
-    outcome::{
-        By, Event, Frame, Hold, SloFrame, VersionOutcome, VersionResult, WaveFrame, WaveState,
-    },
+    outcome::{By, Event, Frame, Hold, SloFrame, VersionOutcome, VersionResult, WaveFrame, WaveState},
 };
 
 /// Most events of a timeline.
@@ -172,7 +170,8 @@ impl Chronicle {
     fn frame(&mut self, status: &RolloutStatus, now: Timestamp) {
         let frame = frame(status, now);
         let due = self.frames.last().is_none_or(|last| {
-            let moved = (&last.phase, &last.version, &last.held) != (&frame.phase, &frame.version, &frame.held)
+            let moved = (&last.phase, &last.version, &last.held)
+                != (&frame.phase, &frame.version, &frame.held)
                 || last.waves.iter().map(|wave| wave.state).ne(frame.waves.iter().map(|wave| wave.state));
             moved || now.duration_since(last.at) >= self.frame_every
         });
@@ -210,9 +209,8 @@ impl Version {
     }
 
     fn outcome(&self, fault: Option<String>, harm: &harm::Harm) -> VersionOutcome {
-        let seconds = |from: Option<Timestamp>, to: Option<Timestamp>| {
-            Some(to?.duration_since(from?).as_secs())
-        };
+        let seconds =
+            |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.duration_since(from?).as_secs());
         let first_harm_at = harm.first.and_then(|second| Timestamp::from_second(second).ok());
         let completed_at = self.completed_at.filter(|_| self.detected_at.is_none());
         VersionOutcome {

@@ -125,7 +125,11 @@ impl Director {
                 }
                 End::ApiServerAway => {
                     bed.api_away(false);
-                    chronicle.scenario(bed.time.truth(), "ApiServerBack", "the API server answers again".into());
+                    chronicle.scenario(
+                        bed.time.truth(),
+                        "ApiServerBack",
+                        "the API server answers again".into(),
+                    );
                 }
             }
         }
@@ -198,9 +202,9 @@ impl Director {
         let version = status.and_then(|status| status.candidate_version.clone()).or(self.published.clone());
         let subject = match verb {
             Verb::Lift => status.and_then(|status| Some(status.brakes.first()?.name.clone())),
-            _ => wave.or_else(|| status.and_then(|status| status.wave.clone())).or_else(|| {
-                status.and_then(|status| Some(status.waves.first()?.name.clone()))
-            }),
+            _ => wave
+                .or_else(|| status.and_then(|status| status.wave.clone()))
+                .or_else(|| status.and_then(|status| Some(status.waves.first()?.name.clone()))),
         };
         let acted = bed.act(verb, version.as_deref(), subject.as_deref());
         acted.map_err(|why| BedError::Tenants(why.to_string()))?;

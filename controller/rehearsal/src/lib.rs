@@ -4,12 +4,12 @@ pub mod apiserver;
 pub mod bed;
 mod chronicle;
 mod director;
-mod tally;
 pub mod fleet;
 pub mod outcome;
 pub mod page;
 pub mod process;
 pub mod run;
+mod tally;
 pub mod time;
 
 pub use run::{Progress, Rehearsal, distribution, rehearse};

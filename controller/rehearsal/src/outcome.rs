@@ -296,7 +296,11 @@ impl Quantiles {
     pub fn of(mut sample: Vec<f64>) -> Option<Self> {
         sample.sort_by(f64::total_cmp);
         let rank = |share: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank within the sample")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a rank within the sample"
+            )]
             let rank = (share * sample.len() as f64).ceil() as usize;
             sample.get(rank.clamp(1, sample.len()) - 1).copied()
         };

@@ -59,8 +59,11 @@ impl Process {
         settings: &Settings,
     ) -> Result<Self, lease::ConfigError> {
         let line = api.line(USER, fates);
-        let bounds = client::Settings { connections: settings.max_in_flight_writes + 32, ..client::Settings::default() };
-        let clients = client::over(line.clone(), &bounds);
+        let bounds = client::Settings {
+            connections: settings.max_in_flight_writes + 32,
+            ..client::Settings::default()
+        };
+        let clients = client::over(&line, &bounds);
         let program = Program::new(settings, Ground { clients, clock: time.clock(), counts }, USER)?;
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(program.run(shutdown.clone()));

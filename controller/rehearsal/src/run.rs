@@ -15,9 +15,9 @@ use crate::{
     bed::{self, Bed, BedError},
     chronicle::Chronicle,
     director::Director,
-    tally,
     fleet::{FleetSpec, Scenario},
     outcome::{Distribution, End, Event, Outcome},
+    tally,
 };
 
 /// How long nothing may happen before a rehearsal whose road is at its end is over.
@@ -62,13 +62,9 @@ pub struct Progress<'a> {
 }
 
 /// Runs one rehearsal to its end; blocks meanwhile.
-pub fn rehearse(
-    rehearsal: &Rehearsal,
-    progress: &mut dyn FnMut(&Progress<'_>),
-) -> Result<Outcome, BedError> {
+pub fn rehearse(rehearsal: &Rehearsal, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Outcome, BedError> {
     bed::check(&rehearsal.rollout).map_err(BedError::Refused)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let outcome = runtime.block_on(play(rehearsal, progress));
     runtime.shutdown_background(); // what a killed controller left behind waits for ever
     outcome
@@ -91,7 +87,8 @@ pub fn distribution(
                     if run >= runs || failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
                         return;
                     }
-                    let one = Rehearsal { seed: rehearsal.seed.wrapping_add(run as u64), ..rehearsal.clone() };
+                    let one =
+                        Rehearsal { seed: rehearsal.seed.wrapping_add(run as u64), ..rehearsal.clone() };
                     match rehearse(&one, &mut |_| {}) {
                         Ok(outcome) => {
                             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,10 +113,7 @@ pub fn distribution(
     Ok(tally::of(&rehearsal.scenario.name, rehearsal.seed, &outcomes))
 }
 
-async fn play(
-    rehearsal: &Rehearsal,
-    progress: &mut dyn FnMut(&Progress<'_>),
-) -> Result<Outcome, BedError> {
+async fn play(rehearsal: &Rehearsal, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Outcome, BedError> {
     let Rehearsal { rollout, fleet, scenario, seed, until } = rehearsal;
     let mut first = rollout.clone();
     first.spec.version.clone_from(&fleet.version); // the fleet's version is stable until the scenario publishes another
@@ -134,7 +128,8 @@ async fn play(
     let (mut status, mut version) = (None, String::new());
     let end = loop {
         let now = bed.time.elapsed();
-        if bed.rollout_version().is_some_and(|found| std::mem::replace(&mut version, found.clone()) != found) {
+        if bed.rollout_version().is_some_and(|found| std::mem::replace(&mut version, found.clone()) != found)
+        {
             status = bed.rollout().and_then(|rollout| rollout.status);
         }
         if let Some(status) = &status {
@@ -156,7 +151,7 @@ async fn play(
         }
         let next = director.due_at().into_iter().chain([now + LOOK, *until]).min().unwrap_or(now + LOOK);
         tokio::select! {
-            _ = settled(&mut changes) => {}
+            () = settled(&mut changes) => {}
             () = bed.time.sleep_until(next) => {}
         }
     };

@@ -104,9 +104,12 @@ mod tests {
     #[test]
     fn shares_have_the_intervals_of_the_tables() {
         // Clopper and Pearson 1934; figures from R's binom.test.
-        for (hits, of, lower, upper) in
-            [(0, 200, 0.0, 0.01828), (1, 20, 0.001_265, 0.2487), (10, 20, 0.2720, 0.7280), (20, 20, 0.8316, 1.0)]
-        {
+        for (hits, of, lower, upper) in [
+            (0, 200, 0.0, 0.01828),
+            (1, 20, 0.001_265, 0.2487),
+            (10, 20, 0.2720, 0.7280),
+            (20, 20, 0.8316, 1.0),
+        ] {
             let found = share(hits, of);
             assert!((found.lower - lower).abs() < 5e-5, "{hits}/{of}: {}", found.lower);
             assert!((found.upper - upper).abs() < 5e-5, "{hits}/{of}: {}", found.upper);

@@ -53,7 +53,7 @@ fn parse(text: &str) -> Result<Rollout, String> {
     if !unknown.is_empty() {
         return Err(unknown.join("\n"));
     }
-    serde_yaml::from_value(value).map_err(|why| why.to_string())
+    serde_path_to_error::deserialize(json).map_err(|why| why.to_string())
 }
 
 /// Names every field that the schema does not know, with the nearest one that it does.
@@ -69,7 +69,8 @@ fn unknown_fields(schema: &Value, value: &Value, path: &str, unknown: &mut Vec<S
                     None if others.is_object() => unknown_fields(others, value, &path, unknown),
                     None if schema["x-kubernetes-preserve-unknown-fields"] == true => {}
                     None => {
-                        let names: Vec<String> = known.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+                        let names: Vec<String> =
+                            known.into_iter().flatten().map(|(name, _)| name.clone()).collect();
                         unknown.push(format!("{path}: unknown field{}", hint(name, &names)));
                     }
                 }
@@ -135,16 +136,16 @@ mod tests {
             let text = ROLLOUT.replacen(from, to, 1);
             parse(&text).and_then(|rollout| bed::check(&rollout).map(drop)).expect_err(to)
         };
-        assert_eq!(
-            refused("  version:", "  verison:"),
-            "spec.verison: unknown field; did you mean version?"
-        );
+        assert_eq!(refused("  version:", "  verison:"), "spec.verison: unknown field; did you mean version?");
         assert!(refused("soak: 3d", "soka: 3d").starts_with("spec.waves[0].soka: unknown field"));
         assert!(refused("soak: 3d", "soak: 3 days").contains("waves[0].soak"));
-        assert!(refused("http_requests_total{code", "http_requests_total{{code").contains("spec.slos[0].errors.bad"));
+        assert!(
+            refused("http_requests_total{code", "http_requests_total{{code")
+                .contains("spec.slos[0].errors.bad")
+        );
         assert!(refused("kind: Rollout", "kind: Rolout").contains("holds 0 documents of kind Rollout"));
         assert!(super::scenario("erors-double").expect_err("a typo").contains("did you mean errors-double?"));
-        let two = format!("{}\n---\n{}", ROLLOUT, ROLLOUT);
+        let two = format!("{ROLLOUT}\n---\n{ROLLOUT}");
         assert!(parse(&two).expect_err("two").contains("holds 2 documents"));
     }
 

@@ -46,7 +46,8 @@ impl Screen {
             return;
         }
         let Progress { at, started_at, until, phase, wave, updated, live, .. } = progress;
-        let share = at.duration_since(*started_at).as_secs_f64() / until.duration_since(*started_at).as_secs_f64();
+        let share =
+            at.duration_since(*started_at).as_secs_f64() / until.duration_since(*started_at).as_secs_f64();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of cells")]
         let full = ((share * BAR as f64) as usize).min(BAR);
         let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
@@ -56,7 +57,8 @@ impl Screen {
     }
 
     pub(super) fn count(&mut self, done: usize, of: usize, outcome: &Outcome) {
-        let line = format!("{done} of {of} rehearsals, the last with seed {}: {:?}", outcome.seed, outcome.end);
+        let line =
+            format!("{done} of {of} rehearsals, the last with seed {}: {:?}", outcome.seed, outcome.end);
         if self.moves {
             self.moving(&line);
         } else if done == of || done.is_multiple_of(10) {
@@ -67,25 +69,25 @@ impl Screen {
     /// Takes the moving line away.
     pub(super) fn end(&mut self) {
         if self.open {
-            self.write("\r\x1b[K");
+            write("\r\x1b[K");
             self.open = false;
         }
     }
 
     fn line(&mut self, text: &str) {
         self.end();
-        self.write(&format!("{}\n", self.paint.apply(text)));
+        write(&format!("{}\n", self.paint.apply(text)));
     }
 
     fn moving(&mut self, text: &str) {
-        self.write(&format!("\r{text}\x1b[K"));
+        write(&format!("\r{text}\x1b[K"));
         self.open = true;
     }
+}
 
-    fn write(&self, text: &str) {
-        // Whoever closed standard error does not want to know.
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
-    }
+fn write(text: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// One event on one line.

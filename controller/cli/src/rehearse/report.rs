@@ -55,13 +55,15 @@ fn version(version: &VersionOutcome) -> String {
     let harmed = version.tenant_minutes_of_harm > 0.0;
     let harm = |value: f64| if harmed { text::count(value.round()) } else { String::new() };
     let detection = match (version.first_harm_at, version.seconds_to_detection) {
-        (Some(_), Some(seconds)) => format!("{} after the first harm", Span::seconds(seconds.max(0)).rounded()),
+        (Some(_), Some(seconds)) => {
+            format!("{} after the first harm", Span::seconds(seconds.max(0)).rounded())
+        }
         (Some(_), None) => "never: nobody noticed".to_owned(),
         (None, _) => String::new(),
     };
-    let hold = longest_hold.as_ref().map(|hold| {
-        format!("{} ({}: {})", Span::seconds(hold.seconds).rounded(), hold.reason, hold.message)
-    });
+    let hold = longest_hold
+        .as_ref()
+        .map(|hold| format!("{} ({}: {})", Span::seconds(hold.seconds).rounded(), hold.reason, hold.message));
     let rows = text::fields([
         ("  Fault", fault.clone().unwrap_or_else(|| "none".into())),
         ("  Result", result(version.result)),
@@ -94,7 +96,10 @@ pub(super) fn distribution(all: &Distribution) -> String {
     let share = all.false_revert_share;
     let head = text::fields([
         ("Scenario", all.scenario.clone()),
-        ("Runs", format!("{} (seeds {} to {})", all.runs, all.first_seed, all.first_seed + all.runs as u64 - 1)),
+        (
+            "Runs",
+            format!("{} (seeds {} to {})", all.runs, all.first_seed, all.first_seed + all.runs as u64 - 1),
+        ),
         (
             "False reverts",
             if all.healthy_rollouts == 0 {
@@ -117,7 +122,8 @@ pub(super) fn distribution(all: &Distribution) -> String {
         ),
     ]);
     let rows = all.faults.iter().map(fault);
-    let header = ["VERSION", "FAULT", "CAUGHT", "DETECTION P50", "P90", "TENANTS P50", "HARM P50 (TENANT-MIN)"];
+    let header =
+        ["VERSION", "FAULT", "CAUGHT", "DETECTION P50", "P90", "TENANTS P50", "HARM P50 (TENANT-MIN)"];
     if all.faults.is_empty() { head } else { format!("{head}\n\n{}", text::table(header, rows)) }
 }
 
@@ -126,9 +132,8 @@ fn fault(fault: &FaultOutcome) -> [String; 7] {
         #[expect(clippy::cast_possible_truncation, reason = "seconds of a rehearsal")]
         quantiles.map_or_else(|| "-".into(), |q| Span::seconds(of(q) as i64).rounded())
     };
-    let number = |quantiles: Option<Quantiles>| {
-        quantiles.map_or_else(|| "-".into(), |q| text::count(q.p50.round()))
-    };
+    let number =
+        |quantiles: Option<Quantiles>| quantiles.map_or_else(|| "-".into(), |q| text::count(q.p50.round()));
     [
         fault.version.clone(),
         fault.fault.clone(),

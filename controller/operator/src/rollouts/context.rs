@@ -73,8 +73,7 @@ impl Context {
         reports: Store<DeserializeGuard<DeviationReport>>,
         wake: mpsc::UnboundedSender<Key>,
     ) -> Self {
-        let reporter =
-            Reporter { controller: "breakwater".into(), instance: Some(leader.identity.clone()) };
+        let reporter = Reporter { controller: "breakwater".into(), instance: Some(leader.identity.clone()) };
         let Ground { clients, clock, .. } = &leader.ground;
         let recorder = Recorder::new(clients.requests.clone(), reporter);
         let tenants = Tenants::new(clients.watches.clone(), Reach::Cluster, clock.clone());

@@ -112,11 +112,7 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
         let observed = Observed {
             namespace: &session.key.namespace,
             name: &session.key.name,
-            created_at: rollout
-                .metadata
-                .creation_timestamp
-                .as_ref()
-                .map_or(Timestamp::MIN, |time| time.0),
+            created_at: rollout.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0),
             generation: rollout.metadata.generation.unwrap_or_default(),
             spec: &accepted.checked,
             refused: session.refused.as_deref(),
@@ -239,7 +235,12 @@ async fn tell(
 async fn refuse(context: &Context, session: &mut Session, rollout: &Rollout) -> Result<(), kube::Error> {
     let why = session.refused.clone().unwrap_or_default();
     let mut status = rollout.status.clone().unwrap_or_default();
-    breakwater_plan::refuse(&mut status, rollout.metadata.generation.unwrap_or_default(), &why, context.now());
+    breakwater_plan::refuse(
+        &mut status,
+        rollout.metadata.generation.unwrap_or_default(),
+        &why,
+        context.now(),
+    );
     if rollout.status.as_ref() != Some(&status) {
         tracing::warn!(namespace = session.key.namespace, name = session.key.name, "spec refused: {why}");
         store::status(context.client(), rollout, &status).await?;

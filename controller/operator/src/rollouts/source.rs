@@ -28,12 +28,7 @@ struct Source {
 }
 
 impl Source {
-    fn new(
-        client: Client,
-        namespace: &str,
-        spec: Option<Spec>,
-        fallback: Option<String>,
-    ) -> Arc<Self> {
+    fn new(client: Client, namespace: &str, spec: Option<Spec>, fallback: Option<String>) -> Arc<Self> {
         Arc::new(Self { client, namespace: namespace.into(), spec, fallback, current: Mutex::default() })
     }
 

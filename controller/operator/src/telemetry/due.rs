@@ -88,7 +88,11 @@ mod tests {
         for after in [600, 601, 659] {
             let due_at = MINUTE.due_at(at(after));
             assert_eq!(MINUTE.due(at(after), due_at).len(), 1, "{after}");
-            assert_eq!(MINUTE.due(at(after), due_at - jiff::SignedDuration::from_secs(1)).len(), 0, "{after}");
+            assert_eq!(
+                MINUTE.due(at(after), due_at - jiff::SignedDuration::from_secs(1)).len(),
+                0,
+                "{after}"
+            );
         }
         let mut all = Vec::new();
         let mut after = at(0);

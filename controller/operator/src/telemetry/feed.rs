@@ -151,7 +151,8 @@ impl News {
 
     /// Until the next step can be read.
     fn pause(self, now: Timestamp) -> Duration {
-        let until = self.due_at.map_or(Duration::MAX, |at| at.duration_since(now).try_into().unwrap_or_default());
+        let until =
+            self.due_at.map_or(Duration::MAX, |at| at.duration_since(now).try_into().unwrap_or_default());
         until.clamp(*PAUSES.start(), *PAUSES.end())
     }
 }

@@ -204,9 +204,9 @@ fn tenant_labels_that_cannot_name_a_tenant_are_refused() {
 }
 
 #[test]
-fn auto_is_four_scrapes_and_the_lag_two() {
+fn auto_is_four_scrapes_and_the_lag_two_and_at_least_four_seconds() {
     for (scrape, step, lag) in
-        [(1, 5, 2), (5, 20, 10), (10, 40, 20), (15, 60, 30), (30, 120, 90), (60, 240, 120), (120, 300, 240)]
+        [(1, 5, 4), (5, 20, 10), (10, 40, 20), (15, 60, 30), (30, 120, 90), (60, 240, 120), (120, 300, 240)]
     {
         assert_eq!((auto_step_seconds(scrape), lag_seconds(scrape)), (step, lag), "{scrape}");
     }

@@ -196,6 +196,7 @@ fn r5_percent_waves_are_a_stable_draw_that_moves_nobody_else() {
     let places = |world: &World| {
         let tenants: Vec<_> = world.sims.iter().map(|sim| sim.tenant.clone()).collect();
         let context = breakwater_plan::fleet::Context {
+            ahead: std::cell::RefCell::default(),
             spec: &world.spec,
             wanted: "2.0.0",
             out: &std::collections::BTreeSet::new(),

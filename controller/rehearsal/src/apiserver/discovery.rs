@@ -27,7 +27,9 @@ pub(super) fn resources(kinds: &Kinds, group: &str, version: &str) -> Result<Val
         return Err(Failure::no_such_path());
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}))
+    Ok(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}),
+    )
 }
 
 /// Answers `/api`, `/apis`, `/apis/group` and `/version`.

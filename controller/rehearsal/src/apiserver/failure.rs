@@ -37,7 +37,8 @@ impl Failure {
     }
 
     pub(super) fn outdated(resource: &str, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
     }
 
@@ -60,7 +61,9 @@ impl Failure {
         let causes: Vec<Value> = self
             .causes
             .iter()
-            .map(|(field, message)| json!({"reason": "FieldValueInvalid", "field": field, "message": message}))
+            .map(
+                |(field, message)| json!({"reason": "FieldValueInvalid", "field": field, "message": message}),
+            )
             .collect();
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

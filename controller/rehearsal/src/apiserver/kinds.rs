@@ -102,7 +102,12 @@ impl Kind {
 
     /// A custom kind, namespaced, with or without a status subresource.
     pub fn custom(api_version: &str, kind: &str, plural: &str, has_status: bool) -> Self {
-        Self { has_status, generation: Generation::Spec, custom: true, ..Self::builtin(api_version, kind, plural) }
+        Self {
+            has_status,
+            generation: Generation::Spec,
+            custom: true,
+            ..Self::builtin(api_version, kind, plural)
+        }
     }
 
     /// `group/version`, or the version alone.

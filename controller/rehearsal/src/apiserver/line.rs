@@ -116,7 +116,11 @@ impl Line {
             Err(failure) => return Ok(refusal(&failure)),
         };
         let Some(verb) = request::verb(&parts.method, &route, &query) else {
-            return Ok(refusal(&Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")));
+            return Ok(refusal(&Failure::new(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            )));
         };
         let call = self.describe(&route, verb);
         if self.cut.is_cancelled() {
@@ -128,11 +132,7 @@ impl Line {
             Fate::Break => return Err("connection reset by peer".into()),
             Fate::Hang => return std::future::pending().await,
             Fate::Delay(by) => tokio::time::sleep(*by).await,
-            Fate::Pass
-            | Fate::RefuseAfter(_)
-            | Fate::BreakAfter
-            | Fate::Truncate
-            | Fate::HangAfter => {}
+            Fate::Pass | Fate::RefuseAfter(_) | Fate::BreakAfter | Fate::Truncate | Fate::HangAfter => {}
         }
         if self.cut.is_cancelled() {
             return std::future::pending().await;

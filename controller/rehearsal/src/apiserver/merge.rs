@@ -49,7 +49,8 @@ mod tests {
     #[test]
     fn a_json_patch_whose_test_fails_changes_nothing() {
         let mut object = json!({"a": 1, "l": [1]});
-        let patch = json!([{"op": "replace", "path": "/l/0", "value": 2}, {"op": "test", "path": "/a", "value": 2}]);
+        let patch =
+            json!([{"op": "replace", "path": "/l/0", "value": 2}, {"op": "test", "path": "/a", "value": 2}]);
         assert_eq!(json(&mut object, &patch).expect_err("the test fails").code, 422);
         assert_eq!(object, json!({"a": 1, "l": [1]}));
     }

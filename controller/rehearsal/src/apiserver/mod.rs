@@ -111,7 +111,13 @@ impl ApiServer {
     }
 
     /// Looks at an object without copying it.
-    pub fn look<T>(&self, kind: &str, namespace: &str, name: &str, at: impl FnOnce(&Value) -> T) -> Option<T> {
+    pub fn look<T>(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        at: impl FnOnce(&Value) -> T,
+    ) -> Option<T> {
         let inner = self.lock();
         let kind = inner.kinds.named(kind)?;
         inner.store.get(kind, namespace, name).map(|stored| at(&stored.value))

@@ -24,12 +24,11 @@ impl Selector {
         let refuse = |why: &str| Failure::bad_request(format!("unable to parse requirement: {why}"));
         let labels = split(labels).into_iter().map(|term| requirement(&term).ok_or_else(|| refuse(&term)));
         let fields = fields.split(',').filter(|term| !term.is_empty()).map(|term| {
-            let (field, equal, value) = match term.split_once("!=") {
-                Some((field, value)) => (field, false, value),
-                None => {
-                    let (field, value) = term.split_once('=').ok_or_else(|| refuse(term))?;
-                    (field, true, value.trim_start_matches('='))
-                }
+            let (field, equal, value) = if let Some((field, value)) = term.split_once("!=") {
+                (field, false, value)
+            } else {
+                let (field, value) = term.split_once('=').ok_or_else(|| refuse(term))?;
+                (field, true, value.trim_start_matches('='))
             };
             match field {
                 "metadata.name" | "metadata.namespace" => Ok((field.to_owned(), equal, value.to_owned())),

@@ -7,7 +7,11 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{kinds::KindId, object::Stored, request::{Subresource, Verb}};
+use super::{
+    kinds::KindId,
+    object::Stored,
+    request::{Subresource, Verb},
+};
 
 /// Most events that are kept per kind; who watches from before the oldest is told 410.
 const EVENTS_MAX: usize = 20_000;

@@ -35,8 +35,8 @@ pub(super) enum Done {
     Watch(Watch),
 }
 
-fn ok(text: impl Into<String>) -> Result<Done, Failure> {
-    Ok(Done::Text { code: 200, text: text.into() })
+fn done(text: impl Into<String>) -> Done {
+    Done::Text { code: 200, text: text.into() }
 }
 
 /// Performs a request.
@@ -48,15 +48,15 @@ pub(super) fn perform(
     now: Timestamp,
 ) -> Result<Done, Failure> {
     let target = match route {
-        Route::Discovery => return ok(discovery::groups(&inner.kinds, path)?.to_string()),
+        Route::Discovery => return Ok(done(discovery::groups(&inner.kinds, path)?.to_string())),
         Route::Resources { group, version } => {
-            return ok(discovery::resources(&inner.kinds, group, version)?.to_string());
+            return Ok(done(discovery::resources(&inner.kinds, group, version)?.to_string()));
         }
         Route::Objects(target) => target,
     };
     let kind = inner.kinds.at(target.kind);
     match say.verb {
-        Verb::Get => ok(existing(&inner.store, &kind, target)?.json.clone()),
+        Verb::Get => Ok(done(existing(&inner.store, &kind, target)?.json.clone())),
         Verb::List => list(inner, &kind, target, say.query),
         Verb::Watch => Ok(Done::Watch(watch::open(inner, target, say.query)?)),
         Verb::Create => {
@@ -66,7 +66,7 @@ pub(super) fn perform(
         Verb::Update => {
             let old = existing(&inner.store, &kind, target)?;
             let stored = replace(inner, &kind, target, say, &old, body(say.body)?, now)?;
-            ok(stored.json.clone())
+            Ok(done(stored.json.clone()))
         }
         Verb::Patch => patch(inner, &kind, target, say, now),
         Verb::Delete => delete(inner, &kind, target, say, now),
@@ -98,9 +98,8 @@ fn list(inner: &mut Inner, kind: &Kind, target: &Target, query: &Query) -> Resul
     let token = query.text("continue");
     let (version, all): (u64, Arc<[Arc<Stored>]>) = if token.is_empty() {
         let store = &inner.store;
-        let here = |stored: &&Arc<Stored>| {
-            target.namespace.is_empty() || stored.namespace() == target.namespace
-        };
+        let here =
+            |stored: &&Arc<Stored>| target.namespace.is_empty() || stored.namespace() == target.namespace;
         let all = store.of_kind(target.kind).filter(here).filter(|stored| selector.matches(&stored.value));
         (store.version(), all.cloned().collect())
     } else {
@@ -113,7 +112,8 @@ fn list(inner: &mut Inner, kind: &Kind, target: &Target, query: &Query) -> Resul
         };
         (version, inner.store.page(token).ok_or_else(expired)?)
     };
-    let limit = query.number("limit").filter(|limit| *limit > 0).and_then(|limit| usize::try_from(limit).ok());
+    let limit =
+        query.number("limit").filter(|limit| *limit > 0).and_then(|limit| usize::try_from(limit).ok());
     let (page, rest) = all.split_at(limit.unwrap_or(all.len()).min(all.len()));
     let mut metadata = json!({"resourceVersion": version.to_string()});
     if !rest.is_empty() {
@@ -122,12 +122,12 @@ fn list(inner: &mut Inner, kind: &Kind, target: &Target, query: &Query) -> Resul
         metadata["remainingItemCount"] = Value::from(rest.len());
     }
     let items: Vec<&str> = page.iter().map(|stored| stored.json.as_str()).collect();
-    ok(format!(
+    Ok(done(format!(
         r#"{{"kind":"{}List","apiVersion":"{}","metadata":{metadata},"items":[{}]}}"#,
         kind.kind,
         kind.api_version(),
         items.join(",")
-    ))
+    )))
 }
 
 /// Creates an object with its status, as set-up does.
@@ -238,7 +238,9 @@ fn check_type(kind: &Kind, object: &Value) -> Result<(), Failure> {
         )));
     }
     if api_version.is_some_and(|found| found != kind.api_version()) {
-        return Err(Failure::bad_request("the API version in the data does not match the expected API version"));
+        return Err(Failure::bad_request(
+            "the API version in the data does not match the expected API version",
+        ));
     }
     Ok(())
 }
@@ -267,7 +269,12 @@ fn replace(
     }
     let time = seconds(now);
     let subresource = if target.subresource.is_some() { "status" } else { "" };
-    owners::updated(kind, Some(&old.value), &mut new, Writer { manager: say.manager, subresource, time: &time });
+    owners::updated(
+        kind,
+        Some(&old.value),
+        &mut new,
+        Writer { manager: say.manager, subresource, time: &time },
+    );
     commit(inner, kind, target, say, old, new, now)
 }
 
@@ -275,10 +282,8 @@ fn replace(
 fn check_preconditions(kind: &Kind, old: &Stored, new: &Value, verb: Verb) -> Result<(), Failure> {
     let name = text(new, "name");
     if !name.is_empty() && name != old.name() {
-        let why = format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            old.name()
-        );
+        let why =
+            format!("the name of the object ({name}) does not match the name on the URL ({})", old.name());
         return Err(Failure::bad_request(why));
     }
     let (uid, version) = (text(new, "uid"), text(new, "resourceVersion"));
@@ -289,7 +294,11 @@ fn check_preconditions(kind: &Kind, old: &Stored, new: &Value, verb: Verb) -> Re
     }
     if version.is_empty() && kind.custom && verb == Verb::Update {
         let why = "Invalid value: 0x0: must be specified for an update".to_owned();
-        return Err(Failure::invalid(&kind.qualified(), old.name(), vec![("metadata.resourceVersion".into(), why)]));
+        return Err(Failure::invalid(
+            &kind.qualified(),
+            old.name(),
+            vec![("metadata.resourceVersion".into(), why)],
+        ));
     }
     if !version.is_empty() && version != "0" && version != old.version.to_string() {
         return Err(Failure::outdated(&kind.resource(), old.name()));
@@ -324,9 +333,15 @@ fn settle(kind: &Kind, subresource: Option<Subresource>, old: &Value, new: &mut 
         keep(new, field);
     }
     let metadata = &old["metadata"];
-    for field in
-        ["uid", "name", "namespace", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
-    {
+    for field in [
+        "uid",
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+    ] {
         match (metadata.get(field), new["metadata"].as_object_mut()) {
             (Some(value), _) => new["metadata"][field] = value.clone(),
             (None, Some(fields)) => drop(fields.remove(field)),
@@ -436,7 +451,7 @@ fn patch(
         }
     }
     let stored = replace(inner, kind, target, say, &old, new, now)?;
-    ok(stored.json.clone())
+    Ok(done(stored.json.clone()))
 }
 
 fn apply(
@@ -467,7 +482,7 @@ fn apply(
     check_preconditions(kind, &old, &intent, Verb::Patch)?;
     let mut new = owners::apply(kind, Some(&old.value), &intent, writer, force)?;
     settle(kind, target.subresource, &old.value, &mut new);
-    ok(commit(inner, kind, target, say, &old, new, now)?.json.clone())
+    Ok(done(commit(inner, kind, target, say, &old, new, now)?.json.clone()))
 }
 
 fn delete(
@@ -481,7 +496,8 @@ fn delete(
     let options = if say.body.is_empty() { Value::Null } else { body(say.body)? };
     let wanted = |field: &str| options.pointer(&format!("/preconditions/{field}")).and_then(Value::as_str);
     if let Some(uid) = wanted("uid").filter(|uid| *uid != old.uid()) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
         return Err(Failure::conflict(&kind.resource(), &target.name, &why));
     }
     let version = old.version.to_string();
@@ -503,14 +519,15 @@ fn delete(
             let version = inner.store.next_version();
             let stored = inner.store.set(target.kind, Stored::new(new, version));
             note(&mut inner.store, kind, target, say, now, Some(&old), Some(&stored));
-            return ok(stored.json.clone());
+            return Ok(done(stored.json.clone()));
         }
-        return ok(old.json.clone());
+        return Ok(done(old.json.clone()));
     }
     bury(inner, target.kind, &target.namespace, &target.name);
     note(&mut inner.store, kind, target, say, now, Some(&old), None);
     let details = json!({"name": target.name, "group": kind.group, "kind": kind.plural, "uid": old.uid()});
-    ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}).to_string())
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    Ok(done(status.to_string()))
 }
 
 /// Removes an object, and in the end what it owns, as the garbage collector would.

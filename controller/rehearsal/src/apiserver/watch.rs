@@ -41,14 +41,17 @@ pub(super) fn open(inner: &Inner, target: &Target, query: &Query) -> Result<Watc
     let initial = query.is("sendInitialEvents");
     let text = query.text("resourceVersion");
     let asked = if text.is_empty() { Some(0) } else { text.parse::<u64>().ok() };
-    let asked =
-        asked.ok_or_else(|| Failure::bad_request(format!("invalid resourceVersion {text:?}")))?;
+    let asked = asked.ok_or_else(|| Failure::bad_request(format!("invalid resourceVersion {text:?}")))?;
     let bookmarks = query.is("allowWatchBookmarks");
     if initial && !bookmarks {
-        return Err(Failure::invalid("ListOptions", "", vec![(
-            "sendInitialEvents".into(),
-            "Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true".into(),
-        )]));
+        return Err(Failure::invalid(
+            "ListOptions",
+            "",
+            vec![(
+                "sendInitialEvents".into(),
+                "Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true".into(),
+            )],
+        ));
     }
     let seconds = query.number("timeoutSeconds").map_or(TIMEOUT_MAX, Duration::from_secs);
     let mut watch = Watch {
@@ -166,7 +169,7 @@ pub(super) fn stream(
                     return Some((Ok(Bytes::from(lines)), next));
                 }
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return None },
+                    more = changes.changed() => if more.is_err() { return None },
                     () = cut.cancelled() => {}
                     _ = hung_up.changed() => return None,
                     () = tokio::time::sleep_until(ends_at) => {

@@ -1,6 +1,6 @@
 //! Chance without state: numbers from a seed and coordinates. Pure.
 //!
-//! The mixing function is SplitMix64's finaliser (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators,
+//! The mixing function is `SplitMix64`'s finaliser (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators,
 //! OOPSLA 2014).
 
 /// Mixes coordinates into a seed.
@@ -76,7 +76,10 @@ mod tests {
             // Five standard errors of each, at least.
             let error = 5.0 * (mean / 40_000.0).sqrt();
             assert!((found - mean).abs() < error, "{mean}: {found}");
-            assert!((variance / mean - 1.0).abs() < 0.05 + 5.0 / (40_000.0 * mean).sqrt(), "{mean}: {variance}");
+            assert!(
+                (variance / mean - 1.0).abs() < 0.05 + 5.0 / (40_000.0 * mean).sqrt(),
+                "{mean}: {variance}"
+            );
         }
         assert_eq!((poisson(0.0, 1), poisson(f64::NAN, 1), poisson(-1.0, 1)), (0.0, 0.0, 0.0));
     }

@@ -51,7 +51,9 @@ impl Crew {
     }
 
     fn take(self: &Arc<Self>, kind: &Kind, object: DynamicObject, seen: &mut HashMap<String, String>) {
-        let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else { return };
+        let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else {
+            return;
+        };
         let Some(version) = self.version(&object) else { return };
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or_default();
@@ -86,7 +88,8 @@ impl Crew {
         let name = object.metadata.name.clone().unwrap_or_default();
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource(kind));
         let Ok(Some(now)) = api.get_opt(&name).await else { return };
-        let unchanged = now.metadata.uid == object.metadata.uid && self.version(&now).as_deref() == Some(version);
+        let unchanged =
+            now.metadata.uid == object.metadata.uid && self.version(&now).as_deref() == Some(version);
         if !unchanged {
             return;
         }

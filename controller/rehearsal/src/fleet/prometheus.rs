@@ -163,8 +163,10 @@ impl Metrics {
         lens: Lens,
         clock: Clock,
     ) -> Result<Self, String> {
-        let names = Names { lens, shape, labels: spec.slos.iter().map(|slo| slo.tenant_labels.clone()).collect() };
-        let shared = Shared { asks: HashMap::new(), series: Vec::new(), names, lie: None, last: (0, 0, Vec::new()) };
+        let names =
+            Names { lens, shape, labels: spec.slos.iter().map(|slo| slo.tenant_labels.clone()).collect() };
+        let shared =
+            Shared { asks: HashMap::new(), series: Vec::new(), names, lie: None, last: (0, 0, Vec::new()) };
         let metrics = Self { fleet, clock, shared: Arc::new(Mutex::new(shared)) };
         metrics.learn(spec)?;
         Ok(metrics)
@@ -268,7 +270,8 @@ impl Shared {
             let [of_total, of_part, of_now] = labels;
             rows.push(Sample { labels: of_total.clone(), value: total, at: stamp });
             rows.push(Sample { labels: of_part.clone(), value: part, at: stamp });
-            if matches!(ask, Ask::Step { .. }) && series.measure != Measure::Recorded {
+            // Nobody reads it where there is a total; a real answer holds it all the same.
+            if total <= 0.0 && matches!(ask, Ask::Step { .. }) && series.measure != Measure::Recorded {
                 rows.push(Sample { labels: of_now.clone(), value: 1.0, at: stamp });
             }
         }
@@ -396,7 +399,9 @@ fn distort(lie: Option<Lie>, mut rows: Vec<Sample>, at: Timestamp) -> Result<Row
         }
         Lie::NoTotals => rows.retain(|row| !is(row, Row::Total)),
         Lie::MoreBadThanTotal => {
-            rows.iter_mut().filter(|row| !is(row, Row::Total)).for_each(|row| row.value = row.value * 2.0 + 1e6);
+            rows.iter_mut()
+                .filter(|row| !is(row, Row::Total))
+                .for_each(|row| row.value = row.value * 2.0 + 1e6);
         }
         Lie::Duplicates => rows.extend(rows.clone()),
         Lie::Strangers | Lie::OtherLabels => {
@@ -408,7 +413,9 @@ fn distort(lie: Option<Lie>, mut rows: Vec<Sample>, at: Timestamp) -> Result<Row
                 };
                 row.labels.iter().map(rename).collect::<Labels>()
             };
-            rows.iter_mut().for_each(|row| row.labels = renamed(row));
+            for row in &mut rows {
+                row.labels = renamed(row);
+            }
         }
         Lie::Stale => rows.iter_mut().for_each(|row| row.at -= 3_600.0),
         Lie::Future => rows.iter_mut().for_each(|row| row.at += 3_600.0),

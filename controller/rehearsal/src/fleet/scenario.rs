@@ -182,7 +182,7 @@ impl Scenario {
     pub fn parse(name: &str, yaml: &str) -> Result<Self, String> {
         let mut scenario: Self =
             serde_yaml::from_str(yaml).map_err(|why| format!("scenario {name}: {why}"))?;
-        scenario.name = name.to_owned();
+        name.clone_into(&mut scenario.name);
         for (version, fault) in &scenario.versions {
             fault.check().map_err(|why| format!("scenario {name}: versions.{version}: {why}"))?;
         }

@@ -149,7 +149,11 @@ impl FleetSpec {
         let Quality { spread, drift, .. } = &self.quality;
         let within = |name: &str, value: f64, from: f64, to: f64| {
             let fits = value.is_finite() && (from..=to).contains(&value);
-            if fits { Ok(()) } else { Err(format!("fleet: {name} is {value}; it must be between {from} and {to}")) }
+            if fits {
+                Ok(())
+            } else {
+                Err(format!("fleet: {name} is {value}; it must be between {from} and {to}"))
+            }
         };
         within("tenants", self.tenants as f64, 1.0, TENANTS_MAX as f64)?;
         within("the sum of rings, in percent,", shares * 100.0, 0.0, 100.0)?;

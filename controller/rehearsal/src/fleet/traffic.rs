@@ -182,7 +182,8 @@ impl Population {
 
     /// Whether a tenant never gets ready on a version.
     pub fn crashes(&self, tenant: usize, version: &str) -> bool {
-        let share = self.faults.get(version).and_then(|fault| fault.crash_loop).map_or(0.0, Percent::as_ratio);
+        let share =
+            self.faults.get(version).and_then(|fault| fault.crash_loop).map_or(0.0, Percent::as_ratio);
         uniform(mix(self.tenants[tenant].key, &[Stream::Crash as u64])) < share
     }
 
@@ -208,7 +209,10 @@ impl Population {
         };
         let Some(run) = tenant.run_at(at) else { return expected };
         let since = at - run.from;
-        if run.from > i64::MIN && tenant.runs.first() != Some(run) && since < self.spec.update.blip.as_seconds() {
+        if run.from > i64::MIN
+            && tenant.runs.first() != Some(run)
+            && since < self.spec.update.blip.as_seconds()
+        {
             expected.errors += self.spec.update.blip_errors.as_ratio();
             expected.slow += self.spec.update.blip_slow.as_ratio();
         }
@@ -299,7 +303,7 @@ fn rank_of(number: usize, count: usize, seed: u64) -> usize {
     };
     let count = count as u64;
     let start = mix(seed, &[11]) % count;
-    let factor = (start..).find(|factor| gcd(*factor, count) == 1).unwrap_or(1);
+    let factor = (start..start + count).find(|factor| gcd(*factor, count) == 1).unwrap_or(1);
     let rank = (number as u64 % count * factor % count + mix(seed, &[12]) % count) % count;
     usize::try_from(rank).unwrap_or(0)
 }
@@ -324,10 +328,18 @@ mod tests {
         let steps = WEEK / 60;
         let sum = (1..=steps).map(|n| all.requests(&tenant, MONDAY + n * 60, 60)).fold(
             Requests::default(),
-            |sum, one| Requests { total: sum.total + one.total, bad: sum.bad + one.bad, slow: sum.slow + one.slow },
+            |sum, one| Requests {
+                total: sum.total + one.total,
+                bad: sum.bad + one.bad,
+                slow: sum.slow + one.slow,
+            },
         );
         let wanted = tenant.rate * 60.0;
-        assert!((sum.total / steps as f64 / wanted - 1.0).abs() < 0.1, "{} of {wanted}", sum.total / steps as f64);
+        assert!(
+            (sum.total / steps as f64 / wanted - 1.0).abs() < 0.1,
+            "{} of {wanted}",
+            sum.total / steps as f64
+        );
         assert!((sum.bad / sum.total / tenant.errors - 1.0).abs() < 0.25, "{}", sum.bad / sum.total);
         assert!((sum.slow / sum.total / tenant.slow - 1.0).abs() < 0.1, "{}", sum.slow / sum.total);
     }
@@ -346,13 +358,16 @@ mod tests {
     #[test]
     fn a_fault_shows_where_when_and_as_far_as_it_is_told_to() {
         let mut all = population(50);
-        all.faults.insert("2".into(), Fault {
-            errors: Some(Percent::of_ratio(0.5)),
-            after: Some(Span::seconds(3_600)),
-            grows_over: Some(Span::seconds(3_600)),
-            tenants: Some(Percent::of_ratio(0.5)),
-            ..Fault::default()
-        });
+        all.faults.insert(
+            "2".into(),
+            Fault {
+                errors: Some(Percent::of_ratio(0.5)),
+                after: Some(Span::seconds(3_600)),
+                grows_over: Some(Span::seconds(3_600)),
+                tenants: Some(Percent::of_ratio(0.5)),
+                ..Fault::default()
+            },
+        );
         for n in 0..50 {
             all.runs(n, "2", MONDAY);
         }
@@ -366,7 +381,8 @@ mod tests {
     #[test]
     fn what_is_asked_late_or_twice_is_answered_alike() {
         let (mut early, mut late) = (population(20), population(20));
-        let before: Vec<Requests> = early.tenants.iter().map(|t| early.requests(t, MONDAY + 600, 60)).collect();
+        let before: Vec<Requests> =
+            early.tenants.iter().map(|t| early.requests(t, MONDAY + 600, 60)).collect();
         for all in [&mut early, &mut late] {
             for n in 0..20 {
                 all.runs(n, "2", MONDAY + 3_600);

@@ -22,6 +22,11 @@ const ROW: f64 = 26.0;
 /// Height of the plots of tenants and SLOs.
 const PLOT: f64 = 190.0;
 
+/// A colour, and how many tenants it stands for in a frame.
+type Area = (&'static str, fn(&Frame) -> u32);
+/// A colour, a dash, and what the line shows.
+type Line = (&'static str, &'static str, fn(&SloFrame) -> Option<f64>);
+
 /// From virtual time to x.
 struct Axis {
     start: f64,
@@ -129,7 +134,12 @@ pub(super) fn waves(outcome: &Outcome) -> Markup {
                 WaveState::Passed => ("--wave", 0.7),
             };
             let name = &outcome.waves[row];
-            bar(row, colour, opacity, &format!("{name}: {:?}, {} of {}", wave.state, wave.updated, wave.total));
+            bar(
+                row,
+                colour,
+                opacity,
+                &format!("{name}: {:?}, {} of {}", wave.state, wave.updated, wave.total),
+            );
         }
         let colour = match (frame.phase.as_str(), &frame.held) {
             ("Reverting" | "Verifying" | "Reverted" | "RevertedPartly", _) => "--red",
@@ -161,7 +171,7 @@ pub(super) fn tenants(outcome: &Outcome) -> Markup {
     let y = |value: f64| TOP + PLOT * (1.0 - value / f64::from(most));
     let mut svg = scale(&[(y(0.0), "0".into()), (y(f64::from(most)), most.to_string())]);
     // From the whole down, so that each area covers what is above it.
-    let areas: [(&str, fn(&Frame) -> u32); 4] = [
+    let areas: [Area; 4] = [
         ("--wait", |frame| frame.live),
         ("--wave", |frame| frame.updated),
         ("--blue", |frame| frame.ready),
@@ -211,7 +221,7 @@ fn drawable(value: Option<f64>) -> Option<f64> {
 pub(super) fn slo(outcome: &Outcome, index: usize) -> Markup {
     let axis = Axis::of(outcome);
     let height = TOP + BOTTOM + PLOT;
-    let lines: [(&str, &str, fn(&SloFrame) -> Option<f64>); 3] = [
+    let lines: [Line; 3] = [
         ("--red", "2 4", |slo| slo.limit),
         ("--soft", "none", |slo| slo.baseline),
         ("--blue", "none", |slo| slo.value),

@@ -31,7 +31,7 @@ fn outcome(frames: Vec<Frame>) -> Outcome {
         seed: 7,
         tenants: 10,
         started_at: at(0),
-        ended_at: at(frames.len() as i64),
+        ended_at: at(i64::try_from(frames.len()).expect("a few")),
         end: End::OutOfTime,
         waves: vec!["<i>early</i>".into()],
         slos: vec!["errors".into()],
@@ -45,7 +45,8 @@ fn outcome(frames: Vec<Frame>) -> Outcome {
 
 #[test]
 fn what_people_named_is_escaped_and_no_number_is_broken() {
-    let page = render(&outcome(vec![frame(0, Some(0.01)), frame(1, None), frame(2, Some(f64::INFINITY))]), "x && y");
+    let page =
+        render(&outcome(vec![frame(0, Some(0.01)), frame(1, None), frame(2, Some(f64::INFINITY))]), "x && y");
     assert!(!page.contains("<script>") && !page.contains("<i>early") && !page.contains("<b>happens"));
     assert!(page.contains("&lt;script&gt;") && page.contains("x &amp;&amp; y"));
     assert!(!page.contains("NaN") && !page.contains("inf"), "a number that no browser draws");

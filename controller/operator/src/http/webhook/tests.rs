@@ -86,7 +86,12 @@ fn cluster() -> Arc<Cluster> {
 
 fn alerts(cluster: &Arc<Cluster>) -> Arc<Alerts> {
     let targets = Arc::clone(cluster) as Arc<dyn AlertTargets>;
-    Arc::new(Alerts::new(targets, "system:serviceaccount:bw:bw".into(), REMEMBERED, Metrics::new(Arc::new(clock))))
+    Arc::new(Alerts::new(
+        targets,
+        "system:serviceaccount:bw:bw".into(),
+        REMEMBERED,
+        Metrics::new(Arc::new(clock)),
+    ))
 }
 
 fn payload(status: &str, tenants: &[&str], starts_at: Timestamp) -> Vec<u8> {
@@ -196,7 +201,13 @@ async fn call_on(
 ) -> (StatusCode, String) {
     let (_ready, ready) = watch::channel(false);
     let (_token, token) = watch::channel(token.map(Secret::new));
-    let state = HttpState { alerts: alerts(cluster), token, ready, metrics: Metrics::new(Arc::new(clock)), clock: Arc::new(clock) };
+    let state = HttpState {
+        alerts: alerts(cluster),
+        token,
+        ready,
+        metrics: Metrics::new(Arc::new(clock)),
+        clock: Arc::new(clock),
+    };
     let response = router(state).oneshot(request).await.unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
