@@ -1,14 +1,19 @@
 //! The brake for everything: the existence of `ConfigMap` `breakwater-stop` (rule R36). I/O.
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::watcher,
 };
 use tokio::sync::watch;
 
 use breakwater_crds::marker::STOP_CONFIG_MAP;
+
+/// Pause before it is read again.
+const AFTER_ERROR: Duration = Duration::from_secs(2);
 
 /// Why everything stands, or `None`. Unreadable counts as stop: unknown is never safe.
 pub type Stop = watch::Receiver<Option<String>>;
@@ -21,35 +26,50 @@ pub fn watch(client: Client, namespace: &str) -> (Stop, impl Future<Output = ()>
     let namespace = namespace.to_owned();
     (receiver, async move {
         let only = watcher::Config::default().fields(&format!("metadata.name={STOP_CONFIG_MAP}"));
-        let mut events = watcher(api, only).default_backoff().boxed();
-        let mut seen = false;
         loop {
-            let verdict = match events.try_next().await {
-                Ok(Some(watcher::Event::Init)) => {
-                    seen = false;
-                    continue;
-                }
-                Ok(Some(watcher::Event::InitApply(_))) => {
-                    seen = true;
-                    continue;
-                }
-                Ok(Some(watcher::Event::InitDone)) => seen,
-                Ok(Some(watcher::Event::Apply(_))) => true,
-                Ok(Some(watcher::Event::Delete(_))) => false,
-                Ok(None) => return,
-                Err(error) => {
-                    let why = format!("ConfigMap {namespace}/{STOP_CONFIG_MAP} cannot be read: {error}");
-                    tracing::warn!("{why}");
-                    sender.send_replace(Some(why));
-                    continue;
-                }
-            };
-            let why = verdict
-                .then(|| format!("ConfigMap {namespace}/{STOP_CONFIG_MAP} exists: delete it to go on"));
+            // After an error a watcher goes on where it was and says nothing until something happens: whether the stop
+            // is there would stay unknown. A new one reads it afresh.
+            let events = watcher(api.clone(), only.clone()).boxed();
+            let error = follow(events, &sender, &namespace).await;
             if sender.is_closed() {
                 return;
             }
-            sender.send_if_modified(|now| std::mem::replace(now, why.clone()) != why);
+            let why = format!("ConfigMap {namespace}/{STOP_CONFIG_MAP} cannot be read: {error}");
+            tracing::warn!("{why}");
+            sender.send_replace(Some(why));
+            tokio::time::sleep(AFTER_ERROR).await;
         }
     })
+}
+
+/// Tells what the events say until one is an error.
+async fn follow(
+    mut events: impl Stream<Item = watcher::Result<watcher::Event<ConfigMap>>> + Unpin,
+    sender: &watch::Sender<Option<String>>,
+    namespace: &str,
+) -> String {
+    let mut seen = false;
+    while let Some(event) = events.next().await {
+        let stops = match event {
+            Ok(watcher::Event::Init) => {
+                seen = false;
+                continue;
+            }
+            Ok(watcher::Event::InitApply(_)) => {
+                seen = true;
+                continue;
+            }
+            Ok(watcher::Event::InitDone) => seen,
+            Ok(watcher::Event::Apply(_)) => true,
+            Ok(watcher::Event::Delete(_)) => false,
+            Err(error) => return error.to_string(),
+        };
+        if sender.is_closed() {
+            break;
+        }
+        let why =
+            stops.then(|| format!("ConfigMap {namespace}/{STOP_CONFIG_MAP} exists: delete it to go on"));
+        sender.send_if_modified(|now| std::mem::replace(now, why.clone()) != why);
+    }
+    "the watch has ended".to_owned()
 }

@@ -13,7 +13,7 @@ use kube::{CustomResourceExt as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::{
-    apiserver::{ApiServer, Call, Failure, Fate, Fates},
+    apiserver::{ApiServer, Call, Failure, Fate, Fates, Unharmed},
     fleet::{Crew, Fleet, FleetSpec, Metrics, Population, shape::Shape},
     process::{self, Process},
     time::VirtualTime,
@@ -52,7 +52,8 @@ pub struct Bed {
     pub name: String,
     shape: Shape,
     away: Arc<Away>,
-    process: Option<Process>,
+    fates: Arc<dyn Fates>,
+    processes: Vec<Process>,
     started: usize,
     calls_before: u64,
     asked: usize,
@@ -65,6 +66,21 @@ struct Away(AtomicBool);
 impl Fates for Away {
     fn fate(&self, _: &Call) -> Fate {
         if self.0.load(Ordering::Relaxed) { Fate::Break } else { Fate::Pass }
+    }
+}
+
+/// What befalls a controller's calls: what is wrong with the API server, and what a test adds.
+struct Weather {
+    away: Arc<Away>,
+    fates: Arc<dyn Fates>,
+}
+
+impl Fates for Weather {
+    fn fate(&self, call: &Call) -> Fate {
+        match self.away.fate(call) {
+            Fate::Pass => self.fates.fate(call),
+            fate => fate,
+        }
     }
 }
 
@@ -117,7 +133,8 @@ impl Bed {
             name,
             shape,
             away,
-            process: None,
+            fates: Arc::new(Unharmed),
+            processes: Vec::new(),
             started: 0,
             calls_before: 0,
             asked: 0,
@@ -159,22 +176,38 @@ impl Bed {
         self.api.put(object).map(drop).map_err(|why| BedError::Refused(why.to_string()))
     }
 
-    /// Starts a controller; one that runs is killed first.
+    /// From now on this befalls the calls of controllers that are started.
+    pub fn set_fates(&mut self, fates: Arc<dyn Fates>) {
+        self.fates = fates;
+    }
+
+    /// Starts a controller; those that run are killed first.
     pub fn start_controller(&mut self) -> Result<(), BedError> {
-        self.kill_controller();
+        self.kill_controllers();
+        self.add_controller()
+    }
+
+    /// Starts one more controller.
+    pub fn add_controller(&mut self) -> Result<(), BedError> {
         self.started += 1;
         let settings = process::settings(&format!("breakwater-{}", self.started));
-        let process = Process::start(&self.api, &self.time, self.counts(), self.away.clone(), &settings);
-        self.process = Some(process.map_err(|why| BedError::Tenants(why.to_string()))?);
+        let weather = Arc::new(Weather { away: self.away.clone(), fates: self.fates.clone() });
+        let process = Process::start(&self.api, &self.time, self.counts(), weather, &settings);
+        self.processes.push(process.map_err(|why| BedError::Tenants(why.to_string()))?);
         Ok(())
     }
 
-    /// Kills the controller, if one runs.
-    pub fn kill_controller(&mut self) {
-        if let Some(process) = self.process.take() {
+    /// Kills every controller that runs.
+    pub fn kill_controllers(&mut self) {
+        for process in self.processes.drain(..) {
             self.calls_before += process.calls();
             process.kill();
         }
+    }
+
+    /// The controllers that run, in order of their start.
+    pub fn controllers(&self) -> &[Process] {
+        &self.processes
     }
 
     /// The source of counts, as the controller asks for it.
@@ -185,12 +218,17 @@ impl Bed {
 
     /// Requests of all controllers so far.
     pub fn calls(&self) -> u64 {
-        self.calls_before + self.process.as_ref().map_or(0, Process::calls)
+        self.calls_before + self.processes.iter().map(Process::calls).sum::<u64>()
     }
 
     /// Writes of all controllers to tenants so far.
     pub fn tenant_writes(&self) -> u64 {
         self.api.writes_of(process::USER, &self.shape.kind().kind)
+    }
+
+    /// The kind of the tenants.
+    pub fn tenant_kind(&self) -> String {
+        self.shape.kind().kind
     }
 
     /// The resourceVersion of the Rollout.

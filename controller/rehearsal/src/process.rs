@@ -83,6 +83,11 @@ impl Process {
         let _ = self.task.await; // a panic of it was printed
     }
 
+    /// Its line to the API server.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
     /// Calls that it made so far.
     pub fn calls(&self) -> u64 {
         self.line.calls()

@@ -156,7 +156,7 @@ async fn play(rehearsal: &Rehearsal, progress: &mut dyn FnMut(&Progress<'_>)) ->
         }
     };
     let outcome = sum_up(rehearsal, &bed, chronicle, end);
-    bed.kill_controller();
+    bed.kill_controllers();
     Ok(outcome)
 }
 

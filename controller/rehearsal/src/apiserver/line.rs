@@ -89,11 +89,25 @@ pub struct Line {
     fates: Arc<dyn Fates>,
     calls: Arc<AtomicU64>,
     cut: CancellationToken,
+    held: watch::Held,
 }
 
 impl Line {
     pub(super) fn new(server: ApiServer, user: &str, fates: Arc<dyn Fates>) -> Self {
-        Self { server, user: user.into(), fates, calls: Arc::default(), cut: CancellationToken::new() }
+        let (calls, cut, held) = (Arc::default(), CancellationToken::new(), watch::Held::default());
+        Self { server, user: user.into(), fates, calls, cut, held }
+    }
+
+    /// From now on the watches of this line tell nothing new: what its client knows of the cluster is stale, while reads
+    /// of single objects and lists, which a quorum answers, are not.
+    pub fn hold(&self) {
+        self.held.hold(self.server.lock().store.version());
+    }
+
+    /// The watches catch up.
+    pub fn release(&self) {
+        self.held.release();
+        self.server.changed.send_modify(|_| {});
     }
 
     /// Cuts the line for good: what is under way is never answered, what is sent later never arrives. So ends a process.
@@ -183,7 +197,8 @@ impl Line {
                 json(code, Answer::from(text[..kept].to_owned()))
             }
             Ok(Done::Watch(watch)) => {
-                json(200, Answer::from_stream(watch::stream(self.server.clone(), watch, self.cut.clone())))
+                let (server, held, cut) = (self.server.clone(), self.held.clone(), self.cut.clone());
+                json(200, Answer::from_stream(watch::stream(server, watch, held, cut)))
             }
             Err(failure) => refusal(&failure),
         }

@@ -123,6 +123,22 @@ impl ApiServer {
         inner.store.get(kind, namespace, name).map(|stored| at(&stored.value))
     }
 
+    /// Changes an object as a rival does: whatever it likes, at once. False where there is no such object.
+    pub fn modify(
+        &self,
+        user: &str,
+        (kind, namespace, name): (&str, &str, &str),
+        change: impl FnOnce(&mut Value),
+    ) -> bool {
+        let now = self.now();
+        let mut inner = self.lock();
+        let Some(id) = inner.kinds.named(kind) else { return false };
+        let changed = verbs::modify(&mut inner, id, (namespace, name), user, now, change);
+        drop(inner);
+        self.tell();
+        changed
+    }
+
     /// Removes an object at once, whatever its finalizers.
     pub fn remove(&self, kind: &str, namespace: &str, name: &str) -> bool {
         let mut inner = self.lock();

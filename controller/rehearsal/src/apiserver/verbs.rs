@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Inner, discovery,
     failure::Failure,
-    kinds::{Generation, Kind, Kinds, Scope},
+    kinds::{Generation, Kind, KindId, Kinds, Scope},
     merge,
     object::{Stored, text},
     owners::{self, Writer},
@@ -420,6 +420,25 @@ fn moves_generation(kind: &Kind, old: &Value, new: &Value) -> bool {
 
 fn finalizers(object: &Value) -> usize {
     object.pointer("/metadata/finalizers").and_then(Value::as_array).map_or(0, Vec::len)
+}
+
+/// Changes an object in place as `user` would by an update; false where there is none.
+pub(super) fn modify(
+    inner: &mut Inner,
+    id: KindId,
+    (namespace, name): (&str, &str),
+    user: &str,
+    now: Timestamp,
+    change: impl FnOnce(&mut Value),
+) -> bool {
+    let Some(old) = inner.store.get(id, namespace, name).cloned() else { return false };
+    let kind = inner.kinds.at(id);
+    let target = Target { kind: id, namespace: namespace.into(), name: name.into(), subresource: None };
+    let query = Query::default();
+    let say = Say { verb: Verb::Update, user, manager: user, media: "", query: &query, body: &[] };
+    let mut new = old.value.clone();
+    change(&mut new);
+    replace(inner, &kind, &target, &say, &old, new, now).is_ok()
 }
 
 fn patch(

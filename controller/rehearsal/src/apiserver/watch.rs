@@ -1,6 +1,12 @@
 //! Watches: events after a version, selected, until the time-out the client asked for.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::body::Bytes;
 use futures::Stream;
@@ -20,6 +26,30 @@ use super::{
 
 /// Longest watch, and the one of clients that name none.
 const TIMEOUT_MAX: Duration = Duration::from_mins(30);
+
+/// The version up to which the watches of a line tell what happened.
+#[derive(Debug, Clone)]
+pub(super) struct Held(Arc<AtomicU64>);
+
+impl Default for Held {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+}
+
+impl Held {
+    pub(super) fn hold(&self, version: u64) {
+        self.0.store(version, Ordering::Relaxed);
+    }
+
+    pub(super) fn release(&self) {
+        self.hold(u64::MAX);
+    }
+
+    fn version(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A watch that was accepted.
 #[derive(Debug)]
@@ -92,8 +122,8 @@ impl Watch {
         self.ended = true;
     }
 
-    /// Everything that is new.
-    fn news(&mut self, inner: &Inner) -> Vec<u8> {
+    /// Everything that is new, up to a version.
+    fn news(&mut self, inner: &Inner, held: u64) -> Vec<u8> {
         let mut lines = std::mem::take(&mut self.first);
         if self.ended {
             return lines;
@@ -103,16 +133,16 @@ impl Watch {
             lines.append(&mut self.first);
             return lines;
         };
-        for event in events {
+        for event in events.take_while(|event| event.version <= held) {
             self.tell(event, &mut lines);
         }
-        self.version = inner.store.version();
+        self.version = self.version.max(inner.store.version().min(held));
         lines
     }
 
     /// An object that comes into view is added, one that leaves it is deleted, whatever happened to it.
     fn tell(&self, event: &Event, lines: &mut Vec<u8>) {
-        let seen = |stored: &Option<std::sync::Arc<Stored>>| stored.as_ref().is_some_and(|s| self.sees(s));
+        let seen = |stored: &Option<Arc<Stored>>| stored.as_ref().is_some_and(|s| self.sees(s));
         match (seen(&event.before), seen(&event.after), &event.before, &event.after) {
             (false, true, _, Some(after)) => line(lines, "ADDED", &after.json),
             (true, true, _, Some(after)) => line(lines, "MODIFIED", &after.json),
@@ -148,6 +178,7 @@ fn bookmark(lines: &mut Vec<u8>, inner: &Inner, target: &Target, version: u64, i
 pub(super) fn stream(
     server: ApiServer,
     watch: Watch,
+    held: Held,
     cut: CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, Never>> + Send + 'static {
     let ends_at = Instant::now() + watch.timeout;
@@ -155,7 +186,7 @@ pub(super) fn stream(
     let hung_up = server.hung_up.subscribe();
     futures::stream::unfold(Some((server, watch, changes)), move |state| {
         let mut hung_up = hung_up.clone();
-        let cut = cut.clone();
+        let (held, cut) = (held.clone(), cut.clone());
         async move {
             let (server, mut watch, mut changes) = state?;
             loop {
@@ -163,7 +194,7 @@ pub(super) fn stream(
                     std::future::pending::<()>().await;
                 }
                 changes.mark_unchanged();
-                let lines = watch.news(&server.lock());
+                let lines = watch.news(&server.lock(), held.version());
                 if !lines.is_empty() {
                     let next = (!watch.ended).then_some((server, watch, changes));
                     return Some((Ok(Bytes::from(lines)), next));
