@@ -15,15 +15,15 @@ use std::{
 };
 
 use axum::body::{Body as RawBody, HttpBody, to_bytes};
-use futures::future::BoxFuture;
+use futures::{StreamExt as _, future::BoxFuture};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder},
     core::{Status, response::StatusDetails},
 };
-use tokio::sync::Semaphore;
-use tower::{BoxError, Layer, Service};
+use tokio::{sync::Semaphore, time::timeout};
+use tower::{BoxError, Layer, Service, ServiceExt as _};
 
 /// Largest answer that is read, in bytes: a page of 500 of the largest objects etcd stores (1.5 MB) does not fit,
 /// a page of 500 ordinary ones does a hundred times over.
@@ -119,16 +119,47 @@ where
     B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Settings { connections, connect_timeout: _, request_timeout, watch_silence: _ } = *settings;
+    let Settings { connections, connect_timeout: _, request_timeout, watch_silence } = *settings;
     let bounded = |connections| {
         let layer = DeadlineLayer::new(connections, request_timeout);
         Client::new(layer.layer(service.clone()), "default")
     };
     Clients {
         requests: bounded(connections),
-        watches: Client::new(service.clone(), "default"),
+        watches: Client::new(
+            service
+                .clone()
+                .map_err::<_, BoxError>(Into::into)
+                .map_future(move |answer| ended_by_silence(answer, watch_silence)),
+            "default",
+        ),
         lease: bounded(LEASE_CONNECTIONS),
     }
+}
+
+/// The answer, ended by an error once nothing has come for so long: what a read time-out is to a connection.
+async fn ended_by_silence<B, E>(
+    answer: impl Future<Output = Result<Response<B>, E>> + Send + 'static,
+    silence: Duration,
+) -> Result<Response<RawBody>, BoxError>
+where
+    B: HttpBody<Data = axum::body::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    E: Into<BoxError>,
+{
+    let answer = timeout(silence, answer).await.map_err(|_| RequestError::TimedOut(silence))?;
+    let (parts, body) = answer.map_err(Into::into)?.into_parts();
+    let frames = RawBody::new(body).into_data_stream();
+    let frames = futures::stream::unfold(Some(frames), move |frames| async move {
+        let mut frames = frames?;
+        match timeout(silence, frames.next()).await {
+            Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(frames))),
+            Ok(Some(Err(error))) => Some((Err(error.into()), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(BoxError::from(RequestError::TimedOut(silence))), None)),
+        }
+    });
+    Ok(Response::from_parts(parts, RawBody::from_stream(frames)))
 }
 
 /// `config` as it is, but acting as a service account (R39).
@@ -206,7 +237,7 @@ where
         let within = self.within;
         let answer = self.inner.call(request); // lazy: nothing is sent before it is polled
         Box::pin(async move {
-            tokio::time::timeout(within, async {
+            timeout(within, async {
                 let _permit = permits.acquire_owned().await?;
                 whole(answer).await
             })

@@ -314,7 +314,7 @@ impl Shared {
 async fn follow_namespaces(client: Client, shared: Weak<Shared>) {
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(client);
     let mut listing = HashMap::new();
-    let hear = |news: News<PartialObjectMeta<Namespace>>| {
+    let mut hear = |news: News<PartialObjectMeta<Namespace>>| {
         let Some(shared) = shared.upgrade() else {
             return; // The task is aborted with it.
         };
@@ -347,8 +347,10 @@ async fn follow_namespaces(client: Client, shared: Weak<Shared>) {
             }
         }
     };
-    // Namespaces are always served; should `follow` end all the same, fleets stay incomplete and say why.
-    follow(|config| watcher(api.clone(), config).boxed(), "", &Notify::new(), hear).await;
+    // Namespaces are always served: a 404 is some proxy's word, and passes.
+    loop {
+        follow(|config| watcher(api.clone(), config).boxed(), "", &Notify::new(), &mut hear).await;
+    }
 }
 
 fn labels_of(namespace: PartialObjectMeta<Namespace>) -> Option<(String, BTreeMap<String, String>)> {

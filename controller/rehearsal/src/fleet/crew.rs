@@ -77,21 +77,24 @@ impl Crew {
             if !after.is_zero() || !is_new {
                 tokio::time::sleep(after).await;
             }
-            crew.settle(&kind, object, &version).await;
+            // The API server may be away in a rehearsal: an operator tries again.
+            while crew.settle(&kind, &object, &version).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
         };
         tokio::spawn(settle);
     }
 
     /// Writes the status of a ready tenant, unless it was changed again meanwhile.
-    async fn settle(&self, kind: &Kind, object: DynamicObject, version: &str) {
+    async fn settle(&self, kind: &Kind, object: &DynamicObject, version: &str) -> Result<(), kube::Error> {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
         let name = object.metadata.name.clone().unwrap_or_default();
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource(kind));
-        let Ok(Some(now)) = api.get_opt(&name).await else { return };
+        let Some(now) = api.get_opt(&name).await? else { return Ok(()) };
         let unchanged =
             now.metadata.uid == object.metadata.uid && self.version(&now).as_deref() == Some(version);
         if !unchanged {
-            return;
+            return Ok(());
         }
         let at = (self.clock)();
         {
@@ -100,16 +103,19 @@ impl Crew {
                 fleet.runs(index, version, at.as_second());
             }
         }
-        let Ok(value) = serde_json::to_value(&now) else { return };
+        let value = serde_json::to_value(&now).map_err(kube::Error::SerdeError)?;
         let stamp = jiff::Timestamp::from_second(at.as_second()).unwrap_or(at).to_string();
         let patch = Patch::Merge(json!({"status": self.shape.ready_status(&value, version, &stamp)}));
         let params = PatchParams { field_manager: Some("tenant-operator".into()), ..PatchParams::default() };
-        // Refused only while the API server is away; the tenant is then not ready, which is the truth.
-        let _ = if kind.has_status {
+        let patched = if kind.has_status {
             api.patch_status(&name, &params, &patch).await
         } else {
             api.patch(&name, &params, &patch).await
         };
+        match patched {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()), // gone meanwhile
+            patched => patched.map(drop),
+        }
     }
 
     fn bury(&self, object: &DynamicObject, seen: &mut HashMap<String, String>) {

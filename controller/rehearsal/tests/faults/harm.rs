@@ -33,7 +33,7 @@ pub enum Harm {
     Stale { at: i64, seconds: i64, restart: bool },
     /// While no watch is open, a tenant goes to another version and back, or is made anew.
     Unseen { at: i64, anew: bool },
-    /// The controller's clock steps.
+    /// The controller's clock steps, and is set right after [`WRONG`].
     Clock { at: i64, by: i64 },
     /// Prometheus lies for so long.
     Lie { lie: Lie, at: i64, seconds: i64 },
@@ -42,6 +42,9 @@ pub enum Harm {
     /// A second controller is started, and every call of the first takes so long from then on: a zombie's late writes.
     Zombie { at: i64, seconds: i64 },
 }
+
+/// How long a clock stays wrong, in seconds.
+pub const WRONG: i64 = 1200;
 
 /// Answers that a call can be given.
 pub const ANSWERS: [&str; 17] = [
@@ -122,7 +125,7 @@ impl Harm {
             Self::Answer { .. } | Self::Rival { .. } | Self::Compact { .. } | Self::Unseen { .. } => 600,
             Self::Away { seconds, .. } | Self::Lie { seconds, .. } => seconds * 2 + 1800,
             Self::Stale { seconds, .. } | Self::Zombie { seconds, .. } => seconds * 2 + 1800,
-            Self::Clock { by, .. } => by.abs() * 2 + 1800,
+            Self::Clock { by, .. } => by.abs() * 2 + 2 * WRONG + 1800,
         }
     }
 }

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{
-    harm::{Harm, Injector},
+    harm::{Harm, Injector, WRONG},
     script::{self, Act, Script, WAVES, When},
 };
 
@@ -182,7 +182,10 @@ impl<'a> Stage<'a> {
                 self.push(now + seconds, Moment::End(harm.clone()));
             }
             Harm::Unseen { anew, .. } => self.unseen(*anew),
-            Harm::Clock { by, .. } => self.bed.time.step(SignedDuration::from_secs(*by)),
+            Harm::Clock { by, .. } => {
+                self.bed.time.step(SignedDuration::from_secs(*by));
+                self.push(now + WRONG, Moment::End(harm.clone()));
+            }
             Harm::Lie { lie, seconds, .. } => {
                 self.bed.metrics.lie(Some(*lie));
                 self.push(now + seconds, Moment::End(harm.clone()));
@@ -203,6 +206,7 @@ impl<'a> Stage<'a> {
     fn end_of(&mut self, harm: &Harm) {
         match harm {
             Harm::Away { .. } => self.bed.api_away(false),
+            Harm::Clock { by, .. } => self.bed.time.step(SignedDuration::from_secs(-by)),
             Harm::Lie { .. } => self.bed.metrics.lie(None),
             Harm::Stale { .. } => {
                 for process in self.bed.controllers() {
