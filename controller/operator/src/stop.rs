@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, Client,
-    runtime::watcher,
-};
+use kube::{Api, Client, runtime::watcher};
 use tokio::sync::watch;
 
 use breakwater_crds::marker::STOP_CONFIG_MAP;

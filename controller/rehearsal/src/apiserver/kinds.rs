@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::schema::Schema;
 
 /// Where objects of a kind live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum Generation {
 }
 
 /// One kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Kind {
     /// API group; empty for the core.
     pub group: String,
@@ -45,6 +47,8 @@ pub struct Kind {
     pub custom: bool,
     /// Paths of lists that are maps by these keys, for field ownership; others are atomic.
     pub list_keys: Vec<(&'static str, &'static [&'static str])>,
+    /// What its objects must be like; `None`: anything goes.
+    pub(super) schema: Option<Arc<Schema>>,
 }
 
 impl Kind {
@@ -61,6 +65,7 @@ impl Kind {
             generation: Generation::None,
             custom: false,
             list_keys: Vec::new(),
+            schema: None,
         }
     }
 
@@ -97,6 +102,7 @@ impl Kind {
             generation: Generation::Spec,
             custom: true,
             list_keys: Vec::new(),
+            schema: Some(Arc::new(Schema::parse(&whole(&version["schema"]["openAPIV3Schema"]))?)),
         })
     }
 
@@ -124,6 +130,19 @@ impl Kind {
     pub(super) fn qualified(&self) -> String {
         if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
+}
+
+/// A definition's schema with what every object has: rules may ask for the name.
+fn whole(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    let name = json!({"type": "string"});
+    schema["properties"]["apiVersion"] = name.clone();
+    schema["properties"]["kind"] = name.clone();
+    schema["properties"]["metadata"] = json!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {"name": name, "generateName": name},
+    });
+    schema
 }
 
 /// All kinds, each known by its place, which never changes.

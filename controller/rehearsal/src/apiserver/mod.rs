@@ -13,6 +13,7 @@ mod merge;
 mod object;
 mod owners;
 mod request;
+mod schema;
 mod selector;
 mod store;
 mod verbs;
@@ -31,7 +32,7 @@ pub use self::{
     request::{Subresource, Verb},
     store::{Change, Write},
 };
-use self::{kinds::Kinds, store::Store};
+use self::{kinds::Kinds, request::Target, store::Store};
 
 /// The server. Clones are handles on the same one.
 #[derive(Clone)]
@@ -133,7 +134,26 @@ impl ApiServer {
         let now = self.now();
         let mut inner = self.lock();
         let Some(id) = inner.kinds.named(kind) else { return false };
-        let changed = verbs::modify(&mut inner, id, (namespace, name), user, now, change);
+        let target = Target { kind: id, namespace: namespace.into(), name: name.into(), subresource: None };
+        let changed = verbs::modify(&mut inner, &target, user, now, change);
+        drop(inner);
+        self.tell();
+        changed
+    }
+
+    /// Puts a status in the place of an object's own. False where there is no such object.
+    pub fn put_status(&self, (kind, namespace, name): (&str, &str, &str), status: &Value) -> bool {
+        let now = self.now();
+        let mut inner = self.lock();
+        let Some(id) = inner.kinds.named(kind) else { return false };
+        let target = Target {
+            kind: id,
+            namespace: namespace.into(),
+            name: name.into(),
+            subresource: Some(Subresource::Status),
+        };
+        let put = |object: &mut Value| object["status"] = status.clone();
+        let changed = verbs::modify(&mut inner, &target, "sre", now, put);
         drop(inner);
         self.tell();
         changed

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Inner, discovery,
     failure::Failure,
-    kinds::{Generation, Kind, KindId, Kinds, Scope},
+    kinds::{Generation, Kind, Kinds, Scope},
     merge,
     object::{Stored, text},
     owners::{self, Writer},
@@ -148,6 +148,9 @@ pub(super) fn put(
     if let Some(status) = status {
         object["status"] = status;
     }
+    let query = Query::default();
+    let say = Say { verb: Verb::Create, user: "", manager: "", media: "", query: &query, body: &[] };
+    admit(&kind, &say, &mut object, None)?;
     let version = store.next_version();
     Ok(store.set(id, Stored::new(object, version)))
 }
@@ -218,6 +221,7 @@ fn create(
         return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
     }
     birth(kind, &mut inner.store, &mut object, now);
+    admit(kind, say, &mut object, None)?;
     drop_managed(&mut object);
     let time = seconds(now);
     let writer = Writer { manager: say.manager, subresource: "", time: &time };
@@ -245,6 +249,24 @@ fn check_type(kind: &Kind, object: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prunes, fills in and checks an object by its kind's schema; what is unknown is an error where the client asks for it.
+fn admit(kind: &Kind, say: &Say<'_>, new: &mut Value, old: Option<&Value>) -> Result<(), Failure> {
+    let Some(schema) = &kind.schema else { return Ok(()) };
+    let mut unknown = Vec::new();
+    schema.prune(new, "", &mut unknown);
+    schema.fill(new);
+    if !unknown.is_empty() && say.query.text("fieldValidation") == "Strict" {
+        let fields: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+        return Err(Failure::bad_request(format!("strict decoding error: {}", fields.join(", "))));
+    }
+    let causes = schema.check(new, old, "");
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::invalid(&kind.qualified(), text(new, "name"), causes))
+    }
+}
+
 fn drop_managed(object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
@@ -264,6 +286,7 @@ fn replace(
     check_type(kind, &new)?;
     check_preconditions(kind, old, &new, say.verb)?;
     settle(kind, target.subresource, &old.value, &mut new);
+    admit(kind, say, &mut new, Some(&old.value))?;
     if new["metadata"].get("managedFields").is_some() || say.verb == Verb::Update {
         new["metadata"]["managedFields"] = old.value["metadata"]["managedFields"].clone();
     }
@@ -425,20 +448,18 @@ fn finalizers(object: &Value) -> usize {
 /// Changes an object in place as `user` would by an update; false where there is none.
 pub(super) fn modify(
     inner: &mut Inner,
-    id: KindId,
-    (namespace, name): (&str, &str),
+    target: &Target,
     user: &str,
     now: Timestamp,
     change: impl FnOnce(&mut Value),
 ) -> bool {
-    let Some(old) = inner.store.get(id, namespace, name).cloned() else { return false };
-    let kind = inner.kinds.at(id);
-    let target = Target { kind: id, namespace: namespace.into(), name: name.into(), subresource: None };
+    let kind = inner.kinds.at(target.kind);
+    let Ok(old) = existing(&inner.store, &kind, target) else { return false };
     let query = Query::default();
     let say = Say { verb: Verb::Update, user, manager: user, media: "", query: &query, body: &[] };
     let mut new = old.value.clone();
     change(&mut new);
-    replace(inner, &kind, &target, &say, &old, new, now).is_ok()
+    replace(inner, &kind, target, &say, &old, new, now).is_ok()
 }
 
 fn patch(
@@ -493,6 +514,7 @@ fn apply(
             object["metadata"]["namespace"] = Value::from(target.namespace.as_str());
         }
         birth(kind, &mut inner.store, &mut object, now);
+        admit(kind, say, &mut object, None)?;
         let version = inner.store.next_version();
         let stored = inner.store.set(target.kind, Stored::new(object, version));
         note(&mut inner.store, kind, target, say, now, None, Some(&stored));
@@ -501,6 +523,7 @@ fn apply(
     check_preconditions(kind, &old, &intent, Verb::Patch)?;
     let mut new = owners::apply(kind, Some(&old.value), &intent, writer, force)?;
     settle(kind, target.subresource, &old.value, &mut new);
+    admit(kind, say, &mut new, Some(&old.value))?;
     Ok(done(commit(inner, kind, target, say, &old, new, now)?.json.clone()))
 }
 

@@ -172,17 +172,19 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Learns the queries of an edited spec.
+    /// Learns the queries of an edited spec, beside those it knows: a controller that refuses an edit asks on as before.
     pub fn learn(&self, spec: &RolloutSpec) -> Result<(), String> {
         let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
         let matchers = Matchers::parse(matchers).map_err(|_| "spec.prometheus.matchers cannot be parsed")?;
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.series.clear();
-        shared.names.labels = spec.slos.iter().map(|slo| slo.tenant_labels.clone()).collect();
         for (index, slo) in spec.slos.iter().enumerate() {
             let queries = Queries::new(slo, &matchers, &format!("spec.slos[{index}]"))
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
             let seconds = queries.step_seconds(Some(SCRAPE_SECONDS)).ok_or("the step is not known")?;
+            if shared.asks.contains_key(&queries.step(seconds)) {
+                continue;
+            }
+            let known = shared.series.len();
             let asks = [
                 (Some(queries.step(seconds)), Ask::Step { seconds }),
                 (queries.history(), Ask::History),
@@ -190,9 +192,10 @@ impl Metrics {
                 (queries.edges(), Ask::Edges),
             ];
             for (query, ask) in asks {
-                shared.asks.extend(query.map(|query| (query, (index, ask))));
+                shared.asks.extend(query.map(|query| (query, (known, ask))));
             }
             let threshold = slo.latency.as_ref().map(|latency| latency.threshold.as_str());
+            shared.names.labels.push(slo.tenant_labels.clone());
             shared.series.push(Series {
                 measure: queries.measure(),
                 is_latency: threshold.is_some(),

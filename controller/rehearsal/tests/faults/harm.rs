@@ -37,6 +37,12 @@ pub enum Harm {
     Clock { at: i64, by: i64 },
     /// Prometheus lies for so long.
     Lie { lie: Lie, at: i64, seconds: i64 },
+    /// A field of the spec is edited, and set back after [`EDITED`].
+    Edit { at: i64, which: usize },
+    /// The status is wiped.
+    Wipe { at: i64 },
+    /// The Rollout is deleted, and created again after [`EDITED`].
+    Delete { at: i64 },
     /// A second controller is started.
     Double { at: i64 },
     /// A second controller is started, and every call of the first takes so long from then on: a zombie's late writes.
@@ -46,16 +52,36 @@ pub enum Harm {
 /// How long a clock stays wrong, in seconds.
 pub const WRONG: i64 = 1200;
 
+/// How long an edit stands, and how long a deleted Rollout is gone, in seconds.
+pub const EDITED: i64 = 300;
+
 /// Answers that a call can be given.
 pub const ANSWERS: [&str; 17] = [
-    "400", "401", "403", "404", "409", "410", "422", "429", "500", "502", "503", "504", "504-after", "truncated",
-    "reset", "reset-after", "hang",
+    "400",
+    "401",
+    "403",
+    "404",
+    "409",
+    "410",
+    "422",
+    "429",
+    "500",
+    "502",
+    "503",
+    "504",
+    "504-after",
+    "truncated",
+    "reset",
+    "reset-after",
+    "hang",
 ];
 
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Crash { call, after } => write!(f, "crash:{call}:{}", if *after { "after" } else { "before" }),
+            Self::Crash { call, after } => {
+                write!(f, "crash:{call}:{}", if *after { "after" } else { "before" })
+            }
             Self::Answer { call, with } => write!(f, "answer:{call}:{with}"),
             Self::Rival { call } => write!(f, "rival:{call}"),
             Self::Away { at, seconds } => write!(f, "away:{at}:{seconds}"),
@@ -66,6 +92,9 @@ impl fmt::Display for Harm {
             Self::Unseen { at, anew } => write!(f, "unseen:{at}:{}", if *anew { "anew" } else { "back" }),
             Self::Clock { at, by } => write!(f, "clock:{at}:{by}"),
             Self::Lie { lie, at, seconds } => write!(f, "lie:{at}:{seconds}:{lie:?}"),
+            Self::Edit { at, which } => write!(f, "edit:{at}:{which}"),
+            Self::Wipe { at } => write!(f, "wipe:{at}"),
+            Self::Delete { at } => write!(f, "delete:{at}"),
             Self::Double { at } => write!(f, "double:{at}"),
             Self::Zombie { at, seconds } => write!(f, "zombie:{at}:{seconds}"),
         }
@@ -94,6 +123,9 @@ impl FromStr for Harm {
                 let lie = serde_json::from_value(word(3)?.into()).map_err(|why| why.to_string())?;
                 Self::Lie { lie, at: number(1)?, seconds: number(2)? }
             }
+            "edit" => Self::Edit { at: number(1)?, which: word(2)?.parse().map_err(|_| wrong())? },
+            "wipe" => Self::Wipe { at: number(1)? },
+            "delete" => Self::Delete { at: number(1)? },
             "double" => Self::Double { at: number(1)? },
             "zombie" => Self::Zombie { at: number(1)?, seconds: number(2)? },
             _ => return Err(wrong()),
@@ -112,9 +144,17 @@ impl Harm {
             | Self::Unseen { at, .. }
             | Self::Clock { at, .. }
             | Self::Lie { at, .. }
+            | Self::Edit { at, .. }
+            | Self::Wipe { at }
+            | Self::Delete { at }
             | Self::Double { at }
             | Self::Zombie { at, .. } => Some(*at),
         }
+    }
+
+    /// Whether what the status remembers of waves may differ in the end: it was taken away.
+    pub fn forgets(&self) -> bool {
+        matches!(self, Self::Wipe { .. } | Self::Delete { .. })
     }
 
     /// For how long a run may take longer because of it, in seconds.
@@ -123,8 +163,11 @@ impl Harm {
             // Another term begins once the lease has expired (five minutes), and the clock of a soak stands meanwhile.
             Self::Crash { .. } | Self::Double { .. } => 900,
             Self::Answer { .. } | Self::Rival { .. } | Self::Compact { .. } | Self::Unseen { .. } => 600,
-            Self::Away { seconds, .. } | Self::Lie { seconds, .. } => seconds * 2 + 1800,
-            Self::Stale { seconds, .. } | Self::Zombie { seconds, .. } => seconds * 2 + 1800,
+            Self::Away { seconds, .. }
+            | Self::Lie { seconds, .. }
+            | Self::Stale { seconds, .. }
+            | Self::Zombie { seconds, .. } => seconds * 2 + 1800,
+            Self::Edit { .. } | Self::Wipe { .. } | Self::Delete { .. } => 2 * EDITED + 3600,
             Self::Clock { by, .. } => by.abs() * 2 + 2 * WRONG + 1800,
         }
     }

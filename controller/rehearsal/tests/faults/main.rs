@@ -4,6 +4,9 @@
 //! `BREAKWATER_FAULTS=all` plays every case, otherwise a part of them that is spread evenly. `BREAKWATER_FAULT=<case>`
 //! with the test `replay` plays one, and says all about it at the level that `RUST_LOG` names.
 
+#![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
+
+mod generated;
 mod harm;
 mod oracle;
 mod play;
@@ -28,7 +31,8 @@ fn f2_stale_watches_change_nothing() {
         plain
             .moments(60)
             .flat_map(|at| {
-                [(30, false), (300, false), (300, true)].map(|(seconds, restart)| vec![Harm::Stale { at, seconds, restart }])
+                [(30, false), (300, false), (300, true)]
+                    .map(|(seconds, restart)| vec![Harm::Stale { at, seconds, restart }])
             })
             .collect()
     });
@@ -87,7 +91,11 @@ fn f10_two_controllers_are_as_one() {
         plain
             .moments(60)
             .flat_map(|at| {
-                [vec![Harm::Double { at }], vec![Harm::Zombie { at, seconds: 20 }], vec![Harm::Zombie { at, seconds: 400 }]]
+                [
+                    vec![Harm::Double { at }],
+                    vec![Harm::Zombie { at, seconds: 20 }],
+                    vec![Harm::Zombie { at, seconds: 400 }],
+                ]
             })
             .collect()
     });
@@ -107,6 +115,25 @@ fn f11_no_lie_of_prometheus_moves_anything() {
 }
 
 #[test]
+fn f12_an_edit_that_is_set_back_changes_nothing() {
+    run("F12 edits", 180, |plain| {
+        let spec = serde_json::to_value(script::rollout().spec).expect("a spec");
+        let edits = script::edits(&spec).len();
+        plain
+            .moments(120)
+            .flat_map(|at| (0..edits).map(move |which| vec![Harm::Edit { at, which }]))
+            .collect()
+    });
+}
+
+#[test]
+fn f12_a_status_that_is_wiped_and_a_rollout_that_is_made_anew_end_where_they_should() {
+    run("F12 forgotten", 60, |plain| {
+        plain.moments(30).flat_map(|at| [vec![Harm::Wipe { at }], vec![Harm::Delete { at }]]).collect()
+    });
+}
+
+#[test]
 fn f15_random_mixes_change_nothing() {
     run("F15 mixes", 60, |plain| (0..400).map(|seed| plain.mix(seed)).collect());
 }
@@ -118,7 +145,10 @@ fn replay() {
     let case: Case = case.parse().expect("a case, such as `healthy crash:17:after`");
     let plain = Plain::of(&case.script);
     for (index, call) in plain.ran.calls.iter().enumerate() {
-        println!("{index} {:?} {} {}/{} {:?}", call.verb, call.kind, call.namespace, call.name, call.subresource);
+        println!(
+            "{index} {:?} {} {}/{} {:?}",
+            call.verb, call.kind, call.namespace, call.name, call.subresource
+        );
     }
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let wrong = plain.play(&case.harms);

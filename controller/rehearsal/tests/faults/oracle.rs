@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use breakwater_rehearsal::{apiserver::Write, process::USER};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
+    harm::Harm,
     play::{Ran, STRANGER, is_first, name, version},
     script::{Script, WAVES},
 };
 
 /// What is wrong with a run, compared with the one without harm.
-pub fn check(script: &Script, plain: &Ran, ran: &Ran, bound: i64) -> Vec<String> {
+pub fn check(script: &Script, plain: &Ran, ran: &Ran, harms: &[Harm], bound: i64) -> Vec<String> {
     let mut wrong = Vec::new();
     if !ran.converged {
         wrong.push(format!("it has not converged within {bound} s; it stands at {}", ran.end));
@@ -20,14 +21,26 @@ pub fn check(script: &Script, plain: &Ran, ran: &Ran, bound: i64) -> Vec<String>
     if ran.panics > 0 {
         wrong.push(format!("{} panics", ran.panics));
     }
-    if ran.end != plain.end {
-        wrong.push(format!("it ends as {}\n      instead of {}", ran.end, plain.end));
+    let forgets = harms.iter().any(Harm::forgets);
+    let (end, plain) =
+        if forgets { (core(&ran.end), core(&plain.end)) } else { (ran.end.clone(), plain.end.clone()) };
+    if end != plain {
+        wrong.push(format!("it ends as {end}\n      instead of {plain}"));
     }
     if !ran.restless.is_empty() {
         wrong.push(format!("it does not rest: {:?}", ran.restless));
     }
     wrong.extend(Rules::default().over(script, &ran.writes));
     wrong
+}
+
+/// What is left when the memory was taken away: where tenants stand, and what is stable and rejected.
+fn core(end: &Value) -> Value {
+    let tenants = end["tenants"].as_object().cloned().unwrap_or_default();
+    let versions: Vec<Value> =
+        tenants.into_iter().map(|(name, tenant)| json!([name, tenant["version"]])).collect();
+    json!({"tenants": versions, "phase": end["rollout"]["phase"], "stable": end["rollout"]["stableVersion"],
+           "rejected": end["rollout"]["rejected"]})
 }
 
 /// The rules of product.md, over all writes in order.
@@ -64,7 +77,8 @@ impl Rules {
         for (name, tenant) in &self.tenants {
             let mut path = script.path.iter();
             if !tenant.versions.iter().all(|version| path.any(|step| step == version)) {
-                self.wrong.push(format!("{name} went through {:?}, not along {:?}", tenant.versions, script.path));
+                self.wrong
+                    .push(format!("{name} went through {:?}, not along {:?}", tenant.versions, script.path));
             }
         }
         self.wrong
@@ -102,7 +116,8 @@ impl Rules {
         let at = format!("{} at {}", name(after), write.at);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let phase = text(&status["phase"]);
-        let epoch = after["metadata"]["annotations"]["breakwater.dev/epoch"].as_str().and_then(|e| e.parse().ok());
+        let epoch =
+            after["metadata"]["annotations"]["breakwater.dev/epoch"].as_str().and_then(|e| e.parse().ok());
         if epoch.is_none_or(|epoch: i64| epoch < self.epoch) {
             self.wrong.push(format!("R26: {at} was written in epoch {epoch:?}, in term {}", self.epoch));
         }
@@ -113,7 +128,10 @@ impl Rules {
         if status["candidateVersion"] != to {
             let back = ["Reverting", "Reverted", "RevertedPartly"].contains(&phase.as_str());
             if !back {
-                self.wrong.push(format!("R28: {at} went to {to} in {phase}, candidate {}", status["candidateVersion"]));
+                self.wrong.push(format!(
+                    "R28: {at} went to {to} in {phase}, candidate {}",
+                    status["candidateVersion"]
+                ));
             }
             return;
         }
@@ -126,14 +144,16 @@ impl Rules {
         let names = ["first", "rest"];
         let current = names.iter().position(|known| status["wave"] == *known);
         if current.is_none_or(|current| wave > current) {
-            self.wrong.push(format!("R1: {at} of wave {} went to {to} in wave {}", names[wave], status["wave"]));
+            self.wrong
+                .push(format!("R1: {at} of wave {} went to {to} in wave {}", names[wave], status["wave"]));
         }
         let rejected = status["rejected"].as_array().is_some_and(|rejected| rejected.iter().any(|r| r == to));
         if rejected {
             self.wrong.push(format!("R19: {at} went to {to}, which is rejected"));
         }
         let most = spec["waves"][wave]["maxConcurrent"].as_u64().and_then(|most| usize::try_from(most).ok());
-        let under_way = |tenant: &&Tenant| tenant.wave == wave && !tenant.ready && !tenant.versions.is_empty();
+        let under_way =
+            |tenant: &&Tenant| tenant.wave == wave && !tenant.ready && !tenant.versions.is_empty();
         let updating = self.tenants.values().filter(under_way).count();
         if updating > most.unwrap_or(WAVES[wave]) {
             self.wrong.push(format!("R2: {at} is one of {updating} under way, of at most {most:?}"));

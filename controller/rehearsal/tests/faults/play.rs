@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{
-    harm::{Harm, Injector, WRONG},
+    harm::{EDITED, Harm, Injector, WRONG},
     script::{self, Act, Script, WAVES, When},
 };
 
@@ -62,8 +62,11 @@ pub fn count_panics() {
 pub fn play(script: &Script, harms: &[Harm], bound: i64) -> Ran {
     count_panics();
     PANICS.set(0);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     let ran = runtime.block_on(async { Stage::set(script, harms).run(bound).await });
     runtime.shutdown_background();
     ran
@@ -85,6 +88,10 @@ enum Moment {
     Begin(Harm),
     End(Harm),
     Restart,
+    /// The fields of an edit get the values that they had in this spec.
+    SetBack(Value, Value),
+    /// The Rollout is created with this spec.
+    Create(Value),
 }
 
 impl<'a> Stage<'a> {
@@ -112,7 +119,10 @@ impl<'a> Stage<'a> {
             }
             self.moments_until(now.as_secs());
             self.steps(now).await;
-            if self.step == self.script.steps.len() && self.moments.is_empty() && self.holds(self.script.end, now) {
+            if self.step == self.script.steps.len()
+                && self.moments.is_empty()
+                && self.holds(self.script.end, now)
+            {
                 converged = true;
                 break;
             }
@@ -156,9 +166,36 @@ impl<'a> Stage<'a> {
                 Some((_, Moment::Begin(harm))) => self.begin(&harm, now),
                 Some((_, Moment::End(harm))) => self.end_of(&harm),
                 Some((_, Moment::Restart)) => self.bed.start_controller().expect("a controller"),
+                Some((_, Moment::SetBack(mut back, was))) => {
+                    set_back(&mut back, &was);
+                    self.merge(&back);
+                }
+                Some((_, Moment::Create(spec))) => self.create(&spec),
                 None => {}
             }
         }
+    }
+
+    /// The Rollout's spec as it is.
+    fn spec(&self) -> Option<Value> {
+        self.bed.api.look("Rollout", &self.bed.namespace, &self.bed.name, |rollout| rollout["spec"].clone())
+    }
+
+    fn merge(&self, edit: &Value) -> bool {
+        let at = ("Rollout", self.bed.namespace.as_str(), self.bed.name.as_str());
+        let merged = self.bed.api.modify("sre", at, |rollout| json_patch::merge(&mut rollout["spec"], edit));
+        if let Some(rollout) = self.bed.rollout() {
+            let _ = self.bed.metrics.learn(&rollout.spec); // what it refuses, the controller refuses
+        }
+        merged
+    }
+
+    /// Creates the Rollout, unless the script has done so.
+    fn create(&self, spec: &Value) {
+        let mut rollout = serde_json::to_value(script::rollout()).expect("a Rollout");
+        rollout.as_object_mut().expect("an object").remove("status");
+        json_patch::merge(&mut rollout["spec"], spec);
+        let _ = self.bed.api.put(rollout);
     }
 
     fn begin(&mut self, harm: &Harm, now: i64) {
@@ -190,6 +227,23 @@ impl<'a> Stage<'a> {
                 self.bed.metrics.lie(Some(*lie));
                 self.push(now + seconds, Moment::End(harm.clone()));
             }
+            Harm::Edit { which, .. } => {
+                if let Some(was) = self.spec() {
+                    let edit = script::edits(&was).swap_remove(*which);
+                    // What the API server itself refuses is no edit.
+                    if self.merge(&edit) {
+                        self.push(now + EDITED, Moment::SetBack(edit, was));
+                    }
+                }
+            }
+            Harm::Wipe { .. } => {
+                self.bed.api.put_status(("Rollout", &self.bed.namespace, &self.bed.name), &json!({}));
+            }
+            Harm::Delete { .. } => {
+                let was = self.spec().unwrap_or_else(|| json!({"version": "1.1.0"}));
+                self.bed.api.remove("Rollout", &self.bed.namespace, &self.bed.name);
+                self.push(now + EDITED, Moment::Create(was));
+            }
             Harm::Double { .. } => self.bed.add_controller().expect("a controller"),
             Harm::Zombie { seconds, .. } => {
                 // The first one's calls are late from now on; the second one has fates of its own.
@@ -220,7 +274,8 @@ impl<'a> Stage<'a> {
     /// Watches that relist never see what came and went between.
     fn unseen(&self, anew: bool) {
         let kind = self.bed.tenant_kind();
-        let Some(tenant) = self.bed.api.list(&kind).into_iter().find(|tenant| name(tenant) != STRANGER) else {
+        let Some(tenant) = self.bed.api.list(&kind).into_iter().find(|tenant| name(tenant) != STRANGER)
+        else {
             return;
         };
         let (namespace, name) = ("shop", name(&tenant).to_owned());
@@ -249,7 +304,9 @@ impl<'a> Stage<'a> {
             if !self.holds(*when, now) {
                 return;
             }
-            self.act(&act.clone()).await;
+            if !self.act(&act.clone()).await {
+                return;
+            }
             (self.step, self.stepped_at) = (self.step + 1, now);
         }
     }
@@ -275,26 +332,31 @@ impl<'a> Stage<'a> {
         }
     }
 
-    async fn act(&mut self, act: &Act) {
+    /// False where there is no Rollout to act on; what the API server refuses is done.
+    async fn act(&mut self, act: &Act) -> bool {
         match act {
-            Act::Edit(spec) => self.bed.edit(spec.clone()).await.expect("an edit"),
+            Act::Edit(spec) => {
+                let edited = self.bed.edit(spec.clone()).await;
+                return !matches!(edited, Err(kube::Error::Api(why)) if why.code == 404);
+            }
             Act::Ask(verb, version, subject) => {
                 // A brake is lifted by its name, which its action gave it.
-                let brake = self.bed.rollout().and_then(|rollout| rollout.status?.brakes.first().map(|b| b.name.clone()));
-                let subject = if *verb == breakwater_crds::action::Verb::Lift { brake.as_deref() } else { *subject };
+                let brake = self
+                    .bed
+                    .rollout()
+                    .and_then(|rollout| rollout.status?.brakes.first().map(|b| b.name.clone()));
+                let subject =
+                    if *verb == breakwater_crds::action::Verb::Lift { brake.as_deref() } else { *subject };
                 self.bed.act(*verb, *version, subject).expect("an action");
             }
             Act::Delete => {
                 self.bed.api.remove("Rollout", &self.bed.namespace, &self.bed.name);
             }
             Act::Create(version) => {
-                let mut rollout = script::rollout();
-                rollout.spec.version = (*version).into();
-                let mut rollout = serde_json::to_value(rollout).expect("a Rollout");
-                rollout.as_object_mut().expect("an object").remove("status");
-                self.bed.api.put(rollout).expect("it is gone");
+                self.create(&json!({ "version": version }));
             }
         }
+        true
     }
 
     /// What the controller writes although nothing happens, besides its lease.
@@ -337,8 +399,10 @@ impl<'a> Stage<'a> {
         let answers: Vec<Value> =
             actions.iter().map(|action| json!([name(action), action["status"]["result"]])).collect();
         let reports = self.bed.api.list("DeviationReport");
-        let outcomes: Vec<Value> =
-            reports.iter().map(|report| json!([report["spec"]["version"], report["status"]["outcome"]])).collect();
+        let outcomes: Vec<Value> = reports
+            .iter()
+            .map(|report| json!([report["spec"]["version"], report["status"]["outcome"]]))
+            .collect();
         json!({"tenants": tenants, "rollout": told, "actions": answers, "reports": outcomes})
     }
 }
@@ -370,15 +434,30 @@ pub fn is_first(tenant: &Value) -> bool {
     tenant["metadata"]["labels"]["ring"] == "first"
 }
 
+/// Gives the fields of `edit` the values that they had in `was`; those that were not there are removed.
+fn set_back(edit: &mut Value, was: &Value) {
+    match edit {
+        Value::Object(fields) => {
+            fields.iter_mut().for_each(|(name, value)| match was.get(name) {
+                Some(was) => set_back(value, was),
+                None => *value = Value::Null,
+            });
+        }
+        value => *value = was.clone(),
+    }
+}
+
 pub fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 pub fn version(tenant: &Value) -> &str {
-    let image = tenant.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str).unwrap_or_default();
+    let image =
+        tenant.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str).unwrap_or_default();
     image.rsplit_once(':').map_or("", |(_, tag)| tag)
 }
 
 fn set_version(tenant: &mut Value, version: &str) {
-    tenant["spec"]["template"]["spec"]["containers"][0]["image"] = format!("registry.example/app:{version}").into();
+    tenant["spec"]["template"]["spec"]["containers"][0]["image"] =
+        format!("registry.example/app:{version}").into();
 }

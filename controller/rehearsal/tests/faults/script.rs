@@ -129,7 +129,10 @@ pub fn all() -> Vec<Script> {
             "edit",
             vec![
                 (When::Now, Act::Edit(json!({"version": "1.0.9", "onNewVersion": "Supersede"}))),
-                (When::MidWave("first"), Act::Edit(json!({"revert": {"verifyFor": "6m"}, "watchAfter": "4m"}))),
+                (
+                    When::MidWave("first"),
+                    Act::Edit(json!({"revert": {"verifyFor": "6m"}, "watchAfter": "4m"})),
+                ),
                 (When::MidWave("rest"), publish("1.1.0")),
             ],
             &["1.0.0", "1.0.9", "1.1.0"],
@@ -143,6 +146,59 @@ pub fn all() -> Vec<Script> {
             ],
             &["1.0.0", "1.1.0"],
         ),
+    ]
+}
+
+/// Edits of the spec, field by field, right and wrong ones; none of them changes how a road ends.
+pub fn edits(spec: &Value) -> Vec<Value> {
+    let waves = |change: fn(&mut Value)| {
+        let mut waves = spec["waves"].clone();
+        change(&mut waves);
+        json!({ "waves": waves })
+    };
+    let tenants = |fields: Value| json!({ "tenants": fields });
+    let slo = |field: &str, value: Value| {
+        let mut slos = spec["slos"].clone();
+        slos[0][field] = value;
+        json!({ "slos": slos })
+    };
+    vec![
+        json!({"paused": true}),
+        json!({"watchAfter": "7m"}),
+        json!({"watchAfter": "never"}),
+        json!({"revert": {"verifyFor": "4m", "maxConcurrent": 1}}),
+        json!({"revert": {"maxConcurrent": "0%"}}),
+        json!({"onNewVersion": "Queue"}),
+        json!({"versionOrder": "None"}),
+        json!({"unmatched": "Refuse"}),
+        json!({"schedule": {"timeZone": "Europe/Athens"}}),
+        json!({"schedule": {"timeZone": "Atlantis/Capital"}}),
+        json!({"schedule": {"deny": [{"from": "2026-01-05T00:00:00Z", "to": "2026-01-05T00:30:00Z", "reason": "a"}]}}),
+        json!({"prometheus": {"url": "http://another.faults"}}),
+        json!({"prometheus": {"url": "no url"}}),
+        json!({"prometheus": null}),
+        json!({"waves": []}),
+        json!({"slos": []}),
+        waves(|waves| waves[0]["soak"] = "9m".into()),
+        waves(|waves| waves[1]["soak"] = "1m".into()),
+        waves(|waves| waves[1]["maxConcurrent"] = 1.into()),
+        waves(|waves| waves[0]["maxFailures"] = 2.into()),
+        waves(|waves| waves[1]["maxFailures"] = "150%".into()),
+        waves(|waves| waves[0]["name"] = "".into()),
+        waves(|waves| waves[1]["selector"] = json!({"matchExpressions": [{"key": "a", "operator": "Near"}]})),
+        tenants(json!({"warmUp": "3m"})),
+        tenants(json!({"progressDeadline": "5m"})),
+        tenants(json!({"ready": "object.status.readyReplicas =="})),
+        tenants(json!({"exclude": "1 + 1"})),
+        tenants(json!({"selector": {"matchLabels": {"app": "nobody"}}})),
+        tenants(json!({"resource": {"kind": "Nothing"}})),
+        slo("objective", "99%".into()),
+        slo("objective", "100%".into()),
+        slo("step", "2m".into()),
+        slo("errors", json!({"bad": "up{", "total": "up"})),
+        slo("name", "renamed".into()),
+        json!({"version": ""}),
+        json!({"version": "not a version at all"}),
     ]
 }
 

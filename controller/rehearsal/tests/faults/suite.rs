@@ -85,9 +85,10 @@ pub struct Plain {
 
 impl Plain {
     pub fn of(name: &str) -> Self {
-        let script = script::all().into_iter().find(|script| script.name == name).expect("a script of this name");
+        let script =
+            script::all().into_iter().find(|script| script.name == name).expect("a script of this name");
         let ran = play(&script, &[], BOUND);
-        let wrong = oracle::check(&script, &ran, &ran, BOUND);
+        let wrong = oracle::check(&script, &ran, &ran, &[], BOUND);
         assert!(wrong.is_empty(), "{name} without any harm:\n    {}", wrong.join("\n    "));
         Self { script, ran }
     }
@@ -125,22 +126,19 @@ impl Plain {
 
     /// Three harms of any kind.
     pub fn mix(&self, seed: u64) -> Vec<Harm> {
-        let draw = |what: u64, below: u64| {
-            chance::mix(seed, &[what]) % below.max(1)
-        };
-        let calls = self.calls();
-        let seconds = self.ran.seconds.unsigned_abs();
+        let (calls, seconds) = (self.ran.calls.len(), usize::try_from(self.ran.seconds).unwrap_or(0));
         let one = |turn: u64| {
-            let (call, at) = (draw(turn * 10 + 1, calls), draw(turn * 10 + 2, seconds).cast_signed());
-            let pick = |below| draw(turn * 10 + 3, below);
-            match draw(turn * 10, 7) {
+            let draw = |what, below| draw(seed, &[turn, what], below);
+            let (call, at) = (draw(1, calls) as u64, signed(draw(2, seconds)));
+            let pick = |below| draw(3, below);
+            match draw(0, 7) {
                 0 => Harm::Crash { call, after: pick(2) == 0 },
-                1 => Harm::Answer { call, with: ANSWERS[pick(ANSWERS.len() as u64) as usize].into() },
-                2 => Harm::Away { at, seconds: pick(120).cast_signed() + 1 },
+                1 => Harm::Answer { call, with: ANSWERS[pick(ANSWERS.len())].into() },
+                2 => Harm::Away { at, seconds: signed(pick(120)) + 1 },
                 3 => Harm::Compact { at },
-                4 => Harm::Stale { at, seconds: pick(400).cast_signed() + 1, restart: false },
-                5 => Harm::Lie { lie: LIES[pick(LIES.len() as u64) as usize], at, seconds: 300 },
-                _ => Harm::Clock { at, by: pick(60).cast_signed() - 30 },
+                4 => Harm::Stale { at, seconds: signed(pick(400)) + 1, restart: false },
+                5 => Harm::Lie { lie: LIES[pick(LIES.len())], at, seconds: 300 },
+                _ => Harm::Clock { at, by: signed(pick(60)) - 30 },
             }
         };
         (0..3).map(one).collect()
@@ -150,8 +148,18 @@ impl Plain {
     pub fn play(&self, harms: &[Harm]) -> Vec<String> {
         let bound = self.ran.seconds + harms.iter().map(Harm::delay).sum::<i64>();
         let ran = play(&self.script, harms, bound);
-        oracle::check(&self.script, &self.ran, &ran, bound)
+        oracle::check(&self.script, &self.ran, &ran, harms, bound)
     }
+}
+
+/// A number below `below`, decided by the seed and what it is for.
+pub fn draw(seed: u64, what: &[u64], below: usize) -> usize {
+    let drawn = chance::mix(seed, what) % (below.max(1) as u64);
+    usize::try_from(drawn).unwrap_or(0)
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Plays the cases that `cases` makes of each script: `few` of them, or all where the environment asks for it.
@@ -181,7 +189,11 @@ fn each(plains: &[Plain], cases: &[(usize, Vec<Harm>)]) -> Vec<String> {
                 while let Some((script, harms)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let wrong = plains[*script].play(harms);
                     if !wrong.is_empty() {
-                        failed.lock().expect("no panic").push(tell(plains[*script].script.name, harms, &wrong));
+                        failed.lock().expect("no panic").push(tell(
+                            plains[*script].script.name,
+                            harms,
+                            &wrong,
+                        ));
                     }
                 }
             });
