@@ -147,7 +147,9 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
         let interval = context.leader.options.status_interval * if moving { 1 } else { CALM };
         *stored != status && now.duration_since(*at).unsigned_abs() >= interval
     });
-    if !session.owed && !due {
+    // Somebody wiped it, or restored an old one: the memory of a Rollout is put back at once.
+    let altered = session.confirmed.is_some() && session.confirmed != rollout.status;
+    if !session.owed && !due && !altered {
         return Ok(());
     }
     if session.owed
@@ -161,7 +163,7 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
         session.reports_written.insert(name.clone(), (stored, now));
         session.reports_owed.remove(&name);
     }
-    store::status(context.client(), rollout, &status).await?;
+    session.confirmed = store::status(context.client(), rollout, &status).await?.status;
     session.stored = Some((status, now));
     session.owed = false;
     Ok(())

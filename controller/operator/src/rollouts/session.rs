@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) carried: Option<RolloutStatus>,
     /// The status as stored last, and when.
     pub(super) stored: Option<(RolloutStatus, Timestamp)>,
+    /// The same as the API server has it since: with its defaults, and its way with numbers.
+    pub(super) confirmed: Option<RolloutStatus>,
     /// Whether `carried` holds what must be stored before any write.
     pub(super) owed: bool,
     /// Reports that must be stored before the status.
@@ -94,6 +96,7 @@ impl Session {
             seen: None,
             carried: None,
             stored: None,
+            confirmed: None,
             owed: false,
             reports_owed: BTreeMap::new(),
             events_owed: Vec::new(),

@@ -72,7 +72,7 @@ pub fn rollout() -> Rollout {
                 {"name": "rest", "soak": "5m", "maxConcurrent": 2},
             ],
             "watchAfter": "5m",
-            "revert": {"verifyFor": "5m"},
+            "revert": {"verifyFor": "10m"},
             "slos": [{
                 "name": "errors", "errors": {"bad": "http_requests_total{code=~\"5..\"}", "total": "http_requests_total"},
                 "objective": "99.5%", "tenantLabels": ["namespace", "tenant"], "step": "1m",
