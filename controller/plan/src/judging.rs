@@ -150,6 +150,7 @@ impl<'a> Judge<'a> {
             status.message = self.error.clone().unwrap_or_default();
             return;
         };
+        draft.wake(self.state.stale_at_seconds(config).map(instant));
         let blind = evidence.verdict == Verdict::NoData;
         status.verdict = Some(format!("{:?}", evidence.verdict));
         let name = &draft.observed.spec.spec.slos[self.index].name;

@@ -187,6 +187,15 @@ impl State {
         self.begun_seconds.map(|begun_seconds| judge::evidence(self, config, begun_seconds, now_seconds))
     }
 
+    /// When, in unix seconds, what is known is too old to be data, should no step come before; none before it began.
+    pub fn stale_at_seconds(&self, config: &Config) -> Option<i64> {
+        let known_seconds = self.until_seconds.max(self.begun_seconds);
+        let limit_seconds = judge::stale_after_seconds(config.step());
+        self.begun_seconds
+            .and(known_seconds)
+            .map(|known| known.saturating_add(limit_seconds).saturating_add(1))
+    }
+
     fn feed_counts(&mut self, config: &Config, end_seconds: i64, samples: &[Sample]) {
         let start_seconds = end_seconds.saturating_sub(config.step());
         let mut counts = Slot::default();

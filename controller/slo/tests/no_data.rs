@@ -60,6 +60,7 @@ fn r12_an_old_step_and_one_from_the_future_are_no_data() {
         let end = bed.now_seconds;
         let limit = stale_after_seconds(step_seconds);
         assert!(limit >= 180 && limit >= 4 * step_seconds);
+        assert_eq!(bed.state.stale_at_seconds(&bed.config), Some(end + limit + 1));
         for (age, expected) in [
             (0, None),
             (limit, None),

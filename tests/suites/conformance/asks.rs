@@ -58,18 +58,8 @@ impl Kind {
     /// A request that may make sense, or not.
     pub fn ask(self, namespace: &str, random: &mut fastrand::Rng) -> Ask {
         let name = ["a", "b"][random.usize(..2)];
-        let (all, one) = (self.path(namespace), format!("{}/{name}", self.path(namespace)));
-        let manager = ["m1", "m2"][random.usize(..2)];
-        let plain = Ask {
-            method: "GET",
-            path: one,
-            query: format!("fieldManager={manager}"),
-            media: "application/json",
-            body: Value::Null,
-            version: None,
-            whole: false,
-            precondition: None,
-        };
+        let all = self.path(namespace);
+        let plain = plain(format!("{all}/{name}"), random);
         match random.usize(..20) {
             0..=3 => Ask { path: all, ..self.create(plain, name, random) },
             4..=8 => self.write(plain, random),
@@ -94,6 +84,23 @@ impl Kind {
             18 => Ask { path: all, query: LISTS[random.usize(..LISTS.len())].into(), ..plain },
             _ => Ask { query: String::new(), ..plain },
         }
+    }
+
+    /// The size of an object: seen, set to what it was not or may not be, and the whole object seen. Asked at the end,
+    /// for the real server's owners of a size that is set to what it was follow rules of their own.
+    pub fn sizes(self, namespace: &str, random: &mut fastrand::Rng) -> Vec<Ask> {
+        if !self.status {
+            return Vec::new();
+        }
+        let one = format!("{}/{}", self.path(namespace), ["a", "b"][random.usize(..2)]);
+        let see = plain(format!("{one}/scale"), random);
+        let size = [-1, 5, 7, 8, 12][random.usize(..5)];
+        let body = json!({"spec": {"replicas": size}});
+        let version = version(random);
+        let set =
+            Ask { method: "PATCH", media: "application/merge-patch+json", body, version, ..see.clone() };
+        let whole = Ask { path: one, ..see.clone() };
+        vec![see, set, whole]
     }
 
     fn create(self, plain: Ask, name: &str, random: &mut fastrand::Rng) -> Ask {
@@ -150,7 +157,8 @@ impl Kind {
                 _ => json!({"size": small, "note": "n"}),
             },
             "Deployment" => {
-                let mut spec = json!({"replicas": small, "paused": random.bool()});
+                // Never `paused: false`, which Go's type does not say.
+                let mut spec = json!({"replicas": small, "paused": true});
                 if whole {
                     spec["selector"] = json!({"matchLabels": {"app": "x"}});
                     spec["template"] = json!({"metadata": {"labels": {"app": "x"}},
@@ -177,7 +185,7 @@ impl Kind {
     fn told(self, random: &mut fastrand::Rng) -> Value {
         let small = random.u8(..4);
         if self.name == "Deployment" {
-            return json!({"observedGeneration": small, "replicas": small});
+            return json!({"observedGeneration": small + 1, "replicas": small + 1});
         }
         let phase = ["Ready", "Failed"][random.usize(..2)];
         json!({"phase": phase, "seen": small})
@@ -205,6 +213,21 @@ impl Kind {
                 json!([{"op": "test", "path": field, "value": value(random.u8(..4))}, {"op": "add", "path": field, "value": value(random.u8(..4))}])
             }
         }
+    }
+}
+
+/// A request that looks at a path.
+fn plain(path: String, random: &mut fastrand::Rng) -> Ask {
+    let manager = ["m1", "m2"][random.usize(..2)];
+    Ask {
+        method: "GET",
+        path,
+        query: format!("fieldManager={manager}"),
+        media: "application/json",
+        body: Value::Null,
+        version: None,
+        whole: false,
+        precondition: None,
     }
 }
 

@@ -37,7 +37,8 @@ fn widgets() -> Value {
             "group": "conformance.example", "scope": "Namespaced",
             "names": {"kind": "Widget", "listKind": "WidgetList", "plural": "widgets", "singular": "widget"},
             "versions": [{
-                "name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+                "name": "v1", "served": true, "storage": true,
+                "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.seen"}},
                 "schema": {"openAPIV3Schema": {
                     "type": "object",
                     "properties": {
@@ -143,10 +144,11 @@ async fn sequence(
         let list = side.request("GET", &kind.path(&namespace), "", "", &Value::Null).await?.1;
         list["metadata"]["resourceVersion"].as_str().unwrap_or_default().clone_into(&mut side.first);
     }
-    for turn in 0..REQUESTS {
-        let ask = kind.ask(&namespace, &mut random);
+    let mut asks: Vec<Ask> = (0..REQUESTS).map(|_| kind.ask(&namespace, &mut random)).collect();
+    asks.extend(kind.sizes(&namespace, &mut random));
+    for (turn, ask) in asks.iter().enumerate() {
         let [real, ours] = &mut sides;
-        let (theirs, own) = (real.perform(&ask).await?, ours.perform(&ask).await?);
+        let (theirs, own) = (real.perform(ask).await?, ours.perform(ask).await?);
         if theirs != own {
             return Ok(Err(format!(
                 "sequence {number}, request {turn}: {ask:?}\n   real: {theirs}\n   ours: {own}\n   again: BREAKWATER_SEQUENCE={number} cargo test -p breakwater-tests --test suites conformance"
@@ -167,13 +169,13 @@ async fn sequence(
             own.get(first)
         )));
     }
-    Ok(Ok(REQUESTS + theirs.len()))
+    Ok(Ok(asks.len() + theirs.len()))
 }
 
 impl Side {
     /// Performs a request; what it did, without what two servers need not agree on.
     async fn perform(&mut self, ask: &Ask) -> Result<Value> {
-        let object = ask.path.trim_end_matches("/status").to_owned();
+        let object = ask.path.trim_end_matches("/status").trim_end_matches("/scale").to_owned();
         let seen = self.seen.get(&object).cloned().unwrap_or_default();
         let version = |age: Age| match age {
             Age::Latest => seen.last().cloned().unwrap_or_default(),

@@ -10,7 +10,7 @@ use std::{
 
 use breakwater_plan::observed::SloReading;
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{Telemetry, due::STEPS_PER_PASS, read::SloTelemetry, rows::TenantIds};
@@ -219,7 +219,10 @@ async fn one(
         held.reading.steps.extend(steps.into_iter().take(room));
         held.reading.error = error;
         let newest = held.reading.steps.last().and_then(|step| Timestamp::from_second(step.end_seconds).ok());
-        news.due_at = slo.due_at(newest.map_or(after, |end| end.max(after)));
+        // While the rhythm is not known, one step later is soon enough to ask for it again.
+        let unknown = SignedDuration::from_secs(held.reading.step_seconds);
+        news.due_at =
+            slo.due_at(newest.map_or(after, |end| end.max(after))).or_else(|| now.checked_add(unknown).ok());
     }
     news.and(history(slo, slot, want).await)
 }

@@ -120,6 +120,8 @@ fn r12_no_data_holds_is_told_and_ends_by_itself_and_is_never_a_pass_or_a_revert(
     world.until_wave("one", Phase::Soaking);
     world.pass(minutes(10));
     let (from, to) = (world.now, world.now + minutes(90));
+    let wake = world.last.as_ref().and_then(|plan| plan.wake_at).unwrap();
+    assert!(wake <= from + minutes(5), "nobody looks before {wake} whether data still comes at {from}");
     world.outages.push((from, to));
     world.behaviours.get_mut("2.0.0").unwrap().errors = 0.001;
     for _ in 0..8 {

@@ -16,10 +16,12 @@ pub(super) fn resources(kinds: &Kinds, group: &str, version: &str) -> Result<Val
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": namespaced, "kind": kind.kind,
             "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"],
         }));
-        if kind.has_status {
+        let scale = kind.scale.as_ref().map(|_| ("scale", "Scale"));
+        let status = kind.has_status.then_some(("status", kind.kind.as_str()));
+        for (part, shown) in status.into_iter().chain(scale) {
             resources.push(json!({
-                "name": format!("{}/status", kind.plural), "singularName": "", "namespaced": namespaced,
-                "kind": kind.kind, "verbs": ["get", "patch", "update"],
+                "name": format!("{}/{part}", kind.plural), "singularName": "", "namespaced": namespaced,
+                "kind": shown, "verbs": ["get", "patch", "update"],
             }));
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub struct Failure {
     /// HTTP status.
     pub code: u16,
-    /// Machine-readable reason, such as `NotFound`.
+    /// Machine-readable reason, such as `NotFound`; empty where the server gives none.
     pub reason: &'static str,
     /// The sentence.
     pub message: String,
@@ -65,10 +65,14 @@ impl Failure {
                 |(field, message)| json!({"reason": "FieldValueInvalid", "field": field, "message": message}),
             )
             .collect();
-        json!({
+        let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
             "details": {"causes": causes, "retryAfterSeconds": self.retry_after},
-        })
+        });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
+        status
     }
 }

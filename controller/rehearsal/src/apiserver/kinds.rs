@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::schema::Schema;
+use super::{scale, schema::Schema};
 
 /// Where objects of a kind live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +41,14 @@ pub struct Kind {
     pub scope: Scope,
     /// Whether `status` is a subresource.
     pub has_status: bool,
+    /// Where what `scale` shows is, if that is a subresource.
+    pub scale: Option<scale::Paths>,
     /// What moves its generation.
     pub generation: Generation,
-    /// Whether it is defined by a CRD: updates need a resourceVersion, and there is no strategic merge.
+    /// Whether it is defined by a CRD: there is no strategic merge, and who applies what is not declared is refused.
     pub custom: bool,
+    /// Whether an update without a resourceVersion goes over whatever is there.
+    pub unconditional: bool,
     /// Paths of lists that are maps by these keys, for field ownership; others are atomic.
     pub list_keys: Vec<(&'static str, &'static [&'static str])>,
     /// What its objects must be like; `None`: anything goes.
@@ -62,8 +66,10 @@ impl Kind {
             plural: plural.into(),
             scope: Scope::Namespaced,
             has_status: false,
+            scale: None,
             generation: Generation::None,
             custom: false,
+            unconditional: kind != "Lease",
             list_keys: Vec::new(),
             schema: None,
         }
@@ -78,7 +84,8 @@ impl Kind {
             ("spec.template.spec.volumes", &["name"]),
             ("status.conditions", &["type"]),
         ];
-        Self { has_status: true, generation, list_keys, ..Self::builtin("apps/v1", kind, plural) }
+        let scale = Some(scale::Paths::workload());
+        Self { has_status: true, scale, generation, list_keys, ..Self::builtin("apps/v1", kind, plural) }
     }
 
     /// The kind that a `CustomResourceDefinition` defines, in its storage version.
@@ -99,8 +106,10 @@ impl Kind {
             plural: text("/spec/names/plural")?,
             scope: if text("/spec/scope")? == "Cluster" { Scope::Cluster } else { Scope::Namespaced },
             has_status: version.pointer("/subresources/status").is_some(),
+            scale: version.pointer("/subresources/scale").and_then(scale::Paths::of_crd),
             generation: Generation::Spec,
             custom: true,
+            unconditional: false,
             list_keys: Vec::new(),
             schema: Some(Arc::new(Schema::parse(&whole(&version["schema"]["openAPIV3Schema"]))?)),
         })
@@ -112,6 +121,7 @@ impl Kind {
             has_status,
             generation: Generation::Spec,
             custom: true,
+            unconditional: false,
             ..Self::builtin(api_version, kind, plural)
         }
     }

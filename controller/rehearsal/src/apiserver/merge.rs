@@ -1,5 +1,6 @@
 //! Patches: merge patch (RFC 7396) and JSON patch (RFC 6902). Pure.
 
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -27,10 +28,32 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
 pub(super) fn json(target: &mut Value, patch: &Value) -> Result<(), Failure> {
     let patch: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|why| Failure::bad_request(format!("error decoding patch: {why}")))?;
-    json_patch::patch(target, &patch).map_err(|_| {
-        // As 1.34 answers a failed `test` and a path that is not there.
-        Failure::new(422, "Invalid", "the server rejected our request due to an error in our request")
-    })
+    let mut patched = target.clone();
+    for step in patch.0 {
+        let step = lenient(&patched, step);
+        json_patch::patch(&mut patched, &[step]).map_err(|_| {
+            // As 1.34 answers a failed `test` and a path that is not there.
+            Failure::new(422, "Invalid", "the server rejected our request due to an error in our request")
+        })?;
+    }
+    *target = patched;
+    Ok(())
+}
+
+/// The real server replaces a field that is not there by adding it, against RFC 6902, section 4.3; seen on 1.34.
+fn lenient(target: &Value, step: PatchOperation) -> PatchOperation {
+    match step {
+        PatchOperation::Replace(replace)
+            if replace
+                .path
+                .parent()
+                .and_then(|parent| parent.resolve(target).ok())
+                .is_some_and(Value::is_object) =>
+        {
+            PatchOperation::Add(AddOperation { path: replace.path, value: replace.value })
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -53,5 +76,10 @@ mod tests {
             json!([{"op": "replace", "path": "/l/0", "value": 2}, {"op": "test", "path": "/a", "value": 2}]);
         assert_eq!(json(&mut object, &patch).expect_err("the test fails").code, 422);
         assert_eq!(object, json!({"a": 1, "l": [1]}));
+        json(&mut object, &json!([{"op": "replace", "path": "/b", "value": 2}]))
+            .expect("as the real server does");
+        assert_eq!(object, json!({"a": 1, "b": 2, "l": [1]}));
+        let nowhere = json!([{"op": "replace", "path": "/c/d", "value": 2}]);
+        assert_eq!(json(&mut object, &nowhere).expect_err("no parent").code, 422);
     }
 }

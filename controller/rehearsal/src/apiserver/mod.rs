@@ -13,6 +13,7 @@ mod merge;
 mod object;
 mod owners;
 mod request;
+mod scale;
 mod schema;
 mod selector;
 mod store;

@@ -1,6 +1,6 @@
 //! Who owns which field (`metadata.managedFields`), and server-side apply on it. Pure.
 //!
-//! Ownership is kept by leaves: scalars, empty maps, atomic lists, and items of lists that are maps. The marks `.` that
+//! Ownership is kept by leaves: scalars, empty maps, atomic lists, items of sets, and fields of items of lists that are maps. The marks `.` that
 //! the real server adds for maps themselves are not written, for nobody's decision depends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ const UNOWNED: [&str; 9] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// A path: `f:spec`, `f:containers`, `k:{"name":"app"}`, ...
+/// A path: `f:spec`, `f:containers`, `k:{"name":"app"}`, ...; `v:"..."` is an item of a set.
 type Path = Vec<String>;
 type Leaves = BTreeSet<Path>;
 
@@ -62,6 +62,17 @@ pub(super) fn updated(kind: &Kind, old: Option<&Value>, new: &mut Value, writer:
     write(new, &shares);
 }
 
+/// Takes a field from whoever owns it; `pointer` is a JSON pointer.
+pub(super) fn release(object: &mut Value, pointer: &str) {
+    let path: Path = pointer.split('/').skip(1).map(|name| format!("f:{name}")).collect();
+    let mut shares = read(object);
+    for share in &mut shares {
+        share.leaves.remove(&path);
+    }
+    shares.retain(|share| !share.leaves.is_empty());
+    write(object, &shares);
+}
+
 /// Applies `intent` over `old`, as `writer`'s whole opinion (server-side apply).
 pub(super) fn apply(
     kind: &Kind,
@@ -80,7 +91,7 @@ pub(super) fn apply(
     };
     let contested: Vec<(&Path, String)> = wanted
         .iter()
-        .filter(|(path, value)| live.get(*path).is_some_and(|found| found != *value))
+        .filter(|(path, value)| live.get(*path) != Some(*value))
         .flat_map(|(path, _)| others(path).into_iter().map(move |owner| (path, owner)))
         .collect();
     if !contested.is_empty() && !force {
@@ -160,7 +171,15 @@ fn leaves(kind: &Kind, object: &Value) -> BTreeMap<Path, Value> {
 
 fn descend(kind: &Kind, path: Path, dots: &str, value: &Value, found: &mut BTreeMap<Path, Value>) {
     let keys = kind.list_keys.iter().find(|(list, _)| *list == dots).map(|(_, keys)| *keys);
+    let is_set = path == ["f:metadata", "f:finalizers"];
     match (value, keys) {
+        (Value::Array(items), _) if is_set && !items.is_empty() => {
+            for item in items {
+                let mut path = path.clone();
+                path.push(format!("v:{item}"));
+                found.insert(path, item.clone());
+            }
+        }
         (Value::Object(fields), _) if !fields.is_empty() => {
             for (name, value) in fields {
                 let (mut path, dots) = (path.clone(), format!("{dots}.{name}"));
@@ -177,7 +196,7 @@ fn descend(kind: &Kind, path: Path, dots: &str, value: &Value, found: &mut BTree
                 descend(kind, path, dots, item, found);
             }
         }
-        (Value::Null, _) => {}
+        (Value::Null, _) if !kind.custom => {}
         _ => {
             found.insert(path, value.clone());
         }
@@ -189,6 +208,18 @@ fn place<'a>(object: &'a mut Value, path: &[String]) -> &'a mut Value {
     let mut at = object;
     for step in path {
         at = match step.split_at(2) {
+            ("v:", item) => {
+                let item: Value = serde_json::from_str(item).unwrap_or_default();
+                if !at.is_array() {
+                    *at = json!([]);
+                }
+                let Value::Array(items) = at else { return at };
+                let index = items.iter().position(|other| *other == item).unwrap_or_else(|| {
+                    items.push(item);
+                    items.len() - 1
+                });
+                &mut items[index]
+            }
             ("k:", key) => {
                 let key: Map<String, Value> = serde_json::from_str(key).unwrap_or_default();
                 if !at.is_array() {
@@ -219,9 +250,10 @@ fn set(object: &mut Value, path: &[String], value: &Value) {
 
 fn erase(object: &mut Value, path: &[String]) {
     let Some((last, parents)) = path.split_last() else { return };
-    let parent = place(object, parents);
-    if let (Value::Object(fields), ("f:", name)) = (parent, last.split_at(2)) {
-        fields.remove(name);
+    match (place(object, parents), last.split_at(2)) {
+        (Value::Object(fields), ("f:", name)) => drop(fields.remove(name)),
+        (Value::Array(items), ("v:", item)) => items.retain(|other| other.to_string() != item),
+        _ => {}
     }
 }
 

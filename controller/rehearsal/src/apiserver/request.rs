@@ -35,6 +35,18 @@ pub enum Verb {
 pub enum Subresource {
     /// `status`
     Status,
+    /// `scale`
+    Scale,
+}
+
+impl Subresource {
+    /// As paths and `managedFields` name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 /// A request about objects of one kind.
@@ -71,13 +83,18 @@ pub(super) fn route(kinds: &Kinds, path: &str) -> Result<Route, Failure> {
     let (namespace, rest) = match rest {
         [] => return Ok(Route::Resources { group: group.into(), version: version.into() }),
         // `/api/v1/namespaces/NAME` is a namespace, and only what follows is in it.
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() && rest[0] != "status" => (*namespace, rest),
+        ["namespaces", namespace, rest @ ..]
+            if !rest.is_empty() && !["status", "scale"].contains(&rest[0]) =>
+        {
+            (*namespace, rest)
+        }
         rest => ("", rest),
     };
     let (plural, name, subresource) = match rest {
         [plural] => (*plural, "", None),
         [plural, name] => (*plural, *name, None),
         [plural, name, "status"] => (*plural, *name, Some(Subresource::Status)),
+        [plural, name, "scale"] => (*plural, *name, Some(Subresource::Scale)),
         _ => return Err(Failure::no_such_path()),
     };
     let kind = kinds.of_path(group, version, plural).ok_or_else(Failure::no_such_path)?;
@@ -86,7 +103,12 @@ pub(super) fn route(kinds: &Kinds, path: &str) -> Result<Route, Failure> {
         Scope::Namespaced => !namespace.is_empty() || name.is_empty(),
         Scope::Cluster => namespace.is_empty(),
     };
-    if !fits || (subresource.is_some() && !known.has_status) {
+    let is_served = match subresource {
+        None => true,
+        Some(Subresource::Status) => known.has_status,
+        Some(Subresource::Scale) => known.scale.is_some(),
+    };
+    if !fits || !is_served {
         return Err(Failure::no_such_path());
     }
     let (namespace, name) = (namespace.to_owned(), name.to_owned());

@@ -111,6 +111,28 @@ impl Schema {
         }
     }
 
+    /// What of an applied intent has no declared type, or another one: who owns it could not be told.
+    pub(super) fn undeclared(&self, value: &Value, path: &str) -> Option<String> {
+        if !value.is_null() && !self.fits(value) {
+            return Some(format!("{path}: expected {}, got {value}", self.says.r#type));
+        }
+        match value {
+            Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+                let path = format!("{path}.{name}");
+                match self.properties.get(name).or(self.additional.as_deref()) {
+                    Some(schema) => schema.undeclared(value, &path),
+                    None if self.says.preserves => None,
+                    None => Some(format!("{path}: field not declared in schema")),
+                }
+            }),
+            Value::Array(items) => {
+                let schema = self.items.as_ref()?;
+                items.iter().find_map(|item| schema.undeclared(item, path))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        }
+    }
+
     /// Fills in what is absent, and what is null where null may not be.
     pub(super) fn fill(&self, value: &mut Value) {
         match value {

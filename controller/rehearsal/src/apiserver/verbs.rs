@@ -13,6 +13,7 @@ use super::{
     object::{Stored, text},
     owners::{self, Writer},
     request::{Query, Route, Subresource, Target, Verb},
+    scale,
     selector::Selector,
     store::{Change, Store, Write},
     watch::{self, Watch},
@@ -55,6 +56,9 @@ pub(super) fn perform(
         Route::Objects(target) => target,
     };
     let kind = inner.kinds.at(target.kind);
+    if let (Some(Subresource::Scale), Some(paths)) = (target.subresource, &kind.scale) {
+        return resize(inner, &kind, paths, target, say, now);
+    }
     match say.verb {
         Verb::Get => Ok(done(existing(&inner.store, &kind, target)?.json.clone())),
         Verb::List => list(inner, &kind, target, say.query),
@@ -72,6 +76,40 @@ pub(super) fn perform(
         Verb::Delete => delete(inner, &kind, target, say, now),
         Verb::Discover => Err(Failure::no_such_path()),
     }
+}
+
+/// Shows or changes an object's size.
+fn resize(
+    inner: &mut Inner,
+    kind: &Kind,
+    paths: &scale::Paths,
+    target: &Target,
+    say: &Say<'_>,
+    now: Timestamp,
+) -> Result<Done, Failure> {
+    let old = existing(&inner.store, kind, target)?;
+    let mut scale = scale::of(paths, &old);
+    match say.verb {
+        Verb::Get => {
+            scale::check(kind, paths, &old)?;
+            return Ok(done(scale.to_string()));
+        }
+        Verb::Update => scale = body(say.body)?,
+        Verb::Patch => patched(&mut scale, say)?,
+        Verb::List | Verb::Watch | Verb::Create | Verb::Delete | Verb::Discover => {
+            return Err(Failure::new(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on a scale",
+            ));
+        }
+    }
+    if kind.custom {
+        check_preconditions(kind, &old, &scale, say.verb)?; // built-in kinds look at the size first
+    }
+    let new = scale::into_object(kind, paths, &old, &scale)?;
+    let stored = replace(inner, kind, target, say, &old, new, now)?;
+    Ok(done(scale::of(paths, &stored).to_string()))
 }
 
 /// Selects by the query, and by the name where a watch names one.
@@ -121,13 +159,29 @@ fn list(inner: &mut Inner, kind: &Kind, target: &Target, query: &Query) -> Resul
         metadata["continue"] = Value::from(format!("{version}-{token}"));
         metadata["remainingItemCount"] = Value::from(rest.len());
     }
-    let items: Vec<&str> = page.iter().map(|stored| stored.json.as_str()).collect();
+    let api_version = kind.api_version();
+    let items: Vec<String> = page.iter().map(|stored| item(kind, stored)).collect();
     Ok(done(format!(
-        r#"{{"kind":"{}List","apiVersion":"{}","metadata":{metadata},"items":[{}]}}"#,
+        r#"{{"kind":"{}List","apiVersion":"{api_version}","metadata":{metadata},"items":[{}]}}"#,
         kind.kind,
-        kind.api_version(),
         items.join(",")
     )))
+}
+
+/// An object within a list: of a built-in kind it does not say what it is, for that is the list's to say.
+fn item(kind: &Kind, stored: &Stored) -> String {
+    if kind.custom {
+        return stored.json.clone();
+    }
+    let named = format!(r#"{{"apiVersion":"{}","kind":"{}","#, kind.api_version(), kind.kind);
+    if let Some(rest) = stored.json.strip_prefix(&named) {
+        return format!("{{{rest}");
+    }
+    let mut value = stored.value.clone();
+    if let Some(fields) = value.as_object_mut() {
+        fields.retain(|name, _| name != "apiVersion" && name != "kind");
+    }
+    value.to_string()
 }
 
 /// Creates an object with its status, as set-up does.
@@ -214,14 +268,14 @@ fn create(
         object["metadata"]["name"] = Value::from(format!("{stem}{}", inner.store.next_suffix()));
     }
     let name = text(&object, "name").to_owned();
-    if inner.store.get(target.kind, &target.namespace, &name).is_some() {
-        return Err(already_there(kind, &name));
-    }
     if !text(&object, "resourceVersion").is_empty() {
         return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
     }
     birth(kind, &mut inner.store, &mut object, now);
     admit(kind, say, &mut object, None)?;
+    if inner.store.get(target.kind, &target.namespace, &name).is_some() {
+        return Err(already_there(kind, &name));
+    }
     drop_managed(&mut object);
     let time = seconds(now);
     let writer = Writer { manager: say.manager, subresource: "", time: &time };
@@ -251,6 +305,10 @@ fn check_type(kind: &Kind, object: &Value) -> Result<(), Failure> {
 
 /// Prunes, fills in and checks an object by its kind's schema; what is unknown is an error where the client asks for it.
 fn admit(kind: &Kind, say: &Say<'_>, new: &mut Value, old: Option<&Value>) -> Result<(), Failure> {
+    drop_empty(&mut new["metadata"], &["labels", "annotations", "finalizers", "ownerReferences"]);
+    if !kind.custom {
+        drop_empty(new, &["data", "binaryData"]);
+    }
     let Some(schema) = &kind.schema else { return Ok(()) };
     let mut unknown = Vec::new();
     schema.prune(new, "", &mut unknown);
@@ -264,6 +322,19 @@ fn admit(kind: &Kind, say: &Say<'_>, new: &mut Value, old: Option<&Value>) -> Re
         Ok(())
     } else {
         Err(Failure::invalid(&kind.qualified(), text(new, "name"), causes))
+    }
+}
+
+/// Go's types with `omitempty` do not say what is empty.
+fn drop_empty(object: &mut Value, fields: &[&str]) {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if let Some(object) = object.as_object_mut() {
+        object.retain(|name, value| !fields.contains(&name.as_str()) || !is_empty(value));
     }
 }
 
@@ -285,19 +356,30 @@ fn replace(
 ) -> Result<Arc<Stored>, Failure> {
     check_type(kind, &new)?;
     check_preconditions(kind, old, &new, say.verb)?;
+    let says_status = target.subresource == Some(Subresource::Status);
+    let mut claimed = (says_status && kind.custom).then(|| new.clone());
     settle(kind, target.subresource, &old.value, &mut new);
     admit(kind, say, &mut new, Some(&old.value))?;
     if new["metadata"].get("managedFields").is_some() || say.verb == Verb::Update {
         new["metadata"]["managedFields"] = old.value["metadata"]["managedFields"].clone();
     }
     let time = seconds(now);
-    let subresource = if target.subresource.is_some() { "status" } else { "" };
-    owners::updated(
-        kind,
-        Some(&old.value),
-        &mut new,
-        Writer { manager: say.manager, subresource, time: &time },
-    );
+    let subresource = target.subresource.map_or("", Subresource::as_str);
+    let writer = Writer { manager: say.manager, subresource, time: &time };
+    match &mut claimed {
+        // Who writes a custom object's status owns the metadata that was sent along, and changes nothing of it.
+        Some(claimed) => {
+            claimed["spec"] = new["spec"].clone();
+            claimed["status"] = new["status"].clone();
+            owners::updated(kind, Some(&old.value), claimed, writer);
+            new["metadata"]["managedFields"] = claimed["metadata"]["managedFields"].clone();
+        }
+        None => owners::updated(kind, Some(&old.value), &mut new, writer),
+    }
+    let scale = kind.scale.as_ref().filter(|_| target.subresource == Some(Subresource::Scale));
+    if let Some(paths) = scale.filter(|paths| !scale::is_owned(kind, paths, &old.value)) {
+        owners::release(&mut new, &paths.spec);
+    }
     commit(inner, kind, target, say, old, new, now)
 }
 
@@ -315,7 +397,7 @@ fn check_preconditions(kind: &Kind, old: &Stored, new: &Value, verb: Verb) -> Re
             format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
         return Err(Failure::conflict(&kind.resource(), old.name(), &why));
     }
-    if version.is_empty() && kind.custom && verb == Verb::Update {
+    if version.is_empty() && !kind.unconditional && verb == Verb::Update {
         let why = "Invalid value: 0x0: must be specified for an update".to_owned();
         return Err(Failure::invalid(
             &kind.qualified(),
@@ -349,8 +431,8 @@ fn settle(kind: &Kind, subresource: Option<Subresource>, old: &Value, new: &mut 
                 (None, None) => {}
             }
         }
-        None if kind.has_status => keep(new, "status"),
-        None => {}
+        None | Some(Subresource::Scale) if kind.has_status => keep(new, "status"),
+        None | Some(Subresource::Scale) => {}
     }
     for field in ["apiVersion", "kind"] {
         keep(new, field);
@@ -393,8 +475,9 @@ fn commit(
     }
     let released = new["metadata"].get("deletionTimestamp").is_some() && finalizers(&new) == 0;
     let stored = if released {
-        bury(inner, target.kind, &target.namespace, &target.name)
-            .ok_or_else(|| Failure::not_found(&kind.resource(), &target.name))?
+        let gone = bury(inner, target.kind, &target.namespace, &target.name);
+        let gone = gone.ok_or_else(|| Failure::not_found(&kind.resource(), &target.name))?;
+        Stored::new(new, gone.version).into()
     } else {
         let version = inner.store.next_version();
         inner.store.set(target.kind, Stored::new(new, version))
@@ -469,29 +552,42 @@ fn patch(
     say: &Say<'_>,
     now: Timestamp,
 ) -> Result<Done, Failure> {
-    let media = say.media.split(';').next().unwrap_or_default().trim();
-    if media == "application/apply-patch+yaml" {
+    if media(say) == "application/apply-patch+yaml" {
         return apply(inner, kind, target, say, now);
     }
     let old = existing(&inner.store, kind, target)?;
-    let change = body(say.body)?;
     let mut new = old.value.clone();
-    match media {
-        "application/merge-patch+json" => {
-            if !change.is_object() {
-                return Err(Failure::bad_request("the patch is no object"));
-            }
-            merge::merge(&mut new, &change);
-        }
-        "application/json-patch+json" => merge::json(&mut new, &change)?,
+    patched(&mut new, say)?;
+    let stored = replace(inner, kind, target, say, &old, new, now)?;
+    Ok(done(stored.json.clone()))
+}
+
+/// Changes an object as a merge patch or a JSON patch says.
+fn patched(object: &mut Value, say: &Say<'_>) -> Result<(), Failure> {
+    let change = body(say.body)?;
+    match media(say) {
+        "application/merge-patch+json" if change.is_object() => merge::merge(object, &change),
+        "application/merge-patch+json" => return Err(Failure::bad_request("the patch is no object")),
+        "application/json-patch+json" => merge::json(object, &change)?,
         _ => {
             let why = "the body of the request was in an unknown format - accepted media types include: \
                        application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
             return Err(Failure::new(415, "UnsupportedMediaType", why));
         }
     }
-    let stored = replace(inner, kind, target, say, &old, new, now)?;
-    Ok(done(stored.json.clone()))
+    Ok(())
+}
+
+fn media<'a>(say: &Say<'a>) -> &'a str {
+    say.media.split(';').next().unwrap_or_default().trim()
+}
+
+/// Who owns what is not declared cannot be told: that is an error of the server, seen on 1.34.
+fn check_declared(kind: &Kind, intent: &Value) -> Result<(), Failure> {
+    let undeclared = kind.schema.as_ref().and_then(|schema| schema.undeclared(intent, ""));
+    undeclared.map_or(Ok(()), |why| {
+        Err(Failure::new(500, "", format!("failed to create typed patch object: {why}")))
+    })
 }
 
 fn apply(
@@ -503,8 +599,9 @@ fn apply(
 ) -> Result<Done, Failure> {
     let intent = body(say.body)?;
     check_type(kind, &intent)?;
+    check_declared(kind, &intent)?;
     let time = seconds(now);
-    let subresource = if target.subresource.is_some() { "status" } else { "" };
+    let subresource = target.subresource.map_or("", Subresource::as_str);
     let writer = Writer { manager: say.manager, subresource, time: &time };
     let force = say.query.is("force");
     let Some(old) = inner.store.get(target.kind, &target.namespace, &target.name).cloned() else {

@@ -34,10 +34,27 @@ impl Counts for Slow {
 }
 
 fn feed(open: watch::Receiver<bool>) -> Feed {
-    let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "step": "1m",
+    feed_of("1m", Arc::new(Slow(open)))
+}
+
+fn feed_of(step: &str, source: Arc<dyn Counts>) -> Feed {
+    let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "step": step,
         "errors": {"bad": "e", "total": "r"}});
     let slos = [serde_json::from_value(slo).unwrap()];
-    Feed::spawn(Telemetry::new(Arc::new(Slow(open)), &slos, "").unwrap(), Arc::new(clock))
+    Feed::spawn(Telemetry::new(source, &slos, "").unwrap(), Arc::new(clock))
+}
+
+/// Knows nothing, and counts how often it was asked for the scrape interval.
+#[derive(Default)]
+struct Young(std::sync::atomic::AtomicUsize);
+
+impl Counts for Young {
+    fn query<'a>(&'a self, query: &'a str, _: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+        if query.contains("count_over_time") {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        Box::pin(async { Ok(Rows(Vec::new())) })
+    }
 }
 
 fn wanted(after: i64) -> Wanted {
@@ -80,4 +97,14 @@ async fn what_waits_is_bounded() {
     assert_eq!(feed.readings()[0].steps.len(), STEPS_PER_PASS);
     feed.want(wanted(-700_000));
     assert_eq!(ends(&feed), Vec::<i64>::new(), "going back in time starts anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_that_cannot_be_learnt_yet_is_asked_for_at_every_step() {
+    let young = Arc::new(Young::default());
+    let feed = feed_of("5s", Arc::clone(&young) as Arc<dyn Counts>);
+    feed.want(Wanted { after: vec![Some(at(-60))], ..Wanted::default() });
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(young.0.load(std::sync::atomic::Ordering::Relaxed), 13);
+    drop(feed);
 }
