@@ -314,7 +314,7 @@ fn r28_the_evidence_goes_on_from_the_checkpoint_after_a_restart() {
     let (soaked, evidence) = (world.status.waves[0].soaked_seconds, world.status.slos[0].evidence.clone());
     assert!(soaked > 0 && evidence.is_some());
     world.restart();
-    world.pass(minutes(2));
+    world.pass(minutes(1));
     assert_eq!(world.status.slos[0].verdict.as_deref(), Some("Healthy"));
-    assert_eq!((world.told("Held"), world.status.waves[0].soaked_seconds), (0, soaked + 120));
+    assert_eq!((world.told("Held"), world.status.waves[0].soaked_seconds), (0, soaked + 60));
 }

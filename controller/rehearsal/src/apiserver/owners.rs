@@ -252,7 +252,10 @@ fn erase(object: &mut Value, path: &[String]) {
     let Some((last, parents)) = path.split_last() else { return };
     match (place(object, parents), last.split_at(2)) {
         (Value::Object(fields), ("f:", name)) => drop(fields.remove(name)),
-        (Value::Array(items), ("v:", item)) => items.retain(|other| other.to_string() != item),
+        (Value::Array(items), ("v:", item)) => {
+            let item: Value = serde_json::from_str(item).unwrap_or_default();
+            items.retain(|other| *other != item);
+        }
         _ => {}
     }
 }
