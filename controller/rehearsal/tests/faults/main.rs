@@ -19,7 +19,7 @@ use suite::{Case, Plain, run};
 /// Before and after each call of each script.
 #[test]
 fn f1_a_controller_that_dies_at_any_call_changes_nothing() {
-    run("F1 crash", 240, |plain| {
+    run("F1 crash", 110, |plain| {
         let calls = plain.calls();
         (0..calls).flat_map(|call| [false, true].map(|after| vec![Harm::Crash { call, after }])).collect()
     });
@@ -54,7 +54,7 @@ fn f4_a_rival_before_any_write_changes_nothing() {
 
 #[test]
 fn f5_any_answer_to_any_call_changes_nothing() {
-    run("F5 answers", 240, |plain| {
+    run("F5 answers", 90, |plain| {
         let sites = plain.sites();
         sites
             .into_iter()
@@ -65,7 +65,7 @@ fn f5_any_answer_to_any_call_changes_nothing() {
 
 #[test]
 fn f6_an_api_server_that_goes_away_changes_nothing() {
-    run("F6 away", 60, |plain| {
+    run("F6 away", 50, |plain| {
         let flapping = |at: i64| (0..4).map(|turn| Harm::Away { at: at + 20 * turn, seconds: 10 }).collect();
         plain
             .moments(60)
@@ -79,7 +79,7 @@ fn f6_an_api_server_that_goes_away_changes_nothing() {
 
 #[test]
 fn f9_a_clock_that_steps_changes_nothing() {
-    run("F9 clock", 60, |plain| {
+    run("F9 clock", 40, |plain| {
         let steps = [1, -1, 30, -30, 3600, -3600];
         plain.moments(60).flat_map(|at| steps.map(|by| vec![Harm::Clock { at, by }])).collect()
     });
@@ -103,7 +103,7 @@ fn f10_two_controllers_are_as_one() {
 
 #[test]
 fn f11_no_lie_of_prometheus_moves_anything() {
-    run("F11 lies", 120, |plain| {
+    run("F11 lies", 70, |plain| {
         plain
             .moments(240)
             .flat_map(|at| {
@@ -116,7 +116,7 @@ fn f11_no_lie_of_prometheus_moves_anything() {
 
 #[test]
 fn f12_an_edit_that_is_set_back_changes_nothing() {
-    run("F12 edits", 180, |plain| {
+    run("F12 edits", 70, |plain| {
         let spec = serde_json::to_value(script::rollout().spec).expect("a spec");
         let edits = script::edits(&spec).len();
         plain
