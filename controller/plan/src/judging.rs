@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use breakwater_crds::{
+    report::DeviationReportStatus,
     scalars::Span,
     status::{Phase, SloStatus},
 };
@@ -15,12 +16,14 @@ use crate::{
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
-    observed::{Marker, Readiness, SloReading, StepData, Tenant},
+    observed::{Marker, Readiness, Report, SloReading, StepData, Tenant},
     spec::is_per_tenant,
 };
 
 /// After how long without data the condition `Blind` says so (analysis.md 4).
 pub(crate) const BLIND_AFTER: Span = Span::seconds(1_800);
+/// How long before its own update a tenant is looked at (R14).
+const WEEK: Span = Span::seconds(7 * 86_400);
 /// Slack in what counts as judged on time, on top of the reading lag and two steps (R7).
 const ON_TIME_SLACK_SECONDS: i64 = 5;
 
@@ -269,14 +272,33 @@ fn first_warm(draft: &Draft<'_>) -> Option<Timestamp> {
     warm.filter(|warm| *warm <= draft.now)
 }
 
-/// Wave starts whose seven days before are wanted (R14).
+/// Instants whose seven days before are wanted (R14): wave starts, each as [`as_of`].
 pub(crate) fn history_wanted(draft: &Draft<'_>) -> Vec<Timestamp> {
     let watched = draft.status.phase.is_under_way() || draft.status.phase.is_reverting();
-    let mut wanted: Vec<Timestamp> =
-        draft.status.waves.iter().filter(|_| watched).filter_map(|w| w.started_at).collect();
+    let starts = draft.status.waves.iter().filter(|_| watched).filter_map(|wave| wave.started_at);
+    let mut wanted: Vec<Timestamp> = starts.map(|started| as_of(draft, started)).collect();
     wanted.sort_unstable();
     wanted.dedup();
     wanted
+}
+
+/// As of when a tenant's seven days before a wave's start are read (R14): before any rejected version of this Rollout
+/// was there in them. What that one did to its tenants must not excuse the version that mends it.
+fn as_of(draft: &Draft<'_>, started: Timestamp) -> Timestamp {
+    let rejected = |report: &Report| {
+        let DeviationReportStatus { started_at, decided_at, finished_at, .. } = &report.status;
+        let begun = (*started_at)?;
+        Some((begun, finished_at.or(*decided_at).unwrap_or(draft.now)))
+    };
+    let spans: Vec<(Timestamp, Timestamp)> = draft.observed.reports.iter().filter_map(rejected).collect();
+    let mut at = started;
+    // Each turn leaves one more of them behind.
+    while let Some((begun, _)) =
+        spans.iter().find(|(begun, ended)| *begun < at && fleet::after(*ended, WEEK) > at)
+    {
+        at = *begun;
+    }
+    at
 }
 
 /// A third of the smallest limit that reverts, as a share of bad events: who burned so before is not judged (R14).
@@ -302,10 +324,13 @@ fn sample(
     else {
         return Vec::new();
     };
-    let newest = history_wanted(draft).last().copied();
+    let waves = &draft.status.waves;
+    let history = |started: Option<Timestamp>| reading.history.get(&as_of(draft, started?));
+    let by_wave: Vec<_> = waves.iter().map(|wave| history(wave.started_at)).collect();
+    let newest = history(waves.iter().filter_map(|wave| wave.started_at).max());
     let before = |place: &Place, tenant: &Tenant| -> Option<Counts> {
-        let started = place.wave.and_then(|wave| draft.status.waves.get(wave)?.started_at).or(newest)?;
-        reading.history.get(&started)?.get(&tenant.id).copied()
+        let own = place.wave.filter(|wave| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some()));
+        own.map_or(newest, |wave| by_wave[wave])?.get(&tenant.id).copied()
     };
     draft
         .fleet()

@@ -60,6 +60,8 @@ pub enum NoData {
     BaselineCoverage,
     /// No candidate had series before, and none has now.
     NeverInstrumented,
+    /// Every candidate burned before its own update (R14): there is nobody to judge the release by.
+    AllExempt,
 }
 
 /// Which guard spoke.
@@ -96,6 +98,14 @@ pub struct Coverage {
     pub covered: u32,
     /// Tenants that had no series before and have none now.
     pub never_instrumented: u32,
+    /// Tenants that burned before, on which no guard acts (R14).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub exempt: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Coverage {

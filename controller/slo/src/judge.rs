@@ -129,11 +129,18 @@ fn uncovered(state: &State, config: &Config) -> Option<Evidence> {
         let words = format!("none of {} candidates has had series yet", candidate.tenants);
         return Some(no_data(state, NoData::NeverInstrumented, config.step(), &words));
     }
+    if candidate.tenants > 0 && candidate.exempt == candidate.tenants {
+        let words = format!(
+            "nobody to judge by: all of {} candidates burned in the seven days before their update",
+            candidate.tenants
+        );
+        return Some(no_data(state, NoData::AllExempt, config.step(), &words));
+    }
     is_low(baseline).then(|| low(state, config, NoData::BaselineCoverage, baseline, "baseline tenants"))
 }
 
 fn low(state: &State, config: &Config, why: NoData, coverage: Coverage, whom: &str) -> Evidence {
-    let Coverage { tenants: _, instrumented, covered, never_instrumented: _ } = coverage;
+    let Coverage { instrumented, covered, .. } = coverage;
     let words = format!(
         "{covered} of {instrumented} {whom} covered (limit {}) in the last step of {}",
         percent(COVERAGE_MIN),

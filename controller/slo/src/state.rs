@@ -297,6 +297,7 @@ fn cover(coverage: &mut Coverage, sample: &Sample) {
         Series::Absent | Series::Discarded(Discard::Invalid) => false,
     };
     coverage.tenants = coverage.tenants.saturating_add(1);
+    coverage.exempt = coverage.exempt.saturating_add(u32::from(sample.burned_before));
     coverage.instrumented = coverage.instrumented.saturating_add(u32::from(sample.instrumented));
     coverage.covered = coverage.covered.saturating_add(u32::from(sample.instrumented && covered));
     coverage.never_instrumented =

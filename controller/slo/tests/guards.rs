@@ -236,7 +236,15 @@ fn r14_a_tenant_that_burned_before_is_left_out_of_every_guard() {
     let mut bed = Bed::new(api_errors());
     let ill = burned(tenants(3, Arm::Candidate, 900.0, 1_000.0));
     let warming = burned(tenants(3, Arm::Warming, 900.0, 1_000.0));
-    bed.minutes(10, &[ill, warming, tenants(20, Arm::Baseline, 0.0, 1_000.0)].concat());
+    let alone = [ill, warming, tenants(20, Arm::Baseline, 0.0, 1_000.0)].concat();
+    bed.minutes(10, &alone);
+    assert_eq!(
+        (bed.evidence().verdict, bed.evidence().action),
+        (Verdict::NoData, Action::Hold),
+        "nobody is left"
+    );
+    let well = Sample { tenant: TenantId(900), ..tenants(1, Arm::Candidate, 0.0, 1_000.0)[0] };
+    bed.minutes(10, &[&alone[..], &[well]].concat());
     assert_eq!((bed.evidence().verdict, bed.evidence().action), (Verdict::Healthy, Action::None));
 
     // Nor does an ill baseline tenant excuse the candidate.

@@ -186,6 +186,26 @@ fn r14_an_outage_that_the_baseline_shares_and_tenants_that_burned_before_are_no_
     world.until_wave("one", Phase::Soaking);
     world.pass(minutes(15));
     assert!(world.reports.is_empty(), "whoever burned before its update says nothing about the release");
+    world.pass(minutes(120));
+    assert_eq!((world.status.phase, world.condition("Held").1.as_str()), (Phase::Soaking, "NoData"));
+    assert!(world.status.message.contains("all of 3 candidates burned"), "{}", world.status.message);
+}
+
+#[test]
+fn r14_what_a_rejected_version_did_does_not_excuse_the_version_that_mends_it() {
+    let mut world = World::usual("2.0.0");
+    let begun = world.now;
+    world.behaviours.get_mut("2.0.0").unwrap().errors = 0.4;
+    world.until_phase(Phase::Reverted);
+    world.pass(minutes(60));
+    world.edit(json!({"version": "2.0.1"}));
+    world.until_wave("one", Phase::Soaking);
+    let wanted = world.last.as_ref().unwrap().history_wanted.clone();
+    assert!(
+        wanted == [world.reports[0].status.started_at.unwrap()],
+        "{wanted:?} with the bad one from {begun} on"
+    );
+    world.until_phase(Phase::Completed);
 }
 
 #[test]

@@ -87,9 +87,11 @@ fn framed(outcome: &Outcome, axis: &Axis, height: f64, title: &str, inner: &str)
         }
     }
     html! {
-        svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(title) {
-            title { (title) }
-            (PreEscaped(svg))
+        div.scroll {
+            svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(title) {
+                title { (title) }
+                (PreEscaped(svg))
+            }
         }
     }
 }
@@ -105,6 +107,58 @@ fn stretches(outcome: &Outcome) -> impl Iterator<Item = (&Frame, jiff::Timestamp
     outcome.frames.iter().zip(ends)
 }
 
+/// A bar's colour, opacity and words.
+type Look = (&'static str, f64, String);
+
+/// A stretch of a row.
+struct Bar {
+    look: Look,
+    from: jiff::Timestamp,
+    until: jiff::Timestamp,
+}
+
+impl Bar {
+    fn draw(&self, axis: &Axis, row: usize, svg: &mut String) {
+        let (colour, opacity, title) = &self.look;
+        let (x, y) = (axis.x(self.from), TOP + ROW * row as f64 + 4.0);
+        let _ = write!(
+            svg,
+            "<rect x='{x:.2}' y='{y:.1}' width='{:.2}' height='{:.1}' fill='var({colour})' \
+             fill-opacity='{opacity}'><title>{}</title></rect>",
+            axis.x(self.until) - x,
+            ROW - 8.0,
+            safe(title)
+        );
+    }
+}
+
+/// How a row looks in a frame: a wave's, or the last one, the phase's.
+fn bar_of(outcome: &Outcome, frame: &Frame, row: usize) -> Option<Look> {
+    if let Some(name) = outcome.waves.get(row) {
+        let wave = frame.waves.get(row)?;
+        let (colour, opacity) = match wave.state {
+            WaveState::Waiting => return None,
+            WaveState::Updating => ("--amber", 0.9),
+            WaveState::Soaking => ("--soak", 0.9),
+            WaveState::Passed => ("--wave", 0.7),
+        };
+        return Some((
+            colour,
+            opacity,
+            format!("{name}: {:?}, {} of {}", wave.state, wave.updated, wave.total),
+        ));
+    }
+    let colour = match (frame.phase.as_str(), &frame.held) {
+        ("Reverting" | "Verifying" | "Reverted" | "RevertedPartly", _) => "--red",
+        (_, Some(_)) => "--amber",
+        ("Completed", None) => "--green",
+        ("Pending" | "Adopting" | "AwaitingApproval", None) => "--wait",
+        (_, None) => "--blue",
+    };
+    let held = frame.held.as_ref().map_or_else(String::new, |held| format!(", held: {held}"));
+    Some((colour, 0.9, format!("{}{held}", frame.phase)))
+}
+
 /// How far each wave was over time.
 pub(super) fn waves(outcome: &Outcome) -> Markup {
     let axis = Axis::of(outcome);
@@ -114,42 +168,23 @@ pub(super) fn waves(outcome: &Outcome) -> Markup {
         let y = TOP + ROW * row as f64 + ROW * 0.65;
         let _ = write!(svg, "<text x='{:.1}' y='{y:.1}' text-anchor='end'>{}</text>", LEFT - 8.0, safe(name));
     }
-    for (frame, until) in stretches(outcome) {
-        let (x, width) = (axis.x(frame.at), axis.x(until) - axis.x(frame.at));
-        let mut bar = |row: usize, colour: &str, opacity: f64, title: &str| {
-            let y = TOP + ROW * row as f64 + 4.0;
-            let _ = write!(
-                svg,
-                "<rect x='{x:.2}' y='{y:.1}' width='{width:.2}' height='{:.1}' fill='var({colour})' \
-                 fill-opacity='{opacity}'><title>{}</title></rect>",
-                ROW - 8.0,
-                safe(title)
-            );
-        };
-        for (row, wave) in frame.waves.iter().enumerate().take(outcome.waves.len()) {
-            let (colour, opacity) = match wave.state {
-                WaveState::Waiting => continue,
-                WaveState::Updating => ("--amber", 0.9),
-                WaveState::Soaking => ("--soak", 0.9),
-                WaveState::Passed => ("--wave", 0.7),
-            };
-            let name = &outcome.waves[row];
-            bar(
-                row,
-                colour,
-                opacity,
-                &format!("{name}: {:?}, {} of {}", wave.state, wave.updated, wave.total),
-            );
+    for row in 0..=outcome.waves.len() {
+        let mut bar: Option<Bar> = None;
+        for (frame, until) in stretches(outcome) {
+            let next = bar_of(outcome, frame, row).map(|look| Bar { look, from: frame.at, until });
+            match (&mut bar, next) {
+                // What looks alike is one bar, without seams.
+                (Some(bar), Some(next)) if bar.look == next.look => bar.until = next.until,
+                (bar, next) => {
+                    if let Some(done) = std::mem::replace(bar, next) {
+                        done.draw(&axis, row, &mut svg);
+                    }
+                }
+            }
         }
-        let colour = match (frame.phase.as_str(), &frame.held) {
-            ("Reverting" | "Verifying" | "Reverted" | "RevertedPartly", _) => "--red",
-            (_, Some(_)) => "--amber",
-            ("Completed", None) => "--green",
-            ("Pending" | "Adopting" | "AwaitingApproval", None) => "--wait",
-            (_, None) => "--blue",
-        };
-        let held = frame.held.as_ref().map_or_else(String::new, |held| format!(", held: {held}"));
-        bar(outcome.waves.len(), colour, 0.9, &format!("{}{held}", frame.phase));
+        if let Some(last) = bar {
+            last.draw(&axis, row, &mut svg);
+        }
     }
     html! {
         (framed(outcome, &axis, height, "Waves over time", &svg))

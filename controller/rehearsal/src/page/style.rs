@@ -23,4 +23,5 @@ font-weight:500;white-space:nowrap}.n{text-align:right;font-variant-numeric:tabu
 var(--line);margin:.15rem 0}.events time{color:var(--soft);font-variant-numeric:tabular-nums}.events .scenario{border-color:\
 var(--blue)}.events .warning{border-color:var(--red)}.legend{color:var(--soft);font-size:.85rem;margin:.3rem 0}\
 .legend i{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .9em;border-radius:2px;vertical-align:-.05em}\
+@media (max-width:40rem){.scroll svg{min-width:45rem}svg text{font-size:15px}main{padding:.8rem}}\
 @media print{main{max-width:none}section{break-inside:avoid}}";

@@ -1,0 +1,107 @@
+//! The shipped scenarios end as they say, and a seed decides everything.
+
+#![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
+
+use std::sync::LazyLock;
+
+use breakwater_crds::Rollout;
+use breakwater_rehearsal::{
+    Rehearsal,
+    fleet::{FleetSpec, Scenario, scenario},
+    outcome::{By, End, Event, Frame, Outcome, VersionOutcome, VersionResult},
+    rehearse,
+};
+use jiff::SignedDuration;
+
+/// The built-in Rollout on a small fleet, and in steps of five minutes: enough to see what happens, not how soon.
+fn rehearsal(name: &str) -> Rehearsal {
+    let scenario = Scenario::named(name).expect("a shipped scenario");
+    let fleet = FleetSpec { tenants: 60, ..scenario.fleet.clone().unwrap_or_default() };
+    let text = scenario::ROLLOUT
+        .replace("sharp: {factor: 10}", "sharp: {factor: 10, long: 15m, short: 5m}")
+        .replacen("step: 1m", "step: 5m\n      sharp: {long: 15m, short: 5m}", 1)
+        .replace("step: 1m", "step: 5m");
+    let rollout: Rollout = serde_yaml::from_str(&text).expect("the built-in Rollout");
+    Rehearsal { rollout, fleet, scenario, seed: 1, until: SignedDuration::from_hours(24 * 70) }
+}
+
+fn play(name: &str) -> Outcome {
+    rehearse(&rehearsal(name), &mut |_| {}).expect("a rehearsal")
+}
+
+fn version<'a>(outcome: &'a Outcome, version: &str) -> &'a VersionOutcome {
+    outcome.versions.iter().find(|one| one.version == version).expect("a version that was asked for")
+}
+
+/// The run that others are compared with.
+static HEALTHY: LazyLock<Outcome> = LazyLock::new(|| play("healthy-release"));
+
+/// What became of the waves, in order.
+fn road(outcome: &Outcome) -> Vec<&str> {
+    let of_waves = |event: &&Event| event.by == By::Controller && event.reason.starts_with("Wave");
+    outcome.timeline.iter().filter(of_waves).map(|event| event.message.as_str()).collect()
+}
+
+fn passes(outcome: &Outcome) {
+    assert_eq!((outcome.end, version(outcome, "1.1.0").result), (End::Completed, VersionResult::Completed));
+    assert_eq!(road(outcome), road(&HEALTHY));
+    assert!(outcome.timeline.iter().all(|event| event.reason != "Reverting"), "{:?}", outcome.timeline);
+}
+
+#[test]
+fn a_healthy_release_completes_on_all_waves() {
+    passes(&HEALTHY);
+    assert_eq!(HEALTHY.waves.len(), 4);
+    let last = HEALTHY.frames.last().expect("frames");
+    assert_eq!((last.updated, last.ready, last.live), (60, 60, 60));
+}
+
+#[test]
+fn r12_a_night_without_prometheus_stops_the_soak_and_nothing_else() {
+    let outcome = play("prometheus-away-overnight");
+    passes(&outcome);
+    let held: Vec<_> =
+        outcome.frames.iter().filter(|frame| frame.held.as_deref() == Some("NoData")).collect();
+    let (first, last) = (held.first().expect("a hold"), held.last().expect("a hold"));
+    let hours = last.at.duration_since(first.at).as_secs_f64() / 3600.0;
+    assert!((9.0..=10.5).contains(&hours), "held for {hours} h");
+    let stood = |frame: &&&Frame| (frame.updated, &frame.waves) == (first.updated, &first.waves);
+    assert_eq!(held.iter().filter(stood).count(), held.len(), "nothing advances, and no soak goes on");
+    let seconds = |outcome: &Outcome| version(outcome, "1.1.0").seconds_to_completion.expect("completed");
+    let later = (seconds(&outcome) - seconds(&HEALTHY)) as f64 / 3600.0;
+    assert!((9.5..=11.0).contains(&later), "later by {later} h, for an outage of ten");
+}
+
+#[test]
+fn a_controller_that_restarts_daily_changes_nothing() {
+    passes(&play("controller-restarts-daily"));
+}
+
+#[test]
+fn r14_an_outage_of_all_tenants_reverts_nothing() {
+    passes(&play("shared-outage"));
+}
+
+#[test]
+fn r4_a_crash_loop_holds_before_it_spreads() {
+    let outcome = rehearse(
+        &Rehearsal { until: SignedDuration::from_hours(96), ..rehearsal("crash-loop") },
+        &mut |_| {},
+    )
+    .expect("a rehearsal");
+    let release = version(&outcome, "1.1.0");
+    assert_ne!(release.result, VersionResult::Completed);
+    assert!(release.tenants_touched < 30, "{} tenants touched", release.tenants_touched);
+}
+
+#[test]
+fn two_runs_of_a_seed_are_byte_identical_and_another_seed_is_another_run() {
+    let short = Rehearsal { until: SignedDuration::from_hours(60), ..rehearsal("errors-double") };
+    let json = |seed: u64| {
+        let outcome = rehearse(&Rehearsal { seed, ..short.clone() }, &mut |_| {}).expect("a rehearsal");
+        serde_json::to_string(&outcome).expect("JSON")
+    };
+    let one = json(1);
+    assert!(one == json(1), "two runs of seed 1 differ");
+    assert!(one != json(2), "seed 2 is the run of seed 1");
+}
