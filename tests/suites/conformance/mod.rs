@@ -213,7 +213,15 @@ impl Side {
             let key = if ask.method == "POST" { format!("{}/{name}", ask.path) } else { object };
             self.seen.entry(key).or_default().push(version.to_owned());
         }
-        Ok(json!({"code": code, "answer": normal(&answer)}))
+        let mut pages = vec![normal(&answer)];
+        let mut token = answer["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+        while !token.is_empty() {
+            let query = format!("{}&continue={token}", ask.query);
+            let (code, page) = self.request(ask.method, &ask.path, &query, "", &Value::Null).await?;
+            pages.push(json!([code, normal(&page)]));
+            page["metadata"]["continue"].as_str().unwrap_or_default().clone_into(&mut token);
+        }
+        Ok(json!({"code": code, "answer": pages}))
     }
 
     async fn uid(&self, path: &str) -> Result<String> {
