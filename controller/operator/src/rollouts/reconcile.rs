@@ -74,7 +74,8 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     let session = context.session(&key);
     let mut session = session.lock().await;
     let Some(rollout) = observe::rollout(&context, &key).await.map_err(failed("read"))? else {
-        return Ok(Action::await_change()); // the watch will tell that it is gone
+        // Where it is gone the watch tells, and this is not called again; a stray 404 must not end the watching.
+        return Ok(Action::requeue(AFTER_ERROR));
     };
     session.follow(&context, &rollout).await.map_err(failed("keep the accepted spec"))?;
     if session.is_listing(began) {

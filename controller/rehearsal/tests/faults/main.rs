@@ -13,6 +13,7 @@ mod play;
 mod script;
 mod suite;
 
+use breakwater_rehearsal::apiserver::Verb;
 use harm::{ANSWERS, Harm};
 use suite::{Case, Plain, run};
 
@@ -60,6 +61,17 @@ fn f5_any_answer_to_any_call_changes_nothing() {
             .into_iter()
             .flat_map(|call| ANSWERS.map(|with| vec![Harm::Answer { call, with: with.into() }]))
             .collect()
+    });
+}
+
+/// A stray one, as a server that restarts may give.
+#[test]
+fn f5_a_rollout_that_is_not_found_once_goes_on() {
+    run("F5 not found", 5, |plain| {
+        let gets = plain.ran.calls.iter().zip(0..);
+        let first =
+            gets.filter(|(call, _)| call.verb == Verb::Get && call.kind == "Rollout").map(|(_, index)| index);
+        first.take(1).map(|call| vec![Harm::Answer { call, with: "404".into() }]).collect()
     });
 }
 

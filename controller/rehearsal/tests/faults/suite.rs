@@ -5,7 +5,7 @@ use std::{
     fmt,
     str::FromStr,
     sync::{
-        Mutex,
+        LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -52,6 +52,10 @@ pub const LIES: [Lie; 23] = [
     Lie::Future,
     Lie::MixedTimes,
 ];
+
+/// Every script's run without harm, played once for all classes.
+static PLAINS: LazyLock<Vec<Plain>> =
+    LazyLock::new(|| script::all().iter().map(|script| Plain::of(script.name)).collect());
 
 /// A script and what is done to it.
 pub struct Case {
@@ -165,7 +169,7 @@ fn signed(number: usize) -> i64 {
 
 /// Plays the cases that `cases` makes of each script: `few` of them, or all where the environment asks for it.
 pub fn run(class: &str, few: usize, cases: impl Fn(&Plain) -> Vec<Vec<Harm>>) {
-    let plains: Vec<Plain> = script::all().iter().map(|script| Plain::of(script.name)).collect();
+    let plains = &*PLAINS;
     let mut all: Vec<(usize, Vec<Harm>)> = Vec::new();
     for (index, plain) in plains.iter().enumerate() {
         all.extend(cases(plain).into_iter().map(|harms| (index, harms)));
@@ -176,7 +180,7 @@ pub fn run(class: &str, few: usize, cases: impl Fn(&Plain) -> Vec<Vec<Harm>>) {
         all.sort_by_cached_key(|(script, harms)| stable_hash(&[&script.to_string(), &format!("{harms:?}")]));
         all.truncate(few);
     }
-    let failed = each(&plains, &all);
+    let failed = each(plains, &all);
     println!("{class}: {} of {total} cases, {} failed", all.len(), failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
