@@ -22,8 +22,16 @@ pub fn check(script: &Script, plain: &Ran, ran: &Ran, harms: &[Harm], bound: i64
         wrong.push(format!("{} panics", ran.panics));
     }
     let forgets = harms.iter().any(Harm::forgets);
-    let (end, plain) =
+    let (end, mut plain) =
         if forgets { (core(&ran.end), core(&plain.end)) } else { (ran.end.clone(), plain.end.clone()) };
+    // No answer is allowed then, another one never.
+    let unanswered = end.pointer("/rollout/attribution").is_some_and(Value::is_null);
+    if let Some(answer) = plain.pointer_mut("/rollout/attribution")
+        && unanswered
+        && harms.iter().any(Harm::outruns_verification)
+    {
+        *answer = Value::Null;
+    }
     if end != plain {
         wrong.push(format!("it ends as {end}\n      instead of {plain}"));
     }
