@@ -49,7 +49,9 @@ pub(crate) fn carry_through(draft: &mut Draft<'_>) {
         return;
     };
     let stuck = stuck(draft, &revert);
-    revert.reverted = clamp(draft.count(|s| matches!(s, Standing::Returned { .. })));
+    let returned = clamp(draft.count(|s| matches!(s, Standing::Returned { .. })));
+    // Once all are back that stands, whoever is excluded, or gone, while the SLOs are watched.
+    revert.reverted = if revert.back_at.is_some() { revert.reverted.max(returned) } else { returned };
     revert.failed = clamp(draft.count(|s| matches!(s, Standing::ReturnFailed | Standing::Contested)) + stuck);
     if draft.status.phase == Phase::Reverting {
         let moving =

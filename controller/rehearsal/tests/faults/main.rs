@@ -15,7 +15,7 @@ mod suite;
 
 use breakwater_rehearsal::apiserver::Verb;
 use harm::{ANSWERS, Harm};
-use suite::{Case, Plain, run};
+use suite::{Case, run};
 
 /// Before and after each call of each script.
 #[test]
@@ -150,12 +150,22 @@ fn f15_random_mixes_change_nothing() {
     run("F15 mixes", 60, |plain| (0..400).map(|seed| plain.mix(seed)).collect());
 }
 
+/// Single cases of the long set that once failed.
+#[test]
+fn what_was_found_stays_mended() {
+    for case in ["deviation edit:841:26", "deviation clock:601:3600", "healthy wipe:2281"] {
+        let case: Case = case.parse().expect("a case");
+        let wrong = suite::plain(&case.script).play(&case.harms);
+        assert!(wrong.is_empty(), "{case}:\n    {}", wrong.join("\n    "));
+    }
+}
+
 /// Plays the case that `BREAKWATER_FAULT` names, and says all about it.
 #[test]
 fn replay() {
     let Ok(case) = std::env::var("BREAKWATER_FAULT") else { return };
     let case: Case = case.parse().expect("a case, such as `healthy crash:17:after`");
-    let plain = Plain::of(&case.script);
+    let plain = suite::plain(&case.script);
     for (index, call) in plain.ran.calls.iter().enumerate() {
         println!(
             "{index} {:?} {} {}/{} {:?}",

@@ -230,8 +230,9 @@ impl<'a> Stage<'a> {
             Harm::Edit { which, .. } => {
                 if let Some(was) = self.spec() {
                     let edit = script::edits(&was).swap_remove(*which);
-                    // What the API server itself refuses is no edit.
-                    if self.merge(&edit) {
+                    // What the API server itself refuses is no edit, nor is what stands there already: setting that back
+                    // would undo the script's own.
+                    if self.merge(&edit) && self.spec().as_ref() != Some(&was) {
                         self.push(now + EDITED, Moment::SetBack(edit, was));
                     }
                 }

@@ -57,6 +57,11 @@ pub const LIES: [Lie; 23] = [
 static PLAINS: LazyLock<Vec<Plain>> =
     LazyLock::new(|| script::all().iter().map(|script| Plain::of(script.name)).collect());
 
+/// A script's run without harm.
+pub fn plain(name: &str) -> &'static Plain {
+    PLAINS.iter().find(|plain| plain.script.name == name).expect("a script of this name")
+}
+
 /// A script and what is done to it.
 pub struct Case {
     pub script: String,
