@@ -152,7 +152,7 @@ async fn the_first_errors_of_a_series_born_after_a_restart_are_counted() -> Resu
                     tenantLabels: [installation]
                     step: 5s
                     burnRate: {page: [{long: 10s, short: 10s, factor: 20}], hold: []}
-                    sharp: {long: 10s, short: 5s, factor: 14.4, minBad: 10}
+                    sharp: {long: 60s, short: 30s, factor: 5, minBad: 10}
                 waves:
                   - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 20m, maxConcurrent: 2}
                   - {name: rest, soak: 5s, maxConcurrent: 2}
@@ -160,9 +160,10 @@ async fn the_first_errors_of_a_series_born_after_a_restart_are_counted() -> Resu
             )
             .await?;
         let canary = scene.ring("canary", 2);
-        let watched = Duration::from_secs(20);
+        // Longer than the short window, so that a busy machine that reads several steps at once still sees it.
+        let watched = Duration::from_secs(40);
         scene.sees("canary has soaked a while", |seen| seen.has_run("1.1.0", &canary, watched)).await?;
-        // 400 errors of the 1000 requests in ten seconds; none of them seen by increase() of a series that was not there.
+        // 400 errors of 3000 requests in thirty seconds; none of them seen by increase() of a series that was not there.
         candidates.errors.store(400, Ordering::Relaxed);
         app.reverts("1.1.0").await?;
         let reports = scene.reports().await?;

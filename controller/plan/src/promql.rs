@@ -22,6 +22,8 @@ pub const STEP_SECONDS: std::ops::RangeInclusive<i64> = 5..=300;
 const RECORDED_STEP_SECONDS: i64 = 60;
 /// Windows, in seconds, over which samples are counted to learn the scrape interval.
 const SCRAPE_WINDOWS: [u32; 3] = [300, 60, 15];
+/// Most samples of a series in a second that are taken for scrapes.
+const SAMPLES_PER_SECOND_MAX: f64 = 10.0;
 /// A sample bears the time at which its scrape began, and is there once that has ended: on a busy machine seconds later.
 const LAG_SECONDS_MIN: i64 = 4;
 /// Value of [`ROW_LABEL`] on the row that proves five minutes of samples.
@@ -232,7 +234,9 @@ pub fn scrape_seconds<'a>(rows: impl IntoIterator<Item = (&'a str, f64)>) -> Opt
         if name == OLD_ROW {
             old = true;
         }
-        let window = SCRAPE_WINDOWS.into_iter().find(|window| window.to_string() == name);
+        // An interval is believed for as long as the spec stands: one that nobody scrapes at is nonsense.
+        let possible = |window: &u32| count <= SAMPLES_PER_SECOND_MAX * f64::from(*window);
+        let window = SCRAPE_WINDOWS.into_iter().find(|window| window.to_string() == name).filter(possible);
         match window {
             Some(window @ 300) if count >= 1.0 => long = Some(f64::from(window) / count),
             Some(window) if count >= 4.0 => {

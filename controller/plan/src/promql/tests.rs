@@ -230,7 +230,8 @@ fn the_scrape_interval_is_learnt_from_counts_of_samples() {
         // Young: twenty seconds of samples.
         (vec![("300", 20.0), ("60", 20.0), ("15", 15.0)], Some(1)),
         (vec![("300", 2.0), ("60", 2.0), ("15", 1.0)], None),
-        (vec![("300", f64::NAN), ("60", f64::INFINITY)], Some(1)),
+        (vec![("300", f64::NAN), ("60", f64::INFINITY)], None),
+        (vec![("300", 1e6), ("60", 1e6), ("15", 1e6), ("old", 1.0)], None),
         (vec![], None),
     ] {
         assert_eq!(scrape_seconds(rows.iter().copied()), seconds, "{rows:?}");
