@@ -404,7 +404,7 @@ fn distort(lie: Option<Lie>, mut rows: Vec<Sample>, at: Timestamp) -> Result<Row
         Lie::MoreBadThanTotal => {
             rows.iter_mut()
                 .filter(|row| !is(row, Row::Total))
-                .for_each(|row| row.value = row.value * 2.0 + 1e6);
+                .for_each(|row| row.value = row.value * 2.0 + 1e12);
         }
         Lie::Duplicates => rows.extend(rows.clone()),
         Lie::Strangers | Lie::OtherLabels => {
