@@ -5,6 +5,7 @@
 //! `tests/suites/conformance.rs` runs random operations on both and compares. Not modelled, since nothing here depends
 //! on it: authentication, RBAC, admission other than what a CRD's schema says, aggregated discovery, protobuf.
 
+mod admission;
 mod discovery;
 mod failure;
 mod kinds;

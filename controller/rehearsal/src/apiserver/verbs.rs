@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    Inner, discovery,
+    Inner,
+    admission::{
+        admit, check_declared, check_preconditions, check_type, drop_managed, finalizers, moves_generation,
+        same, settle,
+    },
+    discovery,
     failure::Failure,
     kinds::{Generation, Kind, Kinds, Scope},
     merge,
@@ -286,64 +291,6 @@ fn create(
     Ok(stored)
 }
 
-fn check_type(kind: &Kind, object: &Value) -> Result<(), Failure> {
-    let (api_version, name) = (object["apiVersion"].as_str(), object["kind"].as_str());
-    if !object.is_object() || name.is_some_and(|name| name != kind.kind) {
-        return Err(Failure::bad_request(format!(
-            "the object provided is no {} ({})",
-            kind.kind,
-            name.unwrap_or("no kind")
-        )));
-    }
-    if api_version.is_some_and(|found| found != kind.api_version()) {
-        return Err(Failure::bad_request(
-            "the API version in the data does not match the expected API version",
-        ));
-    }
-    Ok(())
-}
-
-/// Prunes, fills in and checks an object by its kind's schema; what is unknown is an error where the client asks for it.
-fn admit(kind: &Kind, say: &Say<'_>, new: &mut Value, old: Option<&Value>) -> Result<(), Failure> {
-    drop_empty(&mut new["metadata"], &["labels", "annotations", "finalizers", "ownerReferences"]);
-    if !kind.custom {
-        drop_empty(new, &["data", "binaryData"]);
-    }
-    let Some(schema) = &kind.schema else { return Ok(()) };
-    let mut unknown = Vec::new();
-    schema.prune(new, "", &mut unknown);
-    schema.fill(new);
-    if !unknown.is_empty() && say.query.text("fieldValidation") == "Strict" {
-        let fields: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
-        return Err(Failure::bad_request(format!("strict decoding error: {}", fields.join(", "))));
-    }
-    let causes = schema.check(new, old, "");
-    if causes.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::invalid(&kind.qualified(), text(new, "name"), causes))
-    }
-}
-
-/// Go's types with `omitempty` do not say what is empty.
-fn drop_empty(object: &mut Value, fields: &[&str]) {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::Object(fields) => fields.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    };
-    if let Some(object) = object.as_object_mut() {
-        object.retain(|name, value| !fields.contains(&name.as_str()) || !is_empty(value));
-    }
-}
-
-fn drop_managed(object: &mut Value) {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.remove("managedFields");
-    }
-}
-
 /// Puts `new` in the place of `old`, as far as the path may write it.
 fn replace(
     inner: &mut Inner,
@@ -383,79 +330,6 @@ fn replace(
     commit(inner, kind, target, say, old, new, now)
 }
 
-/// A resourceVersion and a UID in what is sent are preconditions.
-fn check_preconditions(kind: &Kind, old: &Stored, new: &Value, verb: Verb) -> Result<(), Failure> {
-    let name = text(new, "name");
-    if !name.is_empty() && name != old.name() {
-        let why =
-            format!("the name of the object ({name}) does not match the name on the URL ({})", old.name());
-        return Err(Failure::bad_request(why));
-    }
-    let (uid, version) = (text(new, "uid"), text(new, "resourceVersion"));
-    if !uid.is_empty() && uid != old.uid() {
-        let why =
-            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
-        return Err(Failure::conflict(&kind.resource(), old.name(), &why));
-    }
-    if version.is_empty() && !kind.unconditional && verb == Verb::Update {
-        let why = "Invalid value: 0x0: must be specified for an update".to_owned();
-        return Err(Failure::invalid(
-            &kind.qualified(),
-            old.name(),
-            vec![("metadata.resourceVersion".into(), why)],
-        ));
-    }
-    if !version.is_empty() && version != "0" && version != old.version.to_string() {
-        return Err(Failure::outdated(&kind.resource(), old.name()));
-    }
-    Ok(())
-}
-
-/// Keeps what the path may not write: the status beside it, or all but the status; identity always.
-fn settle(kind: &Kind, subresource: Option<Subresource>, old: &Value, new: &mut Value) {
-    let keep = |new: &mut Value, field: &str| match old.get(field) {
-        Some(value) => new[field] = value.clone(),
-        None => {
-            if let Some(fields) = new.as_object_mut() {
-                fields.remove(field);
-            }
-        }
-    };
-    match subresource {
-        Some(Subresource::Status) => {
-            let status = new.get("status").cloned();
-            *new = old.clone();
-            match (status, new.as_object_mut()) {
-                (Some(status), _) => new["status"] = status,
-                (None, Some(fields)) => drop(fields.remove("status")),
-                (None, None) => {}
-            }
-        }
-        None | Some(Subresource::Scale) if kind.has_status => keep(new, "status"),
-        None | Some(Subresource::Scale) => {}
-    }
-    for field in ["apiVersion", "kind"] {
-        keep(new, field);
-    }
-    let metadata = &old["metadata"];
-    for field in [
-        "uid",
-        "name",
-        "namespace",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-    ] {
-        match (metadata.get(field), new["metadata"].as_object_mut()) {
-            (Some(value), _) => new["metadata"][field] = value.clone(),
-            (None, Some(fields)) => drop(fields.remove(field)),
-            (None, None) => {}
-        }
-    }
-    new["metadata"]["resourceVersion"] = metadata["resourceVersion"].clone();
-}
-
 /// Stores `new` unless it says what `old` says.
 fn commit(
     inner: &mut Inner,
@@ -484,48 +358,6 @@ fn commit(
     };
     note(&mut inner.store, kind, target, say, now, Some(old), (!released).then_some(&stored));
     Ok(stored)
-}
-
-/// Whether two objects differ in nothing but when somebody wrote.
-fn same(old: &Value, new: &Value) -> bool {
-    let but_owners = |object: &Value| {
-        let mut object = object.clone();
-        drop_managed(&mut object);
-        object
-    };
-    let entries = |object: &Value| {
-        let list = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-        let but_time = |entry: &Value| {
-            let mut entry = entry.clone();
-            entry["time"] = Value::Null;
-            entry
-        };
-        list.map(|list| list.iter().map(but_time).collect::<Vec<_>>())
-    };
-    but_owners(old) == but_owners(new) && entries(old) == entries(new)
-}
-
-fn moves_generation(kind: &Kind, old: &Value, new: &Value) -> bool {
-    let outside = |object: &Value| {
-        let mut fields: Map<String, Value> = object.as_object().cloned().unwrap_or_default();
-        fields.remove("metadata");
-        if kind.has_status {
-            fields.remove("status");
-        }
-        fields
-    };
-    let annotations = |object: &Value| object["metadata"].get("annotations").cloned();
-    match kind.generation {
-        Generation::None => false,
-        Generation::Spec => outside(old) != outside(new),
-        Generation::SpecAndAnnotations => {
-            outside(old) != outside(new) || annotations(old) != annotations(new)
-        }
-    }
-}
-
-fn finalizers(object: &Value) -> usize {
-    object.pointer("/metadata/finalizers").and_then(Value::as_array).map_or(0, Vec::len)
 }
 
 /// Changes an object in place as `user` would by an update; false where there is none.
@@ -580,14 +412,6 @@ fn patched(object: &mut Value, say: &Say<'_>) -> Result<(), Failure> {
 
 fn media<'a>(say: &Say<'a>) -> &'a str {
     say.media.split(';').next().unwrap_or_default().trim()
-}
-
-/// Who owns what is not declared cannot be told: that is an error of the server, seen on 1.34.
-fn check_declared(kind: &Kind, intent: &Value) -> Result<(), Failure> {
-    let undeclared = kind.schema.as_ref().and_then(|schema| schema.undeclared(intent, ""));
-    undeclared.map_or(Ok(()), |why| {
-        Err(Failure::new(500, "", format!("failed to create typed patch object: {why}")))
-    })
 }
 
 fn apply(
