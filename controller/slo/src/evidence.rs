@@ -99,12 +99,12 @@ pub struct Coverage {
     /// Tenants that had no series before and have none now.
     pub never_instrumented: u32,
     /// Tenants that burned before, on which no guard acts (R14).
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub exempt: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_none(count: &u32) -> bool {
+fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 

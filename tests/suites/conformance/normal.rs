@@ -13,10 +13,9 @@ pub fn normal(answer: &Value) -> Value {
     let kind = kind.strip_suffix("List").unwrap_or(kind);
     if let Some(items) = answer["items"].as_array() {
         let metadata = &answer["metadata"];
-        return json!({
-            "items": items.iter().map(|item| object(item, kind)).collect::<Vec<_>>(), "more": metadata["continue"].as_str().is_some_and(|token| !token.is_empty()),
-            "remaining": metadata["remainingItemCount"],
-        });
+        let items: Vec<Value> = items.iter().map(|item| object(item, kind)).collect();
+        let more = metadata["continue"].as_str().is_some_and(|token| !token.is_empty());
+        return json!({"items": items, "more": more, "remaining": metadata["remainingItemCount"]});
     }
     object(answer, kind)
 }
@@ -49,16 +48,12 @@ fn object(answer: &Value, kind: &str) -> Value {
 }
 
 /// Fields of built-in kinds that the real server fills in, or whose lists and maps it takes as one.
-const FILLED: [&str; 9] = [
+const FILLED: [&str; 5] = [
     "/f:spec/f:progressDeadlineSeconds",
     "/f:spec/f:revisionHistoryLimit",
     "/f:spec/f:selector",
     "/f:spec/f:strategy",
-    "/f:imagePullPolicy",
-    "/f:resources",
-    "/f:terminationMessage",
     "/f:template/f:spec/f:",
-    "/f:containers/k:{\"name\":\"app\"}",
 ];
 
 /// One manager's leaves. Whose a map itself is, beside what it holds, is left out: ours does not keep it, and nobody
