@@ -1,22 +1,18 @@
 //! From counts to verdicts: which arm a tenant was in, the judge's evidence, and the holds it asks for (R7, R10-R14). Pure.
 
-use std::collections::HashMap;
-
 use breakwater_crds::{
     report::DeviationReportStatus,
     scalars::Span,
     status::{Phase, SloStatus},
 };
-use breakwater_slo::{
-    Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, Series, State, TenantId, Verdict,
-};
+use breakwater_slo::{Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, State, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
-    observed::{Marker, Readiness, Report, SloReading, StepData, Tenant},
+    observed::{Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
     spec::is_per_tenant,
 };
 
@@ -314,7 +310,7 @@ fn guard_limit(config: &Config) -> f64 {
 fn sample(
     draft: &Draft<'_>,
     reading: &SloReading,
-    counts: &HashMap<TenantId, Series>,
+    counts: &Counted,
     end_seconds: i64,
     step_seconds: i64,
     limit: f64,
@@ -340,7 +336,7 @@ fn sample(
             Some(Sample {
                 tenant: tenant.id,
                 arm,
-                series: counts.get(&tenant.id).copied().unwrap_or(Series::Absent),
+                series: counts.get(tenant.id),
                 instrumented: before.is_some(),
                 burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= limit),
             })

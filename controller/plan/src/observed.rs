@@ -237,11 +237,43 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepData {
     /// By tenant; tenants that are not in it had no series.
-    Counts(HashMap<TenantId, Series>),
+    Counts(Counted),
     /// The values of a `query` SLO.
     Values(Vec<f64>),
     /// Prometheus answered, and it was no good: why.
     Missing(String),
+}
+
+/// Series by tenant, in order of the tenants' ids. Shared: a reading is handed from plan to plan until it was judged.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counted(Arc<[(TenantId, Series)]>);
+
+impl Counted {
+    /// The series of each tenant, in any order; of a tenant that is in it twice, one stays.
+    pub fn new(mut series: Vec<(TenantId, Series)>) -> Self {
+        if !series.is_sorted_by(|(one, _), (other, _)| one < other) {
+            series.sort_by_key(|(tenant, _)| *tenant);
+            series.dedup_by_key(|(tenant, _)| *tenant);
+        }
+        Self(series.into())
+    }
+
+    /// In order of the tenants' ids.
+    pub fn as_slice(&self) -> &[(TenantId, Series)] {
+        &self.0
+    }
+
+    /// The series of one tenant; `Absent` where there is none.
+    pub fn get(&self, tenant: TenantId) -> Series {
+        let at = self.0.binary_search_by_key(&tenant, |(tenant, _)| *tenant);
+        at.map_or(Series::Absent, |at| self.0[at].1)
+    }
+}
+
+impl FromIterator<(TenantId, Series)> for Counted {
+    fn from_iter<I: IntoIterator<Item = (TenantId, Series)>>(series: I) -> Self {
+        Self::new(series.into_iter().collect())
+    }
 }
 
 /// Why a failed tenant is not ready.

@@ -7,7 +7,7 @@ use std::{
 
 use breakwater_crds::marker::stable_hash;
 use breakwater_plan::{
-    observed::{StepData, Tenant},
+    observed::{Counted, StepData, Tenant},
     promql::{Measure, ROW_LABEL, Row},
 };
 use breakwater_slo::{Counts, Discard, Series, TenantId};
@@ -119,19 +119,19 @@ pub fn step_data(
         return values(rows);
     }
     let by_hash = gather(labels, rows);
-    let mut counts = HashMap::with_capacity(by_hash.len());
+    let mut counts = Vec::with_capacity(by_hash.len());
     for (hash, parts) in by_hash {
         if let Some(id) = ids.get(hash) {
-            counts.insert(id, series(measure, parts));
+            counts.push((id, series(measure, parts)));
         }
         for id in ids.ambiguous.get(&hash).into_iter().flat_map(|(_, sharers)| sharers) {
-            counts.insert(*id, Series::Discarded(Discard::Invalid));
+            counts.push((*id, Series::Discarded(Discard::Invalid)));
         }
     }
     if counts.is_empty() {
         return StepData::Missing(unmatched(labels, rows, ids));
     }
-    StepData::Counts(counts)
+    StepData::Counts(Counted::new(counts))
 }
 
 /// Bad and total by tenant of a query over a longer time; doubtful ones are left out.
@@ -316,7 +316,7 @@ mod tests {
             let samples = rows.iter().map(|(kind, value)| row("a", kind, *value)).collect();
             assert_eq!(
                 read(measure, samples),
-                StepData::Counts(HashMap::from([(TenantId(1), expected)])),
+                StepData::Counts(Counted::new(vec![(TenantId(1), expected)])),
                 "{rows:?}"
             );
         }
@@ -342,7 +342,10 @@ mod tests {
     fn names_of_two_tenants_tell_neither_and_are_reported() {
         let data = read(Measure::Counters, vec![row("c", "total", 1.0), row("c", "now", 1.0)]);
         let invalid = Series::Discarded(Discard::Invalid);
-        assert_eq!(data, StepData::Counts(HashMap::from([(TenantId(3), invalid), (TenantId(4), invalid)])));
+        assert_eq!(
+            data,
+            StepData::Counts(Counted::new(vec![(TenantId(3), invalid), (TenantId(4), invalid)]))
+        );
         assert!(ids().ambiguous().unwrap().contains("\"c\""));
         assert_eq!(TenantIds::new([("a".into(), TenantId(1))]).ambiguous(), None);
     }
@@ -358,7 +361,7 @@ mod tests {
         let ids = TenantIds::new([("n/a".into(), TenantId(7))]);
         let labels = ["ns".to_owned(), "tenant".to_owned()];
         let data = step_data(Measure::Counters, &labels, &Rows(vec![sample, now]), END, &ids);
-        assert_eq!(data, StepData::Counts(HashMap::from([(TenantId(7), counted(0.0, 4.0))])));
+        assert_eq!(data, StepData::Counts(Counted::new(vec![(TenantId(7), counted(0.0, 4.0))])));
     }
 
     #[test]
