@@ -3,16 +3,18 @@
 use breakwater_crds::{
     report::DeviationReportStatus,
     scalars::Span,
-    status::{Phase, SloStatus},
+    status::{Phase, SloStatus, WaveStatus},
 };
-use breakwater_slo::{Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, State, Verdict};
+use breakwater_slo::{
+    Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, Series, State, Verdict,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
-    observed::{Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
+    observed::{ByTenant, Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
     spec::is_per_tenant,
 };
 
@@ -321,27 +323,28 @@ fn sample(
         return Vec::new();
     };
     let waves = &draft.status.waves;
-    let history = |started: Option<Timestamp>| reading.history.get(&as_of(draft, started?));
-    let by_wave: Vec<_> = waves.iter().map(|wave| history(wave.started_at)).collect();
-    let newest = history(waves.iter().filter_map(|wave| wave.started_at).max());
-    let before = |place: &Place, tenant: &Tenant| -> Option<Counts> {
+    let started = |wave: &WaveStatus| wave.started_at.and_then(|at| reading.history.get(&as_of(draft, at)));
+    let mut by_wave: Vec<_> = waves.iter().map(|wave| started(wave).map(ByTenant::walk)).collect();
+    let newest = waves.iter().max_by_key(|wave| wave.started_at).and_then(started);
+    let (mut newest, mut counts) = (newest.map(ByTenant::walk), counts.walk());
+    let mut before = |place: &Place, tenant: &Tenant| -> Option<Counts> {
         let own = place.wave.filter(|wave| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some()));
-        own.map_or(newest, |wave| by_wave[wave])?.get(&tenant.id).copied()
+        let history = own.map_or(newest.as_mut(), |wave| by_wave[wave].as_mut());
+        history?.get(tenant.id).copied()
     };
-    draft
-        .fleet()
-        .filter_map(|(tenant, place)| {
-            let arm = arm(draft, tenant, place, start, end)?;
-            let before = before(place, tenant);
-            Some(Sample {
-                tenant: tenant.id,
-                arm,
-                series: counts.get(tenant.id),
-                instrumented: before.is_some(),
-                burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= limit),
-            })
-        })
-        .collect()
+    let mut samples = Vec::with_capacity(draft.places.len());
+    for (tenant, place) in draft.fleet() {
+        let Some(arm) = arm(draft, tenant, place, start, end) else { continue };
+        let before = before(place, tenant);
+        samples.push(Sample {
+            tenant: tenant.id,
+            arm,
+            series: counts.get(tenant.id).copied().unwrap_or(Series::Absent),
+            instrumented: before.is_some(),
+            burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= limit),
+        });
+    }
+    samples
 }
 
 /// Where a tenant stood *during* a step, by the times on it; late steps are judged by what it was then.

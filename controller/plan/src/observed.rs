@@ -219,7 +219,7 @@ pub struct SloReading {
     /// How long after its end a step is read, in seconds: two scrape intervals, or 90 s.
     pub lag_seconds: i64,
     /// Bad and total over seven days before the keyed instant (a wave's start), by tenant (R14).
-    pub history: HashMap<Timestamp, HashMap<TenantId, breakwater_slo::Counts>>,
+    pub history: HashMap<Timestamp, ByTenant<breakwater_slo::Counts>>,
 }
 
 /// One step's answer.
@@ -244,35 +244,62 @@ pub enum StepData {
     Missing(String),
 }
 
-/// Series by tenant, in order of the tenants' ids. Shared: a reading is handed from plan to plan until it was judged.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Counted(Arc<[(TenantId, Series)]>);
+/// Something by tenant, in order of the tenants' ids. Shared: a reading is handed from plan to plan until it was judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByTenant<T>(Arc<[(TenantId, T)]>);
 
-impl Counted {
-    /// The series of each tenant, in any order; of a tenant that is in it twice, one stays.
-    pub fn new(mut series: Vec<(TenantId, Series)>) -> Self {
-        if !series.is_sorted_by(|(one, _), (other, _)| one < other) {
-            series.sort_by_key(|(tenant, _)| *tenant);
-            series.dedup_by_key(|(tenant, _)| *tenant);
+/// The series of one step.
+pub type Counted = ByTenant<Series>;
+
+impl<T> ByTenant<T> {
+    /// From pairs in any order; of a tenant that is in them twice, one stays.
+    pub fn new(mut pairs: Vec<(TenantId, T)>) -> Self {
+        if !pairs.is_sorted_by(|(one, _), (other, _)| one < other) {
+            pairs.sort_by_key(|(tenant, _)| *tenant);
+            pairs.dedup_by_key(|(tenant, _)| *tenant);
         }
-        Self(series.into())
+        Self(pairs.into())
     }
 
     /// In order of the tenants' ids.
-    pub fn as_slice(&self) -> &[(TenantId, Series)] {
+    pub fn as_slice(&self) -> &[(TenantId, T)] {
         &self.0
     }
 
-    /// The series of one tenant; `Absent` where there is none.
-    pub fn get(&self, tenant: TenantId) -> Series {
-        let at = self.0.binary_search_by_key(&tenant, |(tenant, _)| *tenant);
-        at.map_or(Series::Absent, |at| self.0[at].1)
+    /// What there is of one tenant.
+    pub fn get(&self, tenant: TenantId) -> Option<&T> {
+        self.walk().get(tenant)
+    }
+
+    /// Looks tenants up one after the other.
+    pub fn walk(&self) -> Walk<'_, T> {
+        Walk { pairs: &self.0, next: 0 }
     }
 }
 
-impl FromIterator<(TenantId, Series)> for Counted {
-    fn from_iter<I: IntoIterator<Item = (TenantId, Series)>>(series: I) -> Self {
-        Self::new(series.into_iter().collect())
+impl<T> FromIterator<(TenantId, T)> for ByTenant<T> {
+    fn from_iter<I: IntoIterator<Item = (TenantId, T)>>(pairs: I) -> Self {
+        Self::new(pairs.into_iter().collect())
+    }
+}
+
+/// Looks tenants up in a [`ByTenant`]: for one that follows on the last in a step, for others by halving.
+#[derive(Debug)]
+pub struct Walk<'a, T> {
+    pairs: &'a [(TenantId, T)],
+    next: usize,
+}
+
+impl<'a, T> Walk<'a, T> {
+    /// What there is of one tenant.
+    pub fn get(&mut self, tenant: TenantId) -> Option<&'a T> {
+        let here = self.pairs.get(self.next).filter(|(here, _)| *here == tenant);
+        if here.is_none() {
+            self.next = self.pairs.binary_search_by_key(&tenant, |(tenant, _)| *tenant).ok()?;
+        }
+        let (_, found) = self.pairs.get(self.next)?;
+        self.next += 1;
+        Some(found)
     }
 }
 

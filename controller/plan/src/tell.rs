@@ -3,7 +3,7 @@
 use breakwater_crds::{
     action::RolloutActionStatus,
     scalars::Span,
-    status::{Brake, ConditionStatus, Counts, Phase, Progress, RolloutStatus, SloStatus, WaveStatus},
+    status::{Brake, ConditionStatus, Counts, Phase, Progress, RevertStatus, RolloutStatus, SloStatus, WaveStatus},
 };
 
 use crate::{
@@ -67,36 +67,46 @@ fn checkpoint(draft: &mut Draft<'_>) {
     }
 }
 
-/// The part of a status that is decisions: what a crash must not lose (R28).
+/// The part of a status that is decisions: what a crash must not lose (R28). What is left out is never copied: a plan
+/// is made every minute for weeks.
 fn skeleton(status: &RolloutStatus) -> RolloutStatus {
-    let mut bones = status.clone();
-    bones.summary = String::new();
-    bones.message = String::new();
-    bones.progress = Progress::default();
-    bones.counts = Counts::default();
-    bones.troubled = Vec::new();
-    for slo in &mut bones.slos {
-        let definition = std::mem::take(&mut slo.definition);
-        *slo = SloStatus { name: std::mem::take(&mut slo.name), definition, ..SloStatus::default() };
+    let RolloutStatus { slos, adoption, waves, revert, .. } = status;
+    RolloutStatus {
+        summary: String::new(),
+        message: String::new(),
+        progress: Progress::default(),
+        counts: Counts::default(),
+        troubled: Vec::new(),
+        slos: slos.iter().map(slo_bones).collect(),
+        conditions: Vec::new(),
+        history: Vec::new(),
+        adoption: adoption.clone().filter(|adoption| adoption.approved.is_some()),
+        waves: waves.iter().map(wave_bones).collect(),
+        revert: revert.clone().map(|revert| RevertStatus { reverted: 0, failed: 0, ..revert }),
+        observed_generation: status.observed_generation,
+        epoch: status.epoch,
+        phase: status.phase,
+        stable_version: status.stable_version.clone(),
+        candidate_version: status.candidate_version.clone(),
+        queued: status.queued.clone(),
+        rejected: status.rejected.clone(),
+        started_at: status.started_at,
+        watching_since: status.watching_since,
+        completed_at: status.completed_at,
+        wave: status.wave.clone(),
+        brakes: status.brakes.clone(),
+        processed: status.processed.clone(),
+        report: status.report.clone(),
+        accepted_revision: status.accepted_revision.clone(),
     }
-    bones.conditions = Vec::new();
-    bones.history = Vec::new();
-    bones.adoption = bones.adoption.filter(|adoption| adoption.approved.is_some());
-    for wave in &mut bones.waves {
-        let figures = WaveStatus {
-            total: 0,
-            updated: 0,
-            ready: 0,
-            failed: 0,
-            soaked_seconds: 0,
-            ..std::mem::take(wave)
-        };
-        *wave = figures;
-    }
-    if let Some(revert) = &mut bones.revert {
-        (revert.reverted, revert.failed) = (0, 0);
-    }
-    bones
+}
+
+fn slo_bones(slo: &SloStatus) -> SloStatus {
+    SloStatus { name: slo.name.clone(), definition: slo.definition.clone(), ..SloStatus::default() }
+}
+
+fn wave_bones(wave: &WaveStatus) -> WaveStatus {
+    WaveStatus { total: 0, updated: 0, ready: 0, failed: 0, soaked_seconds: 0, ..wave.clone() }
 }
 
 fn count(draft: &mut Draft<'_>) {

@@ -36,14 +36,14 @@ impl Watching {
         Self { feed, refill_seconds, ids: Mutex::new((u64::MAX, Arc::default())) }
     }
 
-    /// What is there, with the judges' states put in.
-    pub(super) fn readings(&self, judges: &[State], slos: usize) -> Vec<SloReading> {
+    /// What is there, with the judges' states put in. They come back with the plan.
+    pub(super) fn readings(&self, judges: Vec<State>, slos: usize) -> Vec<SloReading> {
         let mut readings = match &self.feed {
             Ok(feed) => feed.readings(),
             Err(why) => vec![SloReading { error: Some(why.clone()), ..SloReading::default() }; slos],
         };
         for (reading, judge) in readings.iter_mut().zip(judges) {
-            reading.state = Some(judge.clone());
+            reading.state = Some(judge);
         }
         readings
     }

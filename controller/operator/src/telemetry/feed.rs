@@ -2,7 +2,6 @@
 //! what is there and never waits for Prometheus. I/O.
 
 use std::{
-    collections::HashMap,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -233,7 +232,7 @@ async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News 
         if lock(slot).reading.history.contains_key(at) {
             continue;
         }
-        let answer: Result<HashMap<_, _>, String> = slo.history(*at, &want.ids).await;
+        let answer = slo.history(*at, &want.ids).await;
         let mut held = lock(slot);
         news.any = true;
         match answer {

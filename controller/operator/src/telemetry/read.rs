@@ -1,15 +1,15 @@
 //! Asking for what is due: the steps of each SLO in order, the steps before a restart, the week before a wave. I/O,
 //! through [`Counts`], so that a rehearsal serves counts by the same way.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use breakwater_crds::slo::{Latency, Slo};
 use breakwater_plan::{
-    observed::{SloReading, Step, StepData},
+    observed::{ByTenant, SloReading, Step, StepData},
     promql::{self, Matchers, Queries, ROW_LABEL},
     spec::FieldError,
 };
-use breakwater_slo::{Counts as Events, TenantId};
+use breakwater_slo::Counts as Events;
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
@@ -131,8 +131,8 @@ impl SloTelemetry {
     }
 
     /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
-    pub async fn history(&self, at: Timestamp, ids: &TenantIds) -> Result<HashMap<TenantId, Events>, String> {
-        let Some(query) = self.queries.history() else { return Ok(HashMap::new()) };
+    pub async fn history(&self, at: Timestamp, ids: &TenantIds) -> Result<ByTenant<Events>, String> {
+        let Some(query) = self.queries.history() else { return Ok(ByTenant::new(Vec::new())) };
         let rows = self.source.query(&query, at).await.map_err(|why| why.to_string())?;
         if let Some(sample) = rows.0.iter().find(|sample| !is_at(sample, at.as_second())) {
             return Err(format!("asked for {}, answered for {}", at.as_second(), sample.at));

@@ -7,7 +7,7 @@ use std::{
 
 use breakwater_crds::marker::stable_hash;
 use breakwater_plan::{
-    observed::{Counted, StepData, Tenant},
+    observed::{ByTenant, Counted, StepData, Tenant},
     promql::{Measure, ROW_LABEL, Row},
 };
 use breakwater_slo::{Counts, Discard, Series, TenantId};
@@ -135,12 +135,7 @@ pub fn step_data(
 }
 
 /// Bad and total by tenant of a query over a longer time; doubtful ones are left out.
-pub fn totals(
-    measure: Measure,
-    labels: &[String],
-    rows: &Rows,
-    ids: &TenantIds,
-) -> HashMap<TenantId, Counts> {
+pub fn totals(measure: Measure, labels: &[String], rows: &Rows, ids: &TenantIds) -> ByTenant<Counts> {
     let counted = |(hash, parts): (u64, Parts)| {
         let id = ids.get(hash)?;
         match series(measure, parts) {
@@ -388,6 +383,6 @@ mod tests {
             row("x", "total", 1.0),
         ]);
         let totals = totals(Measure::Counters, &["tenant".to_owned()], &rows, &ids());
-        assert_eq!(totals, HashMap::from([(TenantId(1), Counts { bad: 1.0, total: 10.0 })]));
+        assert_eq!(totals, ByTenant::new(vec![(TenantId(1), Counts { bad: 1.0, total: 10.0 })]));
     }
 }

@@ -16,8 +16,8 @@ use breakwater_crds::{
 use breakwater_plan::{
     Observed, Plan,
     observed::{
-        Action, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading, Step,
-        StepData, Tenant,
+        Action, ByTenant, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading,
+        Step, StepData, Tenant,
     },
     outcome::{Purpose, Write},
     plan,
@@ -615,7 +615,7 @@ impl World {
         Series::Counted(Counts { bad: errors * REQUESTS, total: REQUESTS })
     }
 
-    fn history(&self) -> HashMap<TenantId, Counts> {
+    fn history(&self) -> ByTenant<Counts> {
         let known = self.sims.iter().filter(|sim| !self.uninstrumented.contains(&sim.tenant.id));
         let bad = |id| if self.burned_before.contains(&id) { 20_000.0 } else { 100.0 };
         known.map(|sim| (sim.tenant.id, Counts { bad: bad(sim.tenant.id), total: 100_000.0 })).collect()
