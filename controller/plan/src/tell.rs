@@ -3,7 +3,9 @@
 use breakwater_crds::{
     action::RolloutActionStatus,
     scalars::Span,
-    status::{Brake, ConditionStatus, Counts, Phase, Progress, RevertStatus, RolloutStatus, SloStatus, WaveStatus},
+    status::{
+        Brake, ConditionStatus, Counts, Phase, Progress, RevertStatus, RolloutStatus, SloStatus, WaveStatus,
+    },
 };
 
 use crate::{

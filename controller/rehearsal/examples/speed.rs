@@ -13,6 +13,10 @@ use breakwater_rehearsal::{
 };
 use jiff::SignedDuration;
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tenant-minutes of each of the small runs.
 const TENANT_MINUTES: usize = 1_440_000;
 /// The scenario: nothing is wrong, so that there is something to watch all the time.
