@@ -24,13 +24,17 @@ fn any_series() -> impl Strategy<Value = Series> {
 
 fn any_sample(tenant: u64) -> impl Strategy<Value = Sample> {
     let arm = prop_oneof![4 => Just(Arm::Candidate), 4 => Just(Arm::Baseline), 1 => Just(Arm::Warming)];
-    (arm, any_series(), prop::bool::weighted(0.9), prop::bool::weighted(0.1)).prop_map(
-        move |(arm, series, instrumented, burned_before)| Sample {
+    let own =
+        prop_oneof![4 => (1e-4..0.1_f64).prop_map(Some), 1 => any::<f64>().prop_map(Some), 1 => Just(None)];
+    (arm, any_series(), prop::bool::weighted(0.9), prop::bool::weighted(0.1), own).prop_map(
+        move |(arm, series, instrumented, burned_before, own)| Sample {
             tenant: TenantId(tenant),
             arm,
             series,
             instrumented,
             burned_before,
+            own,
+            usual: own.map(|own| own * 1e4),
         },
     )
 }
@@ -97,7 +101,7 @@ fn fed(config: &Config, readings: &[Owned]) -> State {
     let mut state = State::default();
     for (step, reading) in (1_i64..).zip(readings) {
         let end_seconds = START_SECONDS.saturating_add(step.saturating_mul(config.step_seconds));
-        state.feed(config, &Step { end_seconds, reading: reading.reading() });
+        state.feed(config, &Step::new(end_seconds, reading.reading()));
     }
     state
 }
@@ -115,8 +119,8 @@ proptest! {
         let mut end_seconds = START_SECONDS;
         for (gap_seconds, reading) in &steps {
             end_seconds = end_seconds.saturating_add(*gap_seconds);
-            state.feed(&config, &Step { end_seconds, reading: reading.reading() });
-            state.feed_recent(&config, &Step { end_seconds, reading: reading.reading() });
+            state.feed(&config, &Step::new(end_seconds, reading.reading()));
+            state.feed_recent(&config, &Step::new(end_seconds, reading.reading()));
             for now_seconds in [now_seconds, end_seconds] {
                 if let Some(evidence) = state.evidence(&config, now_seconds) {
                     is_sound(&evidence)?;
@@ -131,7 +135,7 @@ proptest! {
         state.begin(START_SECONDS);
         for step in 1..=count {
             let end_seconds = START_SECONDS.saturating_add(step.saturating_mul(config.step_seconds));
-            state.feed(&config, &Step { end_seconds, reading: Reading::Missing("time-out") });
+            state.feed(&config, &Step::new(end_seconds, Reading::Missing("time-out")));
             let evidence = state.evidence(&config, end_seconds);
             let verdict = evidence.map(|evidence| evidence.verdict);
             prop_assert!(matches!(verdict, Some(Verdict::NoData | Verdict::Inconclusive)), "{:?}", verdict);
@@ -146,8 +150,8 @@ proptest! {
         for (step, reading) in (1_i64..).zip(&readings) {
             for late_seconds in [0, -30, 30] {
                 let end_seconds = START_SECONDS + step * STEP_SECONDS + late_seconds;
-                again.feed(&config, &Step { end_seconds, reading: reading.reading() });
-                again.feed_recent(&config, &Step { end_seconds: end_seconds.min(START_SECONDS + step * STEP_SECONDS), reading: reading.reading() });
+                again.feed(&config, &Step::new(end_seconds, reading.reading()));
+                again.feed_recent(&config, &Step::new(end_seconds.min(START_SECONDS + step * STEP_SECONDS), reading.reading()));
             }
         }
         prop_assert_eq!(format!("{:?}", again), format!("{:?}", state));
@@ -164,7 +168,7 @@ proptest! {
         prop_assert_eq!(&back, &state);
         for (step, reading) in (1_i64..).zip(&readings) {
             let end_seconds = START_SECONDS.saturating_add(step.saturating_mul(config.step_seconds));
-            back.feed_recent(&config, &Step { end_seconds, reading: reading.reading() });
+            back.feed_recent(&config, &Step::new(end_seconds, reading.reading()));
         }
         let now_seconds = state.until_seconds().unwrap_or(START_SECONDS);
         prop_assert_eq!(back.evidence(&config, now_seconds), state.evidence(&config, now_seconds));

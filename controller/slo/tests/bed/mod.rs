@@ -14,7 +14,15 @@ pub fn api_errors() -> Config {
 }
 
 pub fn sample(tenant: u64, arm: Arm, series: Series) -> Sample {
-    Sample { tenant: TenantId(tenant), arm, series, instrumented: true, burned_before: false }
+    Sample {
+        tenant: TenantId(tenant),
+        arm,
+        series,
+        instrumented: true,
+        burned_before: false,
+        own: None,
+        usual: None,
+    }
 }
 
 pub fn counted(tenant: u64, arm: Arm, bad: f64, total: f64) -> Sample {
@@ -52,7 +60,7 @@ impl Bed {
 
     pub fn feed(&mut self, reading: Reading<'_>) -> &mut Self {
         self.now_seconds += self.config.step_seconds;
-        self.state.feed(&self.config, &Step { end_seconds: self.now_seconds, reading });
+        self.state.feed(&self.config, &Step::new(self.now_seconds, reading));
         self
     }
 
