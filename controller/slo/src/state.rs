@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
 use crate::compare::encode::Stored;
+use crate::compare::ordered::Ordered;
 use crate::config::{Config, Kind};
 use crate::evidence::{Coverage, Evidence};
 use crate::judge;
@@ -54,6 +55,9 @@ pub struct State {
     pub(crate) comparison: Comparison,
     #[serde(skip)]
     pub(crate) recent: Recent,
+    /// The last step's order of samples, see [`Ordered`].
+    #[serde(skip)]
+    order: Vec<u32>,
 }
 
 /// The newest value of a `query`.
@@ -106,6 +110,7 @@ impl PartialEq for State {
             compared,
             comparison: _,
             recent: _,
+            order: _,
         } = self;
         (*until_seconds, *begun_seconds, *exposed_steps)
             == (other.until_seconds, other.begun_seconds, other.exposed_steps)
@@ -189,12 +194,9 @@ impl State {
         self.until_seconds = Some(end_seconds);
         match (config.kind, reading) {
             (Kind::Ratio { objective: _ }, Reading::Counts(samples)) if !samples.is_empty() => {
-                self.feed_counts(config, end_seconds, samples);
-                if let (Comparison::Armed(frozen), Some(Stored(running))) =
-                    (&self.comparison, &mut self.compared)
-                {
-                    running.feed(config, frozen, step, samples);
-                }
+                let mut order = std::mem::take(&mut self.order);
+                self.feed_counts(config, step, &Ordered::new(samples, &mut order));
+                self.order = order;
             }
             (Kind::Limit { max, min, for_seconds: _ }, Reading::Values(values))
                 if !values.is_empty() && values.iter().all(|value| value.is_finite()) =>
@@ -225,7 +227,10 @@ impl State {
             return;
         }
         match reading {
-            Reading::Counts(samples) => self.recent.feed(config, end_seconds, samples),
+            Reading::Counts(samples) => {
+                let ordered = Ordered::new(samples, &mut self.order);
+                self.recent.feed(config, end_seconds, &ordered);
+            }
             Reading::Values(_) | Reading::Missing(_) => {}
         }
     }
@@ -244,11 +249,12 @@ impl State {
             .map(|known| known.saturating_add(limit_seconds).saturating_add(1))
     }
 
-    fn feed_counts(&mut self, config: &Config, end_seconds: i64, samples: &[Sample]) {
+    fn feed_counts(&mut self, config: &Config, step: &Step<'_>, samples: &Ordered<'_>) {
+        let end_seconds = step.end_seconds;
         let start_seconds = end_seconds.saturating_sub(config.step());
         let mut counts = Slot::default();
         (self.candidate, self.baseline) = (Coverage::default(), Coverage::default());
-        for sample in samples {
+        for sample in samples.iter() {
             let tally = counted(sample).unwrap_or_default();
             match sample.arm {
                 Arm::Candidate => {
@@ -275,6 +281,9 @@ impl State {
             window.add(start_seconds, counts);
         }
         self.recent.feed(config, end_seconds, samples);
+        if let (Comparison::Armed(frozen), Some(Stored(running))) = (&self.comparison, &mut self.compared) {
+            running.feed(config, frozen, step, samples);
+        }
         let lost =
             judge::is_low(self.candidate) && self.baseline.instrumented > 0 && !judge::is_low(self.baseline);
         self.lost_since_seconds = lost.then(|| self.lost_since_seconds.unwrap_or(start_seconds));

@@ -81,7 +81,7 @@ impl TryFrom<String> for Stored {
 }
 
 fn write(running: &Running) -> String {
-    let Running { clock, ledger, pooled, past, detect, span, shape, traffic, tenants, order: _ } = running;
+    let Running { clock, ledger, pooled, past, detect, span, shape, traffic, tenants } = running;
     let mut text = Text(VERSION.to_owned());
     text.section(*clock != Clock::default(), |text| {
         text.exact_time(clock.since_seconds);

@@ -13,7 +13,7 @@ use super::shape::Shape;
 use super::tenants::{Ledger, Round, Tenants};
 use super::traffic::Traffic;
 use crate::config::{Compare, Config};
-use crate::reading::{Past, Sample, Step, TenantId};
+use crate::reading::{Past, Step, TenantId};
 
 /// Share `h` of the shape, where it is compared.
 const SHAPE_SHARE: f64 = 0.5;
@@ -36,8 +36,6 @@ pub(crate) struct Running {
     pub(crate) traffic: Traffic,
     /// Shared between copies of the state, and copied when one of them takes a step.
     pub(crate) tenants: Arc<Tenants>,
-    /// The last step's order of samples.
-    pub(crate) order: Vec<u32>,
 }
 
 /// What the parts say, as evidence of this SLO (not in logs; each at most `e^600`).
@@ -72,13 +70,7 @@ impl Running {
     }
 
     /// Takes one step. A part whose numbers cannot be used takes none.
-    pub(crate) fn feed(&mut self, config: &Config, frozen: &Frozen, step: &Step<'_>, samples: &[Sample]) {
-        let mut order = std::mem::take(&mut self.order);
-        self.feed_ordered(config, frozen, step, &Ordered::new(samples, &mut order));
-        self.order = order;
-    }
-
-    fn feed_ordered(&mut self, config: &Config, frozen: &Frozen, step: &Step<'_>, samples: &Ordered<'_>) {
+    pub(crate) fn feed(&mut self, config: &Config, frozen: &Frozen, step: &Step<'_>, samples: &Ordered<'_>) {
         let start_seconds = step.end_seconds.saturating_sub(config.step());
         let (ratio, absolute) = (config.compare.ratio, config.absolute());
         let (candidate, others) = pooled(samples.iter(), weighed);
