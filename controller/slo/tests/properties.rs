@@ -2,7 +2,7 @@
 
 mod bed;
 
-use bed::{Bed, START_SECONDS, STEP_SECONDS, api_errors, counted};
+use bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted};
 use breakwater_slo::{
     Action, Arm, Config, Counts, Discard, Evidence, Kind, Reading, Sample, Series, State, Step, TenantId,
     Verdict,
@@ -219,32 +219,10 @@ proptest! {
     }
 }
 
-/// A small generator (xorshift, Marsaglia 2003), so that a failure names its seed.
-struct Noise(u64);
-
-impl Noise {
-    fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Poisson by Knuth's product of uniforms.
-    fn poisson(&mut self, mean: f64) -> f64 {
-        let (limit, mut product, mut count) = ((-mean).exp(), self.unit(), 0.0);
-        while product > limit {
-            product *= self.unit();
-            count += 1.0;
-        }
-        count
-    }
-}
-
 #[test]
 fn healthy_streams_never_deviate_in_a_week_of_minutes() {
     for seed in 1..=4 {
-        let mut noise = Noise(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
+        let mut noise = Noise::new(seed);
         let mut bed = Bed::new(api_errors());
         for minute in 0..10_080_u32 {
             // Day cycle of the traffic and of the errors, 0.1 % to 0.3 %, small tenants; a share that grows.

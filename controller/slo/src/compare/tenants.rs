@@ -240,8 +240,11 @@ fn step(row: &mut Row, side: Option<Side>, round: &Round<'_>, wave: &mut Side) {
     if row.is_current {
         wave.add(side);
     }
-    let nothing = side.bad <= 0.0 && round.baseline.bad <= 0.0 && round.test.absolute <= 0.0;
-    if nothing || side.exposure <= 0.0 || round.baseline.exposure <= 0.0 {
+    let no_events = side.bad <= 0.0 && round.baseline.bad <= 0.0 && round.test.absolute <= 0.0;
+    if no_events && row.given >= round.mass {
+        return; // nothing would change
+    }
+    if side.exposure <= 0.0 || round.baseline.exposure <= 0.0 {
         return;
     }
     if let Some(increments) = round.test.increments(side, round.baseline) {

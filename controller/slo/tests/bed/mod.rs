@@ -93,3 +93,29 @@ impl Bed {
         self.evidence().sentence("api-errors", "early")
     }
 }
+
+/// A small generator (xorshift, Marsaglia 2003), so that a failure names its seed.
+pub struct Noise(u64);
+
+impl Noise {
+    pub fn new(seed: u64) -> Self {
+        Self(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed))
+    }
+
+    pub fn unit(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Poisson by Knuth's product of uniforms.
+    pub fn poisson(&mut self, mean: f64) -> f64 {
+        let (limit, mut product, mut count) = ((-mean).exp(), self.unit(), 0.0);
+        while product > limit {
+            product *= self.unit();
+            count += 1.0;
+        }
+        count
+    }
+}
