@@ -2,7 +2,8 @@
 #![allow(dead_code, clippy::expect_used, reason = "every suite uses its part, and a test may panic")]
 
 use breakwater_slo::{
-    Arm, Config, Counts, Discard, Evidence, Reading, Sample, Series, State, Step, TenantId,
+    Against, Arm, Config, Counts, Discard, Evidence, Frozen, Members, PHI_MIN, Reading, Sample, Series,
+    State, Step, TenantId,
 };
 
 /// 2025-01-06 00:00:00 UTC, a whole number of every step.
@@ -117,5 +118,24 @@ impl Noise {
             count += 1.0;
         }
         count
+    }
+}
+
+/// The sample with its own ratio before.
+pub fn owned(sample: Sample, own: f64) -> Sample {
+    Sample { own: Some(own), ..sample }
+}
+
+/// Frozen for a first of two waves that has these tenants.
+pub fn frozen(own: std::ops::Range<u64>) -> Frozen {
+    Frozen {
+        against: Against::Others,
+        phi: PHI_MIN,
+        phi_tenant: PHI_MIN,
+        phi_past: PHI_MIN,
+        phi_traffic: 2.0,
+        planned_hours: 24 * 14,
+        planned_waves: 2,
+        waves: vec![Members::from(own.map(TenantId).collect::<Vec<_>>())],
     }
 }
