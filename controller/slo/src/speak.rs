@@ -102,7 +102,7 @@ impl Speaker<'_> {
                 }
             },
         };
-        if beaten { self.found(finding, parts, ln_e + weight.ln(), guards) } else { self.nothing(guards) }
+        if beaten { self.found(finding, parts, ln_e + weight.ln(), guards) } else { nothing_found(guards) }
     }
 
     /// `E`.
@@ -197,22 +197,6 @@ impl Speaker<'_> {
         }
     }
 
-    /// No finding: the guards' words, and what could have been seen.
-    fn nothing(&self, guards: Evidence) -> Evidence {
-        let says = match guards.verdict {
-            Verdict::Healthy | Verdict::Inconclusive => guards.action == Action::None,
-            Verdict::NoData | Verdict::Deviating | Verdict::Uncalibrated => false,
-        };
-        if !says {
-            return guards;
-        }
-        let detect = match guards.detectable.filter(|ratio| *ratio < RATIO_MAX) {
-            Some(ratio) => format!("could detect >= {ratio:.1}x"),
-            None => "could not detect any ratio yet".to_owned(),
-        };
-        Evidence { reason: format!("{}; {detect}", guards.reason), ..guards }
-    }
-
     fn window(&self, span: &Span) -> i64 {
         let until = self.state.until_seconds().unwrap_or(0);
         span.since_seconds.map_or(0, |since| until.saturating_sub(since))
@@ -290,6 +274,22 @@ impl Speaker<'_> {
         let slower = edges.iter().filter(|edge| edge.ln_e() > 0.0).count();
         format!(", slower at {slower} of {} bucket edges", edges.len())
     }
+}
+
+/// No finding: the guards' words, and what could have been seen.
+fn nothing_found(guards: Evidence) -> Evidence {
+    let says = match guards.verdict {
+        Verdict::Healthy | Verdict::Inconclusive => guards.action == Action::None,
+        Verdict::NoData | Verdict::Deviating | Verdict::Uncalibrated => false,
+    };
+    if !says {
+        return guards;
+    }
+    let detect = match guards.detectable.filter(|ratio| *ratio < RATIO_MAX) {
+        Some(ratio) => format!("could detect >= {ratio:.1}x"),
+        None => "could not detect any ratio yet".to_owned(),
+    };
+    Evidence { reason: format!("{}; {detect}", guards.reason), ..guards }
 }
 
 /// The figures of a sentence.

@@ -84,7 +84,7 @@ impl Tally {
 fn milli(events: f64) -> u64 {
     // Most counts are whole: that saves the rounding, which is a call.
     let whole = events as u64;
-    if whole as f64 == events && whole < TALLY_MAX_MILLI / MILLI {
+    if events - whole as f64 == 0.0 && whole < TALLY_MAX_MILLI / MILLI {
         return whole * MILLI;
     }
     (events * MILLI as f64).round().clamp(0.0, TALLY_MAX_MILLI as f64) as u64

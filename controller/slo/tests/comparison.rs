@@ -1,4 +1,5 @@
 //! The comparison through the judge: what it finds, what it leaves alone, and in which words.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic, its helpers as well")]
 
 mod bed;
 
@@ -122,6 +123,7 @@ fn without_frozen_data_the_guards_speak_alone_and_in_their_own_words() {
 
 #[test]
 fn r11_what_is_not_calibrated_holds_and_asks_and_never_reverts() {
+    use Verdict::{Deviating, Healthy, Inconclusive, NoData, Uncalibrated};
     let healthy =
         [tenants(3, Arm::Candidate, 2.0, 1_000.0), tenants(20, Arm::Baseline, 2.0, 1_000.0)].concat();
     let burning =
@@ -148,7 +150,6 @@ fn r11_what_is_not_calibrated_holds_and_asks_and_never_reverts() {
     bed.state.compare(doubt(false));
     bed.minutes(10, &healthy);
     insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: not calibrated, holding: fired on 3 May for tenant a/b; 0.2% against 0.2% baseline (burn rate 0.4x, limit 6x) over 6h and 30m, 30k requests");
-    use Verdict::{Deviating, Healthy, Inconclusive, NoData, Uncalibrated};
     assert_eq!(Verdict::combine([Healthy, Inconclusive, Uncalibrated]), Some(Uncalibrated));
     assert_eq!(Verdict::combine([NoData, Uncalibrated]), Some(NoData));
     assert_eq!(Verdict::combine([Uncalibrated, Deviating]), Some(Deviating));
@@ -280,7 +281,9 @@ fn traffic_that_vanishes_deviates_where_baseline_and_past_agree_and_holds_where_
         };
         let mut samples: Vec<Sample> = (0..5).map(|tenant| one(tenant, Arm::Candidate, now)).collect();
         if now <= 0.0 {
-            samples.iter_mut().for_each(|sample| sample.series = Series::Idle);
+            for sample in &mut samples {
+                sample.series = Series::Idle;
+            }
         }
         samples.extend((100..120).map(|tenant| one(tenant, Arm::Baseline, 200.0)));
         let past = Some(Past { bad: 0.0, exposure: 2.0, good: past_good, usual: 1_000.0 });

@@ -4,8 +4,8 @@ mod bed;
 
 use bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted};
 use breakwater_slo::{
-    Action, Arm, Config, Counts, Discard, Evidence, Kind, Reading, Sample, Series, State, Step, TenantId,
-    Verdict,
+    Action, Against, Arm, Comparison, Config, Counts, Discard, Doubt, Evidence, Frozen, Kind, Past, Reading,
+    Sample, Series, Side, State, Step, Tail, TenantId, Verdict,
 };
 use proptest::prelude::*;
 
@@ -85,6 +85,25 @@ fn any_config() -> impl Strategy<Value = Config> {
     ]
 }
 
+/// Everything that a planner may say of the comparison.
+fn any_comparison() -> impl Strategy<Value = Comparison> {
+    let against = prop_oneof![
+        Just(Against::Others),
+        Just(Against::Both),
+        Just(Against::History { chosen: true }),
+        Just(Against::History { chosen: false }),
+    ];
+    let armed = (against, 0..5_u64)
+        .prop_map(|(against, own)| Comparison::Armed(Frozen { against, ..bed::frozen(0..own) }.into()));
+    let doubt = any::<bool>().prop_map(|guards| Doubt { reason: "ümlaut ".repeat(50), guards });
+    prop_oneof![
+        2 => Just(Comparison::Off),
+        1 => Just(Comparison::Pending("no history".into())),
+        1 => doubt.prop_map(Comparison::Uncalibrated),
+        4 => armed,
+    ]
+}
+
 fn is_sound(evidence: &Evidence) -> Result<(), TestCaseError> {
     let Evidence { verdict, action, value, baseline, limit, requests, bad, guilty, reason, .. } = evidence;
     prop_assert_eq!(*verdict == Verdict::Deviating, *action == Action::Deviate);
@@ -93,7 +112,10 @@ fn is_sound(evidence: &Evidence) -> Result<(), TestCaseError> {
     let numbers = [*value, *baseline, *limit, Some(*requests), Some(*bad)];
     prop_assert!(numbers.into_iter().flatten().all(f64::is_finite), "{:?}", evidence);
     prop_assert!(guilty.iter().all(|(_, counts)| counts.bad <= counts.total && counts.total > 0.0));
-    prop_assert!(!reason.is_empty() && reason.len() < 400, "{}", reason);
+    prop_assert!(*verdict != Verdict::Uncalibrated || *action == Action::Hold);
+    prop_assert!(evidence.ln_e.is_none_or(f64::is_finite) && evidence.detectable.is_none_or(f64::is_finite));
+    prop_assert!(evidence.alone.len() <= evidence.guilty_total.max(32));
+    prop_assert!(!reason.is_empty() && reason.len() < 600, "{}", reason);
     Ok(())
 }
 
@@ -114,12 +136,20 @@ proptest! {
         config in any_config(),
         steps in prop::collection::vec((prop_oneof![3 => Just(60_i64), 1 => any::<i64>()], any_reading()), 0..40),
         now_seconds in any::<i64>(),
+        comparison in any_comparison(),
+        numbers in any::<(f64, f64, f64)>(),
     ) {
+        let mut config = config;
+        (config.compare.shape, config.compare.traffic) = (numbers.0 > 0.0, (numbers.1 > 0.0).then_some(1.5));
         let mut state = State::default();
+        state.compare(comparison);
         let mut end_seconds = START_SECONDS;
+        let past = Some(Past { bad: numbers.0, exposure: numbers.1, good: numbers.2, usual: numbers.0 });
+        let tail = Tail { candidate: Side { bad: numbers.0, exposure: numbers.1, requests: 1.0 }, ..Tail::default() };
         for (gap_seconds, reading) in &steps {
             end_seconds = end_seconds.saturating_add(*gap_seconds);
-            state.feed(&config, &Step::new(end_seconds, reading.reading()));
+            let step = Step { past, tails: &[tail], ..Step::new(end_seconds, reading.reading()) };
+            state.feed(&config, &step);
             state.feed_recent(&config, &Step::new(end_seconds, reading.reading()));
             for now_seconds in [now_seconds, end_seconds] {
                 if let Some(evidence) = state.evidence(&config, now_seconds) {

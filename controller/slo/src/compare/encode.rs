@@ -92,7 +92,9 @@ fn write(running: &Running) -> String {
         text.exact(ledger.given);
         text.exact(ledger.joiners);
         text.count(u64::from(ledger.starts));
-        ledger.weights.iter().for_each(|weight| text.count(u64::from(*weight)));
+        for weight in &ledger.weights {
+            text.count(u64::from(*weight));
+        }
     });
     text.section(*pooled != Mixture::default(), |text| text.exacts(&pooled.ln_s));
     text.section(*past != Mixture::default(), |text| text.exacts(&past.ln_s));
@@ -110,7 +112,9 @@ fn write(running: &Running) -> String {
         }
     });
     text.section(!shape.edges.is_empty(), |text| {
-        shape.edges.iter().for_each(|edge| text.logs(&edge.ln_s));
+        for edge in &shape.edges {
+            text.logs(&edge.ln_s);
+        }
     });
     let quiet = Mixture::default();
     text.section((traffic.baseline, traffic.past) != (quiet, quiet), |text| {
@@ -167,7 +171,9 @@ impl Text {
     }
 
     fn exacts(&mut self, values: &[f64]) {
-        values.iter().for_each(|value| self.exact(*value));
+        for value in values {
+            self.exact(*value);
+        }
     }
 
     fn exact_time(&mut self, seconds: Option<i64>) {
