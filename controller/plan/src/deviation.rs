@@ -115,6 +115,8 @@ pub(crate) fn guard_reason(evidence: &Evidence) -> &'static str {
         Some(Guard::UpdateCost) => "UpdateCost",
         Some(Guard::TelemetryLost) => "TelemetryLost",
         Some(Guard::NoData(_)) => "NoData",
+        Some(Guard::Comparison) => "Comparison",
+        Some(Guard::Uncalibrated) => "Uncalibrated",
         None => "Inconclusive",
     }
 }

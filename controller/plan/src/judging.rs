@@ -119,7 +119,7 @@ impl<'a> Judge<'a> {
                 StepData::Values(values) => Reading::Values(values),
                 StepData::Missing(why) => Reading::Missing(why),
             };
-            let step = breakwater_slo::Step { end_seconds: step.end_seconds, reading: data };
+            let step = breakwater_slo::Step::new(step.end_seconds, data);
             if recent {
                 self.state.feed_recent(config, &step);
             } else {
@@ -342,6 +342,8 @@ fn sample(
             series: counts.get(tenant.id).copied().unwrap_or(Series::Absent),
             instrumented: before.is_some(),
             burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= limit),
+            own: None,
+            usual: None,
         });
     }
     samples

@@ -138,7 +138,7 @@ fn recovered(draft: &Draft<'_>) -> Option<Attribution> {
         Verdict::Healthy => Some(Attribution::Attributed),
         Verdict::Deviating => Some(Attribution::NotAttributed),
         Verdict::Inconclusive => spoke.then_some(Attribution::NotAttributed),
-        Verdict::NoData => None,
+        Verdict::NoData | Verdict::Uncalibrated => None,
     }
 }
 

@@ -93,6 +93,7 @@ pub fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
             min_bad: spec.sharp.min_bad,
         },
         update_cost_max: spec.update_cost.max.as_ratio(),
+        compare: slo::Compare::default(),
     };
     match spec.step {
         Step::Auto => config.rounded_to_steps(),
