@@ -7,7 +7,7 @@ use breakwater_crds::{
 };
 
 use crate::{
-    choose, conditions,
+    account, choose, conditions,
     draft::{Draft, clip},
     fleet::Standing,
     judging,
@@ -46,7 +46,12 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
         // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
-        watch_since: draft.status.started_at.filter(|_| watched).map(|at| at.max(draft.observed.created_at)),
+        watch_since: draft
+            .status
+            .started_at
+            .filter(|_| watched)
+            .or_else(|| account::watch_since(&draft))
+            .map(|at| at.max(draft.observed.created_at)),
         wake_at: draft.wakes.iter().min().copied(),
         confirm,
         status: draft.status,
@@ -55,6 +60,7 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         diagnose: draft.diagnose,
         transitions: draft.transitions,
         judges: draft.judges,
+        traces: draft.traces,
         waiting: draft.waiting,
     }
 }
