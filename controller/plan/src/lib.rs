@@ -40,6 +40,7 @@ use crate::draft::Draft;
 /// Planning again on a plan's own result, at the same time, changes nothing; that is a property test.
 pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let mut draft = Draft::new(observed, now);
+    tell::edit(&mut draft);
     actions::honour(&mut draft);
     choose::version(&mut draft);
     draft.muster();

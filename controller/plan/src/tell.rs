@@ -65,6 +65,17 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
     }
 }
 
+/// An edit that is in force is a transition: whoever asks why something changed finds it among the others (R9, R31).
+pub(crate) fn edit(draft: &mut Draft<'_>) {
+    let (before, now) = (draft.observed.status.observed_generation, draft.observed.generation);
+    if before == 0 || before == now || draft.observed.refused.is_some() {
+        return;
+    }
+    let revision = draft.observed.revision.map_or_else(String::new, |name| format!(", kept as {name}"));
+    let version = &draft.observed.spec.spec.version;
+    draft.tell("SpecChanged", false, format!("generation {now} is in force{revision}; it wants {version}"));
+}
+
 /// The judges' states go into the status with what they were fed (R28); not where nothing is under way.
 fn checkpoint(draft: &mut Draft<'_>) {
     let watched = draft.status.phase.is_under_way() || draft.status.phase.is_reverting();
