@@ -91,6 +91,9 @@ pub struct RolloutSpec {
     /// How a revert is done.
     #[serde(default)]
     pub revert: Revert,
+    /// What must be true before a version may start.
+    #[serde(default)]
+    pub gates: Gates,
     /// The hold that Git can say.
     #[serde(default)]
     pub paused: bool,
@@ -498,6 +501,29 @@ pub enum DeviationAction {
     Revert,
     /// Nothing advances while it lasts.
     Hold,
+}
+
+/// What must be true before a version may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Gates {
+    /// Deviations of this Rollout's other versions have been answered: `DeviationReport.spec.investigation`, or a Retry.
+    #[serde(default)]
+    pub open_deviations: Gate,
+}
+
+/// What a gate does while it is not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Gate {
+    /// The version waits.
+    #[default]
+    Require,
+    /// It starts, and that is told.
+    Warn,
+    /// Nobody asks.
+    Ignore,
 }
 
 /// How a revert is done.

@@ -154,7 +154,7 @@ impl RolloutStatus {
 
 /// Cuts a text to `max` bytes at a character's edge, the last of which then says so, and makes spaces of control
 /// characters, since each would take six bytes of JSON.
-fn cut(text: &mut String, max: usize) {
+pub(crate) fn cut(text: &mut String, max: usize) {
     if text.contains(char::is_control) {
         *text = text.replace(char::is_control, " ");
     }
@@ -165,7 +165,7 @@ fn cut(text: &mut String, max: usize) {
 }
 
 /// Bytes of JSON, with the comma that parts it from the next; what does not render takes none, since it is not written either.
-fn json_bytes(value: &impl Serialize) -> usize {
+pub(crate) fn json_bytes(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).map_or(0, |bytes| bytes.len() + 1)
 }
 

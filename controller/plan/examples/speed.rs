@@ -107,6 +107,7 @@ fn measure(n: usize) -> Result<(), Error> {
                 readings,
                 problems: &problems,
                 causes: &causes,
+                firing: &[],
             };
             let mut times: Vec<f64> = (0..RUNS)
                 .map(|_| {
@@ -140,6 +141,7 @@ fn measure(n: usize) -> Result<(), Error> {
     let end_seconds = (at.as_second() - 90).div_euclid(60) * 60;
     soaking[0].steps = vec![Step { end_seconds, fetched_at: at, data: StepData::Counts(counts) }];
     soaking[0].state = last.judges.first().cloned();
+    soaking[0].trace = last.traces.first().cloned();
     last = observe(&tenants, &last.status, &soaking, at, "soak: one step judged");
     for tenant in &mut tenants {
         tenant.foreign_owner = Some("argocd-controller".into());

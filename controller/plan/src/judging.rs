@@ -1,5 +1,7 @@
 //! From counts to verdicts: which arm a tenant was in, the judge's evidence, and the holds it asks for (R7, R10-R14). Pure.
 
+use std::sync::Arc;
+
 use breakwater_crds::{
     report::DeviationReportStatus,
     scalars::Span,
@@ -11,11 +13,13 @@ use breakwater_slo::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    account,
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
     observed::{ByTenant, Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
     spec::is_per_tenant,
+    trace::Trace,
 };
 
 /// After how long without data the condition `Blind` says so (analysis.md 4).
@@ -32,6 +36,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
     draft.status.counts.uninstrumented = 0;
     draft.evidence = vec![None; checked.spec.slos.len()];
     draft.judges = vec![State::default(); checked.spec.slos.len()];
+    draft.traces = vec![Arc::default(); checked.spec.slos.len()];
     if !draft.status.phase.is_under_way() && !reverting {
         return;
     }
@@ -51,6 +56,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
         judge.feed(draft);
         judge.speak(draft, &mut status);
         draft.judges[i] = judge.state;
+        draft.traces[i] = judge.trace;
         draft.evidence[i] = judge.evidence;
         next.push(status);
     }
@@ -64,6 +70,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
 struct Judge<'a> {
     index: usize,
     state: State,
+    trace: Arc<Trace>,
     config: Option<Config>,
     reading: Option<&'a SloReading>,
     error: Option<String>,
@@ -88,7 +95,8 @@ impl<'a> Judge<'a> {
                 error = Some("the seven days before the wave were not read yet".into());
             }
         }
-        Self { index, state, config, reading, error, evidence: None }
+        let trace = reading.and_then(|reading| reading.trace.clone()).filter(|_| is_carried);
+        Self { index, state, trace: trace.unwrap_or_default(), config, reading, error, evidence: None }
     }
 
     /// Feeds new steps, in order. Without the tenants' own history no guard may act, so nothing is fed yet.
@@ -120,6 +128,9 @@ impl<'a> Judge<'a> {
                 StepData::Missing(why) => Reading::Missing(why),
             };
             let step = breakwater_slo::Step::new(step.end_seconds, data);
+            if draft.status.phase.is_under_way() {
+                account::take(&mut self.trace, config, reading, &step);
+            }
             if recent {
                 self.state.feed_recent(config, &step);
             } else {

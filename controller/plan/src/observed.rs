@@ -13,7 +13,7 @@ use breakwater_crds::{
 use breakwater_slo::{Series, State, TenantId};
 use jiff::Timestamp;
 
-use crate::spec::Checked;
+use crate::{spec::Checked, trace::Trace};
 
 /// One Rollout and all that is known of its fleet at one instant.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub struct Observed<'a> {
     pub problems: &'a HashMap<TenantId, String>,
     /// Why failed tenants are not ready, as far as it was looked up (R4).
     pub causes: &'a HashMap<TenantId, Cause>,
+    /// Alerts of the spec's rules that fire, in words; for the account of a deviation only.
+    pub firing: &'a [String],
 }
 
 /// Whether the list of tenants may be relied on. Unknown is never safe: an incomplete one holds.
@@ -208,6 +210,8 @@ pub struct Report {
 pub struct SloReading {
     /// The judge's state that the last plan returned; `None` after a restart: the status's checkpoint is taken.
     pub state: Option<State>,
+    /// The trace that the last plan returned; `None` after a restart.
+    pub trace: Option<Arc<Trace>>,
     /// Steps after `status.slos[].evaluatedUntil`, in order, each exactly once.
     pub steps: Vec<Step>,
     /// Steps at or before it, in order: after a restart they refill the short windows only.

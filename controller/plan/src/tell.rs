@@ -9,7 +9,7 @@ use breakwater_crds::{
 };
 
 use crate::{
-    choose, conditions,
+    account, choose, conditions,
     draft::{Draft, clip},
     fleet::Standing,
     judging,
@@ -48,7 +48,12 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
         // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
-        watch_since: draft.status.started_at.filter(|_| watched).map(|at| at.max(draft.observed.created_at)),
+        watch_since: draft
+            .status
+            .started_at
+            .filter(|_| watched)
+            .or_else(|| account::watch_since(&draft))
+            .map(|at| at.max(draft.observed.created_at)),
         wake_at: draft.wakes.iter().min().copied(),
         confirm,
         status: draft.status,
@@ -57,8 +62,20 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         diagnose: draft.diagnose,
         transitions: draft.transitions,
         judges: draft.judges,
+        traces: draft.traces,
         waiting: draft.waiting,
     }
+}
+
+/// An edit that is in force is a transition: whoever asks why something changed finds it among the others (R9, R31).
+pub(crate) fn edit(draft: &mut Draft<'_>) {
+    let (before, now) = (draft.observed.status.observed_generation, draft.observed.generation);
+    if before == 0 || before == now || draft.observed.refused.is_some() {
+        return;
+    }
+    let revision = draft.observed.revision.map_or_else(String::new, |name| format!(", kept as {name}"));
+    let version = &draft.observed.spec.spec.version;
+    draft.tell("SpecChanged", false, format!("generation {now} is in force{revision}; it wants {version}"));
 }
 
 /// The judges' states go into the status with what they were fed (R28); not where nothing is under way.

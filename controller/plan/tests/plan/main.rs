@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod accounts;
 mod chaos;
+mod gates;
 mod oracles;
 mod progress;
 mod reverting;
