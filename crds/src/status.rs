@@ -383,7 +383,7 @@ pub struct TroubledTenant {
 pub struct SloStatus {
     /// Its name.
     pub name: String,
-    /// `Healthy`, `Deviating`, `Inconclusive`, `NoData`; absent before the first warm candidate (R10).
+    /// `Healthy`, `Deviating`, `Inconclusive`, `Uncalibrated`, `NoData`; absent before the first warm candidate (R10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     /// The sentence with the numbers (R30).
@@ -401,6 +401,12 @@ pub struct SloStatus {
     /// The window of the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Span>,
+    /// The smallest ratio of candidates to baseline that would have been found by now with 95 % probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detectable: Option<f64>,
+    /// How certain the comparison is that the candidates are worse, in `[0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certainty: Option<f64>,
     /// Since when there is no data (R12).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_data_since: Option<Timestamp>,

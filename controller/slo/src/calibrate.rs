@@ -57,21 +57,42 @@ pub fn replay<'a>(
     comparison: Comparison,
     steps: impl IntoIterator<Item = Step<'a>>,
 ) -> Replay {
-    let mut state = State::default();
-    state.compare(comparison);
-    let mut replay = Replay::default();
+    let mut replaying = Replaying::new(comparison);
     for step in steps {
-        state.feed(config, &step);
+        replaying.step(config, &step);
+    }
+    replaying.finish()
+}
+
+/// A replay, step by step.
+#[derive(Debug)]
+pub(crate) struct Replaying {
+    state: State,
+    replay: Replay,
+}
+
+impl Replaying {
+    pub(crate) fn new(comparison: Comparison) -> Self {
+        let mut state = State::default();
+        state.compare(comparison);
+        Self { state, replay: Replay::default() }
+    }
+
+    pub(crate) fn step(&mut self, config: &Config, step: &Step<'_>) {
+        let Self { state, replay } = self;
+        state.feed(config, step);
         replay.steps = replay.steps.saturating_add(1);
-        let Some(evidence) = state.evidence(config, step.end_seconds) else { continue };
+        let Some(evidence) = state.evidence(config, step.end_seconds) else { return };
         match evidence.action {
             Action::None => {}
             Action::Hold => replay.held = replay.held.saturating_add(1),
             Action::Deviate => note(&mut replay.fired, step.end_seconds, evidence),
         }
     }
-    replay.detectable = state.detectable();
-    replay
+
+    pub(crate) fn finish(self) -> Replay {
+        Replay { detectable: self.state.detectable(), ..self.replay }
+    }
 }
 
 fn note(fired: &mut Vec<Fired>, at_seconds: i64, evidence: Evidence) {

@@ -17,6 +17,8 @@ mod config;
 mod dispersion;
 mod evidence;
 mod judge;
+mod learn;
+mod profile;
 mod reading;
 mod recent;
 mod speak;
@@ -34,6 +36,8 @@ pub use config::{Compare, Config, ConfigError, Kind, Pair, Problem, Sharp, check
 pub use dispersion::{Dispersion, Exposed, Own, exposed, own_ratios};
 pub use evidence::{Action, Coverage, Evidence, GUILTY_MAX, Guard, NoData, Verdict};
 pub use judge::{BAD_MIN, COVERAGE_MIN, TELEMETRY_LOST_SECONDS, stale_after_seconds};
+pub use learn::{Design, Learned, Learner};
+pub use profile::{Profile, STRETCH_SECONDS};
 pub use reading::{
     Arm, Counts, CountsError, Discard, Past, Reading, Sample, Series, Step, TAILS_MAX, Tail, TenantId,
 };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::reading::TenantId;
 
 /// Whether the comparison of an SLO may speak. The caller knows, and says so after each start of a wave and after a
@@ -20,7 +22,7 @@ pub enum Comparison {
 }
 
 /// Why an SLO is not calibrated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubt {
     /// Which tenants or margin are the cause, as words.
     pub reason: String,
