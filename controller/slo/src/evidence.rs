@@ -165,8 +165,8 @@ pub struct Evidence {
     pub ln_limit: Option<f64>,
     /// The smallest ratio that would have been found with 95 % probability with the wave's traffic so far.
     pub detectable: Option<f64>,
-    /// Of all tenants, those whose own evidence carries the release's past the limit, most evidence first, at most
-    /// [`GUILTY_MAX`]: one of them may be reverted alone (R22).
+    /// Where the comparison deviates, those tenants whose own evidence carries this SLO's past its limit all alone: one of
+    /// them may be reverted by itself (R22). Most evidence first, at most [`GUILTY_MAX`].
     pub alone: Vec<TenantId>,
     /// The figures as words, without SLO and wave.
     pub reason: String,

@@ -4,6 +4,7 @@
 //!
 //! 1. [`check`] a [`Config`] once, where the specification is parsed.
 //! 2. [`State::begin`] when the first candidate is warm (R10), [`State::begin_wave`] when a wave starts.
+//!    There, and after a restart of the process, [`State::compare`] says whether the comparison may speak.
 //! 3. [`State::feed`] every step once, in order; [`State::feed_recent`] after a restart of the process.
 //! 4. [`State::evidence`] whenever a verdict is wanted; [`Verdict::combine`] over the SLOs of a rollout (R11).
 //!

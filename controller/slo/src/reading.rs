@@ -126,9 +126,11 @@ pub enum Reading<'a> {
 
 /// The same tenants in the same minute of the week before *their own* update, pooled: what `History` compares with.
 ///
-/// A minute of the past that serves several times (a rollout of three weeks meets it three times) must be divided by
-/// that number: then `exp` of the sum over its uses has expectation at most 1 (Jensen), which it has not if the
-/// same events are counted anew each week.
+/// A minute of the past that serves `R` times (a rollout of three weeks meets it three times) must come divided by `R`:
+/// bad and good events, exposure and usual ones. Then the product of its uses has expectation at most 1, since
+/// `exp(-e/R * sum b)` is at most the mean of the `exp(-e*b)` (Jensen); counted anew each week it has not, as
+/// `E x^2 >= (E x)^2`. What this does not mend: from the second use on the past is known, so the bound holds at any fixed
+/// time, but not at any stopping time. That is one more reason why history reverts only where it was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Past {
     /// Bad events, `sum e_i`.

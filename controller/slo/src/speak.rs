@@ -84,14 +84,14 @@ impl Speaker<'_> {
         let parts = self.running.parts(&self.config.compare);
         let ln_e = self.e(parts).ln().max(LN_MIN);
         let ln_limit = ln_limit(&self.config.compare);
+        let finding = self.finding(parts, ln_limit);
         let guards = Evidence {
             ln_e: Some(ln_e),
             ln_limit: Some(ln_limit).filter(|limit| limit.is_finite()),
             detectable: self.running.detect.detectable(),
-            alone: self.alone(ln_limit),
+            alone: if finding == Finding::Deviates { self.alone(ln_limit) } else { Vec::new() },
             ..guards
         };
-        let finding = self.finding(parts, ln_limit);
         let beaten = match guards.verdict {
             Verdict::NoData | Verdict::Deviating => false,
             Verdict::Healthy | Verdict::Inconclusive | Verdict::Uncalibrated => match finding {

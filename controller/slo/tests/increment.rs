@@ -77,15 +77,11 @@ fn r13_the_increments_expectation_is_at_most_one_for_binomial_counts() {
         for p_c in [border, border * 0.5, 0.0] {
             // A share of 1 has no ratio of masses; just below it is the same case.
             let p_c = p_c.min(1.0 - 1e-12);
-            for j in 0..GAIN_COUNT {
+            for (j, gain) in GAINS.iter().enumerate() {
                 let m = moments(test, j, f64::from(n_c), f64::from(n_b));
                 let mean =
                     m.constant.exp() * binomial(n_c, p_c, m.per_bad) * binomial(n_b, p, m.per_baseline_bad);
-                assert!(
-                    mean <= 1.0 + ROUNDING,
-                    "{test:?} p {p} p_c {p_c} n {n_c} {n_b} g {}: {mean}",
-                    GAINS[j]
-                );
+                assert!(mean <= 1.0 + ROUNDING, "{test:?} p {p} p_c {p_c} n {n_c} {n_b} g {gain}: {mean}");
                 (cells, most) = (cells + 1, most.max(mean));
             }
         }
@@ -101,7 +97,7 @@ fn r13_the_increments_expectation_is_one_at_the_border_for_poisson_counts_and_le
         let (n_c, n_b) = (f64::from(n_c), f64::from(n_b));
         let tolerated = test.increments(side(0.0, n_c), side(0.0, n_b)).unwrap();
         let has_absolute = tolerated[0] < 0.0;
-        for j in 0..GAIN_COUNT {
+        for (j, gain) in GAINS.iter().enumerate() {
             let m = moments(test, j, n_c, n_b);
             // The absolute margin's mean, found from the constant: d*n*(e^A - 1) = -constant.
             let absolute = if has_absolute { -m.constant / m.per_bad.exp_m1() } else { 0.0 };
@@ -110,7 +106,7 @@ fn r13_the_increments_expectation_is_one_at_the_border_for_poisson_counts_and_le
                 let mean_c = share * (n_c * ratio * p + absolute);
                 let mean =
                     m.constant.exp() * poisson(mean_c, m.per_bad) * poisson(n_b * p, m.per_baseline_bad);
-                assert!(mean <= 1.0 + ROUNDING, "{test:?} p {p} n {n_c} {n_b} g {}: {mean}", GAINS[j]);
+                assert!(mean <= 1.0 + ROUNDING, "{test:?} p {p} n {n_c} {n_b} g {gain}: {mean}");
                 if share >= 1.0 {
                     least_at_border = least_at_border.min(mean);
                 }

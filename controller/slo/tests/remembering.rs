@@ -133,6 +133,28 @@ fn r28_tenants_that_were_forgotten_resume_without_mass_and_alpha_holds_through_a
 }
 
 #[test]
+fn r28_a_tenant_that_was_forgotten_resumes_at_zero_and_gets_the_hourly_share_only() {
+    let comparison = armed(Frozen { planned_hours: 10, planned_waves: 1, ..frozen(0..100) });
+    let (config, mut state) = (without_margin(), State::default());
+    state.compare(comparison.clone());
+    let feed = |state: &mut State, minute: i64| {
+        let end_seconds = START_SECONDS + minute * STEP_SECONDS;
+        state.feed(&config, &Step::new(end_seconds, Reading::Counts(&quiet(0..100))));
+        ln_e(state, &config, end_seconds).exp()
+    };
+    // Half of the evidence is the pool's 1/2, half the tenants' 0.9 * 1/2.
+    let before = feed(&mut state, 1);
+    assert!((before - (0.25 + 0.225)).abs() < 1e-3, "{before}");
+    state = crashed(&state, &comparison);
+    let after = feed(&mut state, 2);
+    let kept = 0.225 * KEPT_MAX as f64 / 100.0;
+    assert!((after - (0.25 + kept)).abs() < 1e-3, "{after}");
+    // An hour later everybody has a twentieth more, the forgotten ones as well.
+    let later = feed(&mut state, 62);
+    assert!((later - after - 0.05 * (0.5 + 0.45)).abs() < 1e-3, "{later}");
+}
+
+#[test]
 fn waves_share_the_mass_and_never_pass_it_whatever_the_plan_becomes() {
     let (config, mut state) = (without_margin(), State::default());
     let mut waves: Vec<Members> = Vec::new();

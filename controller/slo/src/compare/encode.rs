@@ -266,7 +266,7 @@ impl Digits<'_> {
         self.any().and_then(|value| if value.is_finite() { Ok(value) } else { Err(Unreadable::Number) })
     }
 
-    /// In `[0, most]`.
+    /// In `[0, most]`, which may be infinite.
     fn mass(&mut self, most: f64) -> Result<f64, Unreadable> {
         self.any().and_then(
             |value| {
@@ -344,7 +344,7 @@ impl Detect {
                 *sum = from.finite()?;
             }
         }
-        self.best = from.any()?;
+        self.best = from.mass(f64::INFINITY)?;
         Ok(())
     }
 }

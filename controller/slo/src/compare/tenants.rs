@@ -33,8 +33,8 @@ pub const KEPT_MAX: usize = 32;
 const JOINERS_SHARE: f64 = 0.1;
 /// Steps of a stored logarithm, per nat: weights lie on this grid, so that they read back unchanged.
 pub(crate) const GRID: f64 = 1_024.0;
-/// Most grid steps of a stored weight: three digits of 6 bits.
-const GRID_MAX: f64 = 262_143.0;
+/// Most grid steps of a stored weight, three digits of 6 bits: no weight at all.
+const NOTHING: u32 = 0x3_FFFF;
 
 /// The purse from which weights and starts are paid.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -78,12 +78,12 @@ impl Ledger {
 fn weight_code(weight: f64) -> u32 {
     let steps = (-weight.ln() * GRID).ceil();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 18 bits before")]
-    let code = steps.clamp(0.0, GRID_MAX) as u32;
+    let code = steps.clamp(0.0, f64::from(NOTHING)) as u32;
     code
 }
 
 fn weight(code: u32) -> f64 {
-    if f64::from(code) >= GRID_MAX { 0.0 } else { (-f64::from(code) / GRID).exp() }
+    if code >= NOTHING { 0.0 } else { (-f64::from(code) / GRID).exp() }
 }
 
 /// Evidence of one tenant.
@@ -185,7 +185,7 @@ impl Tenants {
         for tenant in tenants {
             if let Ok(at) = self.rows.binary_search_by_key(tenant, |row| row.tenant) {
                 let row = &mut self.rows[at];
-                (row.weight, row.weight_code, row.value) = (0.0, u32::MAX >> 14, 0.0);
+                (row.weight, row.weight_code, row.value) = (0.0, NOTHING, 0.0);
             }
         }
         self.sum = self.rows.iter().map(|row| row.value).sum();
