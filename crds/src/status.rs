@@ -413,6 +413,9 @@ pub struct SloStatus {
     /// End of the last step that was judged, each exactly once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluated_until: Option<Timestamp>,
+    /// How many times an edit made its evidence start anew under the version under way: each time with less of alpha.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub anew: u32,
     /// Hash of the SLO's definition: an edited one starts anew (R9).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub definition: String,

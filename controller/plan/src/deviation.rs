@@ -5,7 +5,7 @@ use breakwater_crds::{
     rollout::{DeviationAction, Wave},
     status::{Condition, ConditionStatus, Phase},
 };
-use breakwater_slo::{Action, Evidence, Guard};
+use breakwater_slo::{Action, Evidence, Guard, Verdict};
 
 use crate::{
     conditions,
@@ -13,6 +13,7 @@ use crate::{
     fleet::{self, Standing},
     observed::{Cause, Marker, Tenant},
     report, revert,
+    spec::{alpha_share, is_per_tenant},
 };
 
 /// How many failed tenants are looked at to learn the cause.
@@ -90,19 +91,45 @@ fn already_rejected(draft: &Draft<'_>, version: &str) -> Option<Found> {
     })
 }
 
-/// An SLO's guard deviates.
+/// An SLO's guard deviates, or the comparisons of all of them together do.
 fn measured(draft: &Draft<'_>) -> Option<Found> {
-    let wave = draft.wave_name();
-    draft.evidence.iter().enumerate().find_map(|(i, evidence)| {
-        let evidence = evidence.as_ref().filter(|evidence| evidence.action == Action::Deviate)?;
-        Some(Found {
-            reason: guard_reason(evidence).into(),
-            message: evidence.sentence(&draft.observed.spec.spec.slos[i].name, wave),
-            slo: Some(i),
-            by: String::new(),
-            manual: false,
-        })
+    let deviates = |evidence: &Option<Evidence>| {
+        evidence.as_ref().is_some_and(|evidence| evidence.action == Action::Deviate)
+    };
+    let one = draft.evidence.iter().position(deviates);
+    let (slo, together) = one.map(|slo| (slo, String::new())).or_else(|| together(draft))?;
+    let evidence = draft.evidence[slo].as_ref()?;
+    let sentence = evidence.sentence(&draft.observed.spec.spec.slos[slo].name, draft.wave_name());
+    Some(Found {
+        reason: if together.is_empty() { guard_reason(evidence) } else { "Comparison" }.into(),
+        message: format!("{sentence}{together}"),
+        slo: Some(slo),
+        by: String::new(),
+        manual: false,
     })
+}
+
+/// Several SLOs, each of them short of its limit, pass it together (analysis.md 2): the one that says most, and the words
+/// for it. What has no data, or is not calibrated, says nothing.
+fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
+    let spec = &draft.observed.spec.spec;
+    let compared = spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
+    let mut said: Vec<(usize, f64, f64)> = Vec::new();
+    for (slo, (evidence, status)) in draft.evidence.iter().zip(&draft.status.slos).enumerate() {
+        let usable = |evidence: &&Evidence| match evidence.verdict {
+            Verdict::NoData | Verdict::Uncalibrated => false,
+            Verdict::Healthy | Verdict::Inconclusive | Verdict::Deviating => true,
+        };
+        if let Some(ln_e) = evidence.as_ref().filter(usable).and_then(|evidence| evidence.ln_e) {
+            said.push((slo, alpha_share(compared, status.anew), ln_e));
+        }
+    }
+    let shares: Vec<(f64, f64)> = said.iter().map(|(_, share, ln_e)| (*share, *ln_e)).collect();
+    let combined = breakwater_slo::combine(&shares, spec.judge.alpha.as_ratio());
+    let (slo, ..) = *said.iter().max_by(|(_, a, e), (_, b, f)| (a.ln() + e).total_cmp(&(b.ln() + f)))?;
+    let words =
+        format!("; together with the other SLOs, certainty {:.2}%", (combined.certainty * 1e4).floor() / 1e2);
+    combined.deviates.then_some((slo, words))
 }
 
 /// The guard's name for machines.

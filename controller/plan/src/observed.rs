@@ -13,7 +13,11 @@ use breakwater_crds::{
 use breakwater_slo::{Series, State, TenantId};
 use jiff::Timestamp;
 
-use crate::{spec::Checked, trace::Trace};
+use crate::{
+    spec::Checked,
+    study::{Studied, Week},
+    trace::Trace,
+};
 
 /// One Rollout and all that is known of its fleet at one instant.
 #[derive(Debug, Clone)]
@@ -223,7 +227,11 @@ pub struct SloReading {
     /// How long after its end a step is read, in seconds: two scrape intervals, or 90 s.
     pub lag_seconds: i64,
     /// Bad and total over seven days before the keyed instant (a wave's start), by tenant (R14).
-    pub history: HashMap<Timestamp, ByTenant<breakwater_slo::Counts>>,
+    pub history: HashMap<Timestamp, Week>,
+    /// What came of the looks at the past, by the start of the wave that each was for; or why nothing did.
+    pub studies: HashMap<Timestamp, Result<Arc<Studied>, String>>,
+    /// How much of the look at the past that is under way is done, in `[0, 1]`.
+    pub study_progress: Option<f64>,
 }
 
 /// One step's answer.

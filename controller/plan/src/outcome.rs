@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     observed::{Marker, Tenant},
+    study::Study,
     trace::Trace,
 };
 
@@ -43,6 +44,8 @@ pub struct Plan {
     pub watch_since: Option<Timestamp>,
     /// Instants at which the seven days before are wanted (wave starts).
     pub history_wanted: Vec<Timestamp>,
+    /// The look at the past that the newest wave's comparison waits for.
+    pub study: Option<Arc<Study>>,
     /// When to plan again even if nothing happens; `None`: only on events.
     pub wake_at: Option<Timestamp>,
     /// What the rollout waits for, in one sentence; "nothing to do" has a reason.

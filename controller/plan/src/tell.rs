@@ -9,7 +9,7 @@ use breakwater_crds::{
 };
 
 use crate::{
-    account, choose, conditions,
+    account, choose, comparing, conditions,
     draft::{Draft, clip},
     fleet::Standing,
     judging,
@@ -47,6 +47,7 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         decided,
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
+        study: comparing::study(&draft),
         // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
         watch_since: draft
             .status
@@ -121,7 +122,12 @@ fn skeleton(status: &RolloutStatus) -> RolloutStatus {
 }
 
 fn slo_bones(slo: &SloStatus) -> SloStatus {
-    SloStatus { name: slo.name.clone(), definition: slo.definition.clone(), ..SloStatus::default() }
+    SloStatus {
+        name: slo.name.clone(),
+        definition: slo.definition.clone(),
+        anew: slo.anew,
+        ..SloStatus::default()
+    }
 }
 
 fn wave_bones(wave: &WaveStatus) -> WaveStatus {

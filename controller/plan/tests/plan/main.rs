@@ -4,6 +4,7 @@
 
 mod accounts;
 mod chaos;
+mod comparing;
 mod gates;
 mod oracles;
 mod progress;

@@ -23,9 +23,10 @@ use breakwater_plan::{
     outcome::{Purpose, Write},
     plan,
     spec::{Checked, is_per_tenant},
+    study::{Studied, Week},
     trace::Trace,
 };
-use breakwater_slo::{Counts, Series, State, TenantId};
+use breakwater_slo::{Counts, Learned, Profile, Series, State, TenantId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -111,6 +112,9 @@ pub struct World {
     judges: Vec<Option<State>>,
     traces: Vec<Option<Arc<Trace>>>,
     histories: Vec<Timestamp>,
+    studies: HashMap<Timestamp, Result<Arc<Studied>, String>>,
+    /// What a look at the past comes to.
+    pub learned: Result<Learned, String>,
     watch_since: Option<Timestamp>,
     /// Up to where steps were handed over, by SLO.
     fetched: Vec<Option<i64>>,
@@ -149,8 +153,30 @@ pub fn spec(version: &str) -> Value {
         "watchAfter": "30m",
         "slos": [{"name": "api-errors", "errors": {"bad": "errors_total", "total": "requests_total"}, "objective": "99%",
                   "tenantLabels": ["tenant"], "step": "1m"}],
+        "judge": {"comparison": "Off"},
         "revert": {"maxConcurrent": 3, "verifyFor": "10m", "tenantDeadline": "10m"},
     })
+}
+
+/// What a quiet past teaches.
+pub fn learned() -> Learned {
+    Learned {
+        phi: 1.25,
+        phi_tenant: 1.25,
+        phi_past: 1.25,
+        phi_traffic: 1.25,
+        profile: week(),
+        doubt: None,
+        detectable: None,
+        replayed: 1_000,
+    }
+}
+
+/// Twenty tenants that had 0.4 % errors all week, in stretches of ten minutes: seconds, bad, exposure, good, usual.
+fn week() -> Profile {
+    let requests = 20.0 * 10.0 * REQUESTS;
+    let stretch = [600.0, requests * 0.004, requests * 0.001, requests * 0.996, requests];
+    serde_json::from_value(json!({"stretches": vec![stretch; 1_008]})).unwrap()
 }
 
 /// `base` with the members of `patch` in place of its own; null removes.
@@ -243,6 +269,8 @@ impl World {
             judges: vec![None; slos],
             traces: vec![None; slos],
             histories: Vec::new(),
+            studies: HashMap::new(),
+            learned: Ok(learned()),
             watch_since: None,
             fetched: vec![None; slos],
             behaviours: behaviours.into_iter().map(|(version, how)| (version.to_owned(), how)).collect(),
@@ -442,6 +470,13 @@ impl World {
         self.transitions.extend_from_slice(told);
         self.watch_since = plan.watch_since;
         self.histories.clone_from(&plan.history_wanted);
+        if let Some(study) = &plan.study {
+            let studied = self
+                .learned
+                .clone()
+                .map(|learned| Arc::new(Studied { learned, members: study.members.clone() }));
+            self.studies.insert(study.wave_started_at, studied);
+        }
         if plan.watch_since.is_none() {
             self.forget_judges();
         }
@@ -585,7 +620,13 @@ impl World {
             trace: self.traces[index].clone(),
             step_seconds: STEP_SECONDS,
             lag_seconds: LAG_SECONDS,
-            history: self.histories.iter().filter(|_| per_tenant).map(|at| (*at, self.history())).collect(),
+            history: self
+                .histories
+                .iter()
+                .filter(|_| per_tenant)
+                .map(|at| (*at, Week::new(self.history())))
+                .collect(),
+            studies: self.studies.clone(),
             ..SloReading::default()
         };
         let Some(since) = self.watch_since else { return reading };
