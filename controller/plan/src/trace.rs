@@ -364,9 +364,7 @@ fn append(chart: &mut Chart, point: &Point, holds_values: bool) {
         chart.values.push(point.value);
         return;
     }
-    for (arm, counts) in
-        [(&mut chart.candidates, point.candidates), (&mut chart.baseline, point.baseline)]
-    {
+    for (arm, counts) in [(&mut chart.candidates, point.candidates), (&mut chart.baseline, point.baseline)] {
         arm.bad.push(neat(counts.bad));
         arm.total.push(neat(counts.total));
     }

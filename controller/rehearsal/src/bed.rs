@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction, action::Verb, marker};
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction, action::Verb, marker, report::Investigation};
 use breakwater_operator::{ground::CountsOf, telemetry::Counts, tenants::lens::Lens};
 use breakwater_plan::spec::Checked;
 use jiff::{SignedDuration, Timestamp};
@@ -251,6 +251,22 @@ impl Bed {
             tracing::debug!("an edit that the controller will refuse");
         }
         Ok(())
+    }
+
+    /// Answers the open reports of the Rollout, as `kubectl breakwater report --close` does; their names.
+    pub async fn answer_reports(&self, investigation: &Investigation) -> Result<Vec<String>, kube::Error> {
+        let api: kube::Api<DeviationReport> = kube::Api::namespaced(self.api.client("sre"), &self.namespace);
+        let patch = kube::api::Patch::Merge(json!({"spec": {"investigation": investigation}}));
+        let mut answered = Vec::new();
+        for report in api.list(&kube::api::ListParams::default()).await? {
+            let closed = report.status.as_ref().is_some_and(|status| status.closed_by.is_some());
+            let is_open = !report.spec.is_answered_for("") && !closed;
+            if report.spec.rollout == self.name && is_open {
+                api.patch(&report.name_any(), &kube::api::PatchParams::default(), &patch).await?;
+                answered.push(report.name_any());
+            }
+        }
+        Ok(answered)
     }
 
     /// Asks for something by a `RolloutAction`.

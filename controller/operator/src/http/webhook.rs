@@ -155,7 +155,14 @@ impl Alerts {
         metrics: Metrics,
     ) -> Self {
         let memory = Mutex::new(Memory::new(remembered));
-        Self { targets, requested_by, metrics, memory, stored: Mutex::default(), heard: AtomicBool::new(false) }
+        Self {
+            targets,
+            requested_by,
+            metrics,
+            memory,
+            stored: Mutex::default(),
+            heard: AtomicBool::new(false),
+        }
     }
 
     /// Takes a payload for one Rollout or for all, and stores what it asks for. The number of actions that stand.

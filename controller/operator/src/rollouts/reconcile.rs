@@ -101,7 +101,8 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
         store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
     let causes = session.causes(now);
     let accepted = session.accepted.as_ref()?;
-    let readings = accepted.watching.readings(&session.judges, &session.traces, accepted.checked.spec.slos.len());
+    let readings =
+        accepted.watching.readings(&session.judges, &session.traces, accepted.checked.spec.slos.len());
     let stored = rollout.status.clone().unwrap_or_default();
     let status = session.carried.clone().unwrap_or(stored);
     let stop = context.leader.stop.borrow().clone();

@@ -47,15 +47,15 @@ pub(super) fn limits(config: &Config) -> Vec<String> {
     let pair = |pair: &Pair, does: &str| {
         let Pair { long_seconds, short_seconds, factor } = *pair;
         let (long, short) = (Span::seconds(long_seconds), Span::seconds(short_seconds));
-        format!("{does}: {} bad over {long} and {short} (burn rate {factor}x)", share(factor * (1.0 - objective)))
+        format!(
+            "{does}: {} bad over {long} and {short} (burn rate {factor}x)",
+            share(factor * (1.0 - objective))
+        )
     };
     let reverts = page.iter().map(|page| pair(page, "deviation"));
     let holds = hold.iter().map(|hold| pair(hold, "hold"));
-    let sharp_pair = Pair {
-        long_seconds: sharp.long_seconds,
-        short_seconds: sharp.short_seconds,
-        factor: sharp.factor,
-    };
+    let sharp_pair =
+        Pair { long_seconds: sharp.long_seconds, short_seconds: sharp.short_seconds, factor: sharp.factor };
     let sharp = format!("{}, at least {} events, sharp path", pair(&sharp_pair, "deviation"), sharp.min_bad);
     let cost = format!("hold: {} bad during warm-up, per wave", share(*update_cost_max));
     reverts.chain([sharp]).chain(holds).chain([cost]).collect()
@@ -71,7 +71,10 @@ fn bounds(max: Option<f64>, min: Option<f64>, for_seconds: i64) -> Vec<String> {
 /// Whom the candidates were compared with.
 pub(super) fn compared_with(others: u32) -> String {
     match others {
-        0 => "nobody: no tenant was left on the old version, so their own week before and the objective count".into(),
+        0 => {
+            "nobody: no tenant was left on the old version, so their own week before and the objective count"
+                .into()
+        }
         1 => "1 tenant that was not updated yet, at the same time".into(),
         n => format!("{n} tenants that were not updated yet, at the same time"),
     }

@@ -43,7 +43,10 @@ fn the_first_account_says_what_was_asked_what_was_found_and_who_felt_it_since_wh
     let report = report(&world);
     let slo = &report.slos[0];
     assert!(slo.query.contains("errors_total") && slo.query.contains("requests_total"), "{}", slo.query);
-    assert_eq!((slo.measures.as_str(), slo.candidates, slo.others), ("errors_total of requests_total", 3, 10));
+    assert_eq!(
+        (slo.measures.as_str(), slo.candidates, slo.others),
+        ("errors_total of requests_total", 3, 10)
+    );
     assert_eq!((slo.verdict.as_deref(), slo.limits.len()), (Some("Deviating"), 6));
     assert!(slo.judge.is_some() && report.slo.as_deref() == Some("api-errors"));
     assert_eq!(report.compared_with, "10 tenants that were not updated yet, at the same time");

@@ -175,7 +175,9 @@ fn happen(world: &mut World, event: &Event) {
         Event::Reject(version) if world.reports.len() < 3 => world.reject(VERSIONS[*version]),
         Event::Reject(_) => {}
         Event::Answer => world.answer_reports(),
-        Event::Alerts(fire) => world.firing = fire.then(|| "SlowTenant{severity=page}".into()).into_iter().collect(),
+        Event::Alerts(fire) => {
+            world.firing = fire.then(|| "SlowTenant{severity=page}".into()).into_iter().collect();
+        }
         Event::ClockBack(by) => world.now -= seconds(*by),
     }
 }

@@ -294,7 +294,7 @@ fn r19_a_completed_version_is_taken_out_by_an_action_to_what_each_tenant_had() {
 fn r19_a_revert_asked_for_one_version_never_takes_out_another() {
     for policy in ["Supersede", "Queue"] {
         let mut world = World::usual("2.0.0");
-    world.answers_reports = true;
+        world.answers_reports = true;
         world.edit(json!({ "onNewVersion": policy }));
         world.until_wave("one", Phase::Soaking);
         world.act(Verb::Revert, json!({"version": "2.0.0"}));
