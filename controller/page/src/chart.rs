@@ -20,7 +20,7 @@ pub const TOP: f64 = 10.0;
 /// Room for the times below.
 pub const BOTTOM: f64 = 24.0;
 /// Height of a plot.
-pub const PLOT: f64 = 190.0;
+pub const PLOT: f64 = 240.0;
 /// Height of one label of a moment.
 const LABEL: f64 = 14.0;
 
