@@ -327,7 +327,7 @@ mod tests {
         let axis = Axis::new(at(0), at(3_600), Ticks::Clock);
         let values = [Some(0.01), None, Some(f64::NAN), Some(0.02), Some(0.03)];
         let height = Height::linear([0.01, 0.03].into_iter()).unwrap();
-        let path = path(&axis, height, values.into_iter().enumerate().map(|(i, v)| (at(i as i64 * 60), v)));
+        let path = path(&axis, height, (0..).map(|minute| at(minute * 60)).zip(values));
         assert_eq!(path.matches('M').count(), 2);
         assert!(!path.contains("NaN"));
         assert!(

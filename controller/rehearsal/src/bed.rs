@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     apiserver::{ApiServer, Call, Failure, Fate, Fates, Unharmed},
     fleet::{Crew, Fleet, FleetSpec, Metrics, Population, shape::Shape},
+    outcome::Report,
     process::{self, Process},
     time::VirtualTime,
 };
@@ -251,6 +252,22 @@ impl Bed {
             tracing::debug!("an edit that the controller will refuse");
         }
         Ok(())
+    }
+
+    /// The reports of the Rollout as they are stored, in order of their names.
+    pub fn reports(&self) -> Vec<Report> {
+        let read = |object| serde_json::from_value::<DeviationReport>(object).ok();
+        let reports = self.api.list("DeviationReport").into_iter().filter_map(read);
+        let mine = reports.filter(|report| report.spec.rollout == self.name);
+        let mut reports: Vec<Report> = mine
+            .map(|report| Report {
+                name: report.name_any(),
+                spec: report.spec,
+                status: report.status.unwrap_or_default(),
+            })
+            .collect();
+        reports.sort_by(|a, b| a.name.cmp(&b.name));
+        reports
     }
 
     /// Answers the open reports of the Rollout, as `kubectl breakwater report --close` does; their names.

@@ -26,6 +26,7 @@ impl Output {
     }
 
     /// The same without colours, whatever the output is: for what is not made for terminals.
+    #[must_use]
     pub const fn plain(self) -> Self {
         Self { paint: Paint::new(false), ..self }
     }

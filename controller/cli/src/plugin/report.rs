@@ -35,7 +35,8 @@ pub async fn run(session: &Session, output: Output, args: args::Report) -> Resul
         return list(session, output, out.as_deref()).await;
     };
     if let Some(close) = close {
-        let investigation = investigation(close, fixed_in, notes).map_err(Failure::usage)?;
+        let investigation =
+            investigation(close, fixed_in.as_deref(), notes.as_deref()).map_err(Failure::usage)?;
         return answer(session, output, &name, &investigation).await;
     }
     let report = read(session, &name).await?;
@@ -116,7 +117,7 @@ fn write(output: Output, out: Option<&Path>, text: &str) -> Result<(), Failure> 
 }
 
 /// The part of `spec` that is people's; what is not said stays as it is.
-fn investigation(close: Close, fixed_in: Option<String>, notes: Option<String>) -> Result<Value, String> {
+fn investigation(close: Close, fixed_in: Option<&str>, notes: Option<&str>) -> Result<Value, String> {
     if close == Close::Fixed && fixed_in.is_none() {
         return Err("--close fixed needs --in: the version that mends it".into());
     }
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn an_answer_says_what_it_says_and_leaves_the_notes_alone() {
         assert_eq!(
-            investigation(Close::Fixed, Some("1.2.1".into()), Some("cache".into())),
+            investigation(Close::Fixed, Some("1.2.1"), Some("cache")),
             Ok(json!({"state": "Fixed", "fixedIn": "1.2.1", "notes": "cache"}))
         );
         assert_eq!(

@@ -68,7 +68,7 @@ pub(super) fn fixture() -> (DeviationReportSpec, DeviationReportStatus) {
     (serde_json::from_value(spec).unwrap(), serde_json::from_value(status).unwrap())
 }
 
-fn report<'a>((spec, status): &'a (DeviationReportSpec, DeviationReportStatus)) -> Report<'a> {
+fn report((spec, status): &(DeviationReportSpec, DeviationReportStatus)) -> Report<'_> {
     Report { namespace: "ops", name: "chat-1a2b3c4d-1", spec, status }
 }
 

@@ -54,20 +54,21 @@ fn outcome(status: &DeviationReportStatus) -> String {
 /// One report; ends with a newline.
 pub fn one(report: &Report<'_>, now: Timestamp) -> String {
     let status = report.status;
-    let mut parts = vec![head(report, now)];
     let figures = page::figures(status);
-    parts.push(titled("Figures", text::fields(figures.iter().map(|(name, value)| (*name, value.clone())))));
-    parts.push(titled("Times", times(status)));
-    parts.push(titled("SLOs", slos(status)));
-    parts.push(titled("Felt it most", worst(status)));
-    parts.push(titled("Asked for", told(&status.actions)));
-    parts.push(titled("Also changed", told(&status.changes)));
-    parts.push(titled(
-        "Alerts that fired",
-        status.alerts.iter().map(|alert| text::plain(alert)).collect::<Vec<_>>().join("\n"),
-    ));
-    parts.push(titled("Not back", status.not_back.join("\n")));
-    parts.push(hint(report));
+    let figures = text::fields(figures.iter().map(|(name, value)| (*name, value.clone())));
+    let alerts: Vec<String> = status.alerts.iter().map(|alert| text::plain(alert)).collect();
+    let mut parts = vec![
+        head(report, now),
+        titled("Figures", &figures),
+        titled("Times", &times(status)),
+        titled("SLOs", &slos(status)),
+        titled("Felt it most", &worst(status)),
+        titled("Asked for", &told(&status.actions)),
+        titled("Also changed", &told(&status.changes)),
+        titled("Alerts that fired", &alerts.join("\n")),
+        titled("Not back", &status.not_back.join("\n")),
+        hint(report),
+    ];
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n") + "\n"
 }
@@ -93,7 +94,7 @@ fn head(report: &Report<'_>, now: Timestamp) -> String {
 }
 
 /// A part under its title, indented; nothing where there is nothing.
-fn titled(title: &str, body: String) -> String {
+fn titled(title: &str, body: &str) -> String {
     if body.is_empty() {
         return String::new();
     }
