@@ -339,6 +339,22 @@ impl Scene {
         reports.items.into_iter().map(|report| Ok(serde_json::to_value(report)?)).collect()
     }
 
+    /// Closes every report of the scene as fixed in `version`, as alice does once she has found the cause: while one is
+    /// open, other versions wait.
+    pub async fn reports_are_closed(&self, version: &str) -> Result<()> {
+        let client = self.bed().client_of("alice").await?;
+        let api = own_kind(client, self.namespace(), "DeviationReport", "deviationreports");
+        let investigation = json!({"state": "Fixed", "fixedIn": version, "notes": "found"});
+        let patch = Patch::Merge(json!({"spec": {"investigation": investigation}}));
+        for report in self.reports().await? {
+            let name = report["metadata"]["name"].as_str().context("a report has a name")?;
+            api.patch(name, &PatchParams::default(), &patch)
+                .await
+                .with_context(|| format!("close {name}"))?;
+        }
+        Ok(())
+    }
+
     /// Asks for something as alice, who may ask for anything; the answer is awaited and returned: whether it was
     /// honoured, and the words.
     pub async fn act(&self, verb: &str, fields: Value) -> Result<(String, String)> {

@@ -81,10 +81,10 @@ impl DeviationReportStatus {
     }
 
     fn cut_texts(&mut self) {
-        let [message, answer, compared, by] =
-            [&mut self.message, &mut self.answer, &mut self.compared_with, &mut self.requested_by];
-        [message, answer, compared].into_iter().for_each(|text| cut(text, MESSAGE_MAX));
-        cut(by, 4 * REQUESTER_MAX);
+        for text in [&mut self.message, &mut self.answer, &mut self.compared_with] {
+            cut(text, MESSAGE_MAX);
+        }
+        cut(&mut self.requested_by, 4 * REQUESTER_MAX);
         self.appended.iter_mut().for_each(|more| cut(&mut more.message, MESSAGE_MAX));
         let told = self.actions.iter_mut().chain(&mut self.changes).map(|told| &mut told.message);
         told.chain(&mut self.alerts).for_each(|text| cut(text, MESSAGE_MAX));

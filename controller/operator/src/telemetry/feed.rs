@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use breakwater_plan::observed::SloReading;
+use breakwater_plan::{observed::SloReading, study::Week};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
@@ -237,7 +237,7 @@ async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News 
         news.any = true;
         match answer {
             Ok(totals) => {
-                held.reading.history.insert(*at, totals);
+                held.reading.history.insert(*at, Week::new(totals));
             }
             Err(why) => {
                 held.reading.error.get_or_insert_with(|| format!("the week before {at}: {why}"));

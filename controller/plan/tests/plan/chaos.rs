@@ -176,7 +176,7 @@ fn happen(world: &mut World, event: &Event) {
         Event::Reject(_) => {}
         Event::Answer => world.answer_reports(),
         Event::Alerts(fire) => {
-            world.firing = fire.then(|| "SlowTenant{severity=page}".into()).into_iter().collect()
+            world.firing = fire.then(|| "SlowTenant{severity=page}".into()).into_iter().collect();
         }
         Event::ClockBack(by) => world.now -= seconds(*by),
     }
