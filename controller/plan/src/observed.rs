@@ -270,6 +270,17 @@ impl Counted {
     }
 }
 
+impl From<&[(TenantId, Series)]> for Counted {
+    /// From series that are mostly in order already: one allocation then.
+    fn from(series: &[(TenantId, Series)]) -> Self {
+        if series.is_sorted_by(|(one, _), (other, _)| one < other) {
+            Self(series.into())
+        } else {
+            Self::new(series.to_vec())
+        }
+    }
+}
+
 impl FromIterator<(TenantId, Series)> for Counted {
     fn from_iter<I: IntoIterator<Item = (TenantId, Series)>>(series: I) -> Self {
         Self::new(series.into_iter().collect())
