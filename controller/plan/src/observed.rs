@@ -289,6 +289,17 @@ impl<T> ByTenant<T> {
     }
 }
 
+impl<T: Copy> From<&[(TenantId, T)]> for ByTenant<T> {
+    /// From pairs that are mostly in order already: one allocation then.
+    fn from(pairs: &[(TenantId, T)]) -> Self {
+        if pairs.is_sorted_by(|(one, _), (other, _)| one < other) {
+            Self(pairs.into())
+        } else {
+            Self::new(pairs.to_vec())
+        }
+    }
+}
+
 impl<T> FromIterator<(TenantId, T)> for ByTenant<T> {
     fn from_iter<I: IntoIterator<Item = (TenantId, T)>>(pairs: I) -> Self {
         Self::new(pairs.into_iter().collect())

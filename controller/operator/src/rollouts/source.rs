@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use tokio::sync::Mutex;
 
 use crate::ground::CountsOf;
-use crate::telemetry::{Counts, Prometheus, ReadError, Rows, Secret, Settings};
+use crate::telemetry::{Counts, Grid, Prometheus, ReadError, Secret, Settings, Sink};
 
 /// Counts from the Prometheus that each Rollout names, or else from `fallback`.
 pub(crate) fn counts_of(client: Client, fallback: Option<String>) -> CountsOf {
@@ -40,6 +40,14 @@ impl Source {
         let built = Prometheus::new(&self.settings().await?)?;
         *current = Some(built.clone());
         Ok(built)
+    }
+
+    /// Credentials that were refused are read again the next time.
+    async fn heed(&self, answer: Result<(), ReadError>) -> Result<(), ReadError> {
+        if matches!(answer, Err(ReadError::Status { status: 401 | 403, .. })) {
+            *self.current.lock().await = None;
+        }
+        answer
     }
 
     async fn settings(&self) -> Result<Settings, ReadError> {
@@ -90,13 +98,27 @@ impl Source {
 }
 
 impl Counts for Source {
-    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+    fn query<'a>(
+        &'a self,
+        promql: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         Box::pin(async move {
-            let answer = self.prometheus().await?.query(promql, at).await;
-            if matches!(answer, Err(ReadError::Status { status: 401 | 403, .. })) {
-                *self.current.lock().await = None;
-            }
-            answer
+            let answer = self.prometheus().await?.query(promql, at, sink).await;
+            self.heed(answer).await
+        })
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        promql: &'a str,
+        grid: Grid,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async move {
+            let answer = self.prometheus().await?.query_range(promql, grid, sink).await;
+            self.heed(answer).await
         })
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{context::Key, lead::Office, session::Session};
 use crate::{
     http::{AlertTarget, AlertTargets, Stored},
-    telemetry::rows::metric_id,
+    telemetry::ids::metric_id,
 };
 
 /// The term that runs, if one does.

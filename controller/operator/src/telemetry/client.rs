@@ -12,17 +12,18 @@ use prometheus_http_query::Client;
 use reqwest::{Response, redirect::Policy};
 
 use super::{
-    ReadError, Rows,
-    parse::{self, Answer},
+    ReadError,
+    body::{Reader, Wanted},
+    parse::{self, Envelope, SHOWN_MAX, shown},
     read::Counts,
+    sheet::Grid,
+    sink::Sink,
 };
 
 /// Most bytes of an answer: a hundred thousand tenants are some 40 MB.
 pub const BODY_MAX: usize = 256 << 20;
 /// Most bytes of an error's body, of which the start is shown.
 const ERROR_BODY_MAX: usize = 64 << 10;
-/// From this size on an answer is read on a thread of its own, not between other tasks.
-const LARGE_BODY: usize = 1 << 20;
 /// Time limit of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most extra headers.
@@ -137,53 +138,85 @@ impl Prometheus {
         Ok(Self { client, host, flavor: *flavor, timeout: *timeout, body_max: *body_max })
     }
 
-    async fn ask(&self, promql: &str, at: Timestamp) -> Result<Rows, ReadError> {
-        let limit_ms = i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX);
-        let query = self.client.query(promql).at(at.as_second()).timeout(limit_ms);
-        let query = match self.flavor {
-            Flavor::Prometheus | Flavor::Mimir => query,
-            Flavor::Thanos => query.query("partial_response", "false"),
-            Flavor::VictoriaMetrics => query.query("deny_partial_response", "1"),
+    async fn ask(&self, promql: &str, at: Timestamp, sink: &mut dyn Sink) -> Result<(), ReadError> {
+        let query = self.client.query(promql).at(at.as_second()).timeout(self.limit_ms());
+        let query = match self.declines_partial() {
+            Some((name, value)) => query.query(name, value),
+            None => query,
         };
         let response = query.post_raw().await.map_err(|why| self.failed(&why))?;
-        let status = response.status();
-        let limit = if status.is_success() { self.body_max } else { ERROR_BODY_MAX };
-        let body = self.body(response, limit).await;
-        if !status.is_success() {
-            let body = body.unwrap_or_default();
-            return Err(self.refused(status.as_u16(), &body));
-        }
-        let body = body?;
-        let answer = if body.len() < LARGE_BODY {
-            parse::answer(&body)
-        } else {
-            let reading = tokio::task::spawn_blocking(move || parse::answer(&body)).await;
-            reading.unwrap_or_else(|why| Answer::Malformed(why.to_string()))
+        self.take(response, Wanted::Instant, sink).await
+    }
+
+    async fn ask_range(&self, promql: &str, grid: Grid, sink: &mut dyn Sink) -> Result<(), ReadError> {
+        let step = grid.step_seconds as f64;
+        let query = self.client.query_range(promql, grid.first, grid.last(), step).timeout(self.limit_ms());
+        let query = match self.declines_partial() {
+            Some((name, value)) => query.query(name, value),
+            None => query,
         };
-        let host = self.host.clone();
-        match answer {
-            Answer::Rows(rows) => Ok(rows),
-            Answer::Warning(why) => Err(ReadError::Warning { host, why }),
-            Answer::Error(why) => Err(ReadError::Status { host, status: status.as_u16(), why }),
-            Answer::Malformed(why) => Err(ReadError::Malformed { host, why }),
+        let response = query.post_raw().await.map_err(|why| self.failed(&why))?;
+        self.take(response, Wanted::Range, sink).await
+    }
+
+    fn limit_ms(&self) -> i64 {
+        i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The parameter by which incomplete answers are declined.
+    const fn declines_partial(&self) -> Option<(&'static str, &'static str)> {
+        match self.flavor {
+            Flavor::Prometheus | Flavor::Mimir => None,
+            Flavor::Thanos => Some(("partial_response", "false")),
+            Flavor::VictoriaMetrics => Some(("deny_partial_response", "1")),
         }
     }
 
-    async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, ReadError> {
-        let too_large = || ReadError::TooLarge { host: self.host.clone(), mebibytes: limit >> 20 };
-        let announced =
-            response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        if announced > limit {
-            return Err(too_large());
+    /// Pours an answer into the sink as it comes in. Between two pieces of it other tasks have their turn.
+    async fn take(
+        &self,
+        mut response: Response,
+        wanted: Wanted,
+        sink: &mut dyn Sink,
+    ) -> Result<(), ReadError> {
+        let status = response.status();
+        if !status.is_success() {
+            let body = self.error_body(response).await.unwrap_or_default();
+            return Err(self.refused(status.as_u16(), &body));
         }
-        let mut body = Vec::with_capacity(announced);
+        self.check_length(&response, self.body_max)?;
+        let (mut reader, mut length) = (Reader::new(wanted), 0_usize);
         while let Some(chunk) = response.chunk().await.map_err(|why| self.failed(&why))? {
-            if body.len() + chunk.len() > limit {
-                return Err(too_large());
+            length += chunk.len();
+            if length > self.body_max {
+                return Err(self.too_large(self.body_max));
+            }
+            let fed = reader.feed(&chunk, sink);
+            fed.map_err(|why| ReadError::Malformed { host: self.host.clone(), why })?;
+        }
+        reader.end(sink).into_result(&self.host, status.as_u16())
+    }
+
+    async fn error_body(&self, mut response: Response) -> Result<Vec<u8>, ReadError> {
+        self.check_length(&response, ERROR_BODY_MAX)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|why| self.failed(&why))? {
+            if body.len() + chunk.len() > ERROR_BODY_MAX {
+                return Err(self.too_large(ERROR_BODY_MAX));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+
+    /// Refuses what is announced to be too large.
+    fn check_length(&self, response: &Response, limit: usize) -> Result<(), ReadError> {
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > limit) { Err(self.too_large(limit)) } else { Ok(()) }
+    }
+
+    fn too_large(&self, limit: usize) -> ReadError {
+        ReadError::TooLarge { host: self.host.clone(), mebibytes: limit >> 20 }
     }
 
     fn failed(&self, why: &(dyn std::error::Error + 'static)) -> ReadError {
@@ -199,10 +232,10 @@ impl Prometheus {
     }
 
     fn refused(&self, status: u16, body: &[u8]) -> ReadError {
-        let why = match parse::answer(body) {
-            Answer::Error(why) | Answer::Warning(why) => why,
-            Answer::Rows(_) | Answer::Malformed(_) => {
-                parse::shown(&String::from_utf8_lossy(parse::start(body)))
+        let why = match parse::envelope(body) {
+            Ok(Envelope::Error(why) | Envelope::Warning(why)) => why,
+            Ok(Envelope::List(_) | Envelope::Scalar { .. }) | Err(_) => {
+                shown(&String::from_utf8_lossy(&body[..body.len().min(SHOWN_MAX)]))
             }
         };
         ReadError::Status { host: self.host.clone(), status, why }
@@ -210,8 +243,22 @@ impl Prometheus {
 }
 
 impl Counts for Prometheus {
-    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
-        self.ask(promql, at).boxed()
+    fn query<'a>(
+        &'a self,
+        promql: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.ask(promql, at, sink).boxed()
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        promql: &'a str,
+        grid: Grid,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.ask_range(promql, grid, sink).boxed()
     }
 }
 
@@ -250,7 +297,7 @@ fn causes(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    parse::shown(&parts.join(": "))
+    shown(&parts.join(": "))
 }
 
 #[cfg(test)]

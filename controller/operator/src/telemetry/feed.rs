@@ -12,7 +12,7 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Telemetry, due::STEPS_PER_PASS, read::SloTelemetry, rows::TenantIds};
+use super::{Telemetry, due::STEPS_PER_PASS, ids::TenantIds, read::SloTelemetry};
 use crate::clock::Clock;
 
 /// Shortest and longest pause between two passes that no new wish cuts short.

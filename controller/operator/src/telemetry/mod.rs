@@ -1,20 +1,28 @@
 //! Counts from Prometheus: what is due, the one query per SLO and step, and what its answer means.
 //!
-//! Pure: [`parse`], [`due`], [`rows`]. I/O: [`client`] speaks HTTP, [`read`] asks in order, [`feed`] does so in the
-//! background, so that a slow Prometheus never blocks a revert.
+//! An answer is a stream: [`body`] cuts it into series as it comes in, [`parse`] reads each, and a [`sink`] takes it:
+//! mostly a [`sheet`], which knows the [`order`] of the rows from the last time and the tenants by their [`ids`], and says
+//! what their [`parts`] mean. All of these are pure, as is [`due`]. I/O: [`client`] speaks HTTP, [`read`] asks in order,
+//! [`feed`] does so in the background, so that a slow Prometheus never blocks a revert.
 
+pub mod body;
 pub mod client;
 pub mod due;
 pub mod feed;
+pub mod ids;
+pub mod order;
 pub mod parse;
+pub mod parts;
 pub mod read;
-pub mod rows;
+pub mod sheet;
+pub mod sink;
 
 pub use client::{Prometheus, Secret, Settings};
 pub use feed::{Feed, Wanted};
-pub use parse::{Rows, Sample};
+pub use ids::TenantIds;
 pub use read::{Counts, SloTelemetry, Telemetry};
-pub use rows::TenantIds;
+pub use sheet::{Grid, Sheet};
+pub use sink::{Labels, Rows, Sample, Sink};
 
 /// Why a query has no answer that could be used. Each is fetched again later (R12).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

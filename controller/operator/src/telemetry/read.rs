@@ -1,7 +1,7 @@
 //! Asking for what is due: the steps of each SLO in order, the steps before a restart, the week before a wave. I/O,
 //! through [`Counts`], so that a rehearsal serves counts by the same way.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use breakwater_crds::slo::{Latency, Slo};
 use breakwater_plan::{
@@ -15,9 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::{
-    ReadError, Rows,
+    ReadError,
     due::Rhythm,
-    rows::{TenantIds, is_at, step_data, totals},
+    ids::TenantIds,
+    sheet::{Grid, Sheet},
+    sink::{Rows, Sink},
 };
 
 /// Most queries under way at once, per Rollout.
@@ -25,10 +27,24 @@ pub const CONCURRENCY: usize = 4;
 /// How far before now the scrape interval and the buckets are asked for: a sample that is on its way has arrived.
 const SETTLED: SignedDuration = SignedDuration::from_secs(30);
 
-/// A source of counts: Prometheus, or a rehearsal.
+/// A source of counts: Prometheus, or a rehearsal. An answer is poured into a sink, whose content means something only
+/// if the source says in the end that the answer is good.
 pub trait Counts: Send + Sync + 'static {
     /// Evaluates an expression at an instant, whole seconds. Bounded in time by the source.
-    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>>;
+    fn query<'a>(
+        &'a self,
+        promql: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>>;
+
+    /// Evaluates an expression at each of several instants.
+    fn query_range<'a>(
+        &'a self,
+        promql: &'a str,
+        grid: Grid,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>>;
 }
 
 /// At most so many queries of one Rollout at once, whichever SLO they are of.
@@ -38,11 +54,28 @@ struct Limited {
 }
 
 impl Counts for Limited {
-    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+    fn query<'a>(
+        &'a self,
+        promql: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         Box::pin(async move {
             // The semaphore is never closed; were it, asking unbounded would be no harm.
             let _permit = self.permits.acquire().await.ok();
-            self.source.query(promql, at).await
+            self.source.query(promql, at, sink).await
+        })
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        promql: &'a str,
+        grid: Grid,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async move {
+            let _permit = self.permits.acquire().await.ok();
+            self.source.query_range(promql, grid, sink).await
         })
     }
 }
@@ -60,6 +93,8 @@ pub struct SloTelemetry {
     path: String,
     rhythm: Option<Rhythm>,
     edges_checked: bool,
+    /// The sheet of the last answer, for the next one.
+    sheet: Mutex<Option<Sheet>>,
 }
 
 impl Telemetry {
@@ -79,6 +114,7 @@ impl Telemetry {
                     path,
                     rhythm: None,
                     edges_checked: false,
+                    sheet: Mutex::default(),
                 }),
                 Err(why) => errors.extend(why),
             }
@@ -105,7 +141,7 @@ impl SloTelemetry {
 
     /// Reads the steps that lie after `after` and are due at `now`, oldest first, at most 60. Where one cannot be
     /// read, those before it are returned with the error, and the rest is read the next time (R12).
-    pub async fn read(&mut self, after: Timestamp, now: Timestamp, ids: &TenantIds) -> SloReading {
+    pub async fn read(&mut self, after: Timestamp, now: Timestamp, ids: &Arc<TenantIds>) -> SloReading {
         let rhythm = match self.learn_rhythm(now).await {
             Ok(rhythm) => rhythm,
             Err(why) => return SloReading { error: Some(why), ..SloReading::default() },
@@ -121,7 +157,7 @@ impl SloTelemetry {
         until: Timestamp,
         span_seconds: i64,
         now: Timestamp,
-        ids: &TenantIds,
+        ids: &Arc<TenantIds>,
     ) -> Result<Vec<Step>, String> {
         let rhythm = self.learn_rhythm(now).await?;
         match self.steps(&rhythm.recent(until, span_seconds), rhythm, now, ids).await {
@@ -131,13 +167,31 @@ impl SloTelemetry {
     }
 
     /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
-    pub async fn history(&self, at: Timestamp, ids: &TenantIds) -> Result<ByTenant<Events>, String> {
+    pub async fn history(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
         let Some(query) = self.queries.history() else { return Ok(ByTenant::new(Vec::new())) };
-        let rows = self.source.query(&query, at).await.map_err(|why| why.to_string())?;
-        if let Some(sample) = rows.0.iter().find(|sample| !is_at(sample, at.as_second())) {
-            return Err(format!("asked for {}, answered for {}", at.as_second(), sample.at));
-        }
-        Ok(totals(self.queries.measure(), self.queries.labels(), &rows, ids))
+        let mut sheet = self.sheet();
+        sheet.begin(ids, Grid::instant(at.as_second()));
+        self.source.query(&query, at, &mut sheet).await.map_err(|why| why.to_string())?;
+        sheet.end()?;
+        Ok(sheet.totals())
+    }
+
+    /// The sheet of the last answer, or a new one where that is in use.
+    fn sheet(&self) -> Sheet {
+        let kept = self.sheet.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.unwrap_or_else(|| Sheet::new(self.queries.measure(), self.queries.labels().into()))
+    }
+
+    /// Keeps a sheet for the next answer: one at most, since steps are mostly read one by one.
+    fn keep(&self, sheet: Sheet) {
+        *self.sheet.lock().unwrap_or_else(PoisonError::into_inner) = Some(sheet);
+    }
+
+    /// A small answer.
+    async fn few(&self, query: &str, at: Timestamp) -> Result<Rows, String> {
+        let mut rows = Rows::default();
+        self.source.query(query, at, &mut rows).await.map_err(|why| why.to_string())?;
+        Ok(rows)
     }
 
     /// The step and the lag, learnt once; a histogram's threshold must be an edge before anything is read.
@@ -150,7 +204,7 @@ impl SloTelemetry {
             let step = self.queries.step_seconds(None).ok_or("the step is not known")?;
             return Ok(*self.rhythm.insert(Rhythm::new(step, None)));
         };
-        let rows = self.source.query(&query, settled(now)).await.map_err(|why| why.to_string())?;
+        let rows = self.few(&query, settled(now)).await?;
         let scrape =
             promql::scrape_seconds(rows.0.iter().map(|sample| (sample.label(ROW_LABEL), sample.value)));
         match (self.queries.step_seconds(scrape), scrape) {
@@ -166,7 +220,7 @@ impl SloTelemetry {
         else {
             return Ok(());
         };
-        let rows = self.source.query(&query, settled(now)).await.map_err(|why| why.to_string())?;
+        let rows = self.few(&query, settled(now)).await?;
         let edges: Vec<&str> = rows.0.iter().map(|row| row.label("le")).filter(|le| !le.is_empty()).collect();
         let native = rows.0.iter().any(|row| row.label(ROW_LABEL) == "native");
         if let Some(refused) = promql::check_edges(latency, &edges, native, &self.path) {
@@ -183,21 +237,20 @@ impl SloTelemetry {
         ends: &[i64],
         rhythm: Rhythm,
         now: Timestamp,
-        ids: &TenantIds,
+        ids: &Arc<TenantIds>,
     ) -> (Vec<Step>, Option<String>) {
         let query = self.queries.step(rhythm.step_seconds);
         let ask = |end: i64| {
             let query = &query;
             async move {
                 let at = Timestamp::from_second(end).map_err(|why| why.to_string())?;
-                let rows = self.source.query(query, at).await.map_err(|why| why.to_string())?;
-                Ok::<StepData, String>(step_data(
-                    self.queries.measure(),
-                    self.queries.labels(),
-                    &rows,
-                    end,
-                    ids,
-                ))
+                let mut sheet = self.sheet();
+                sheet.begin(ids, Grid::instant(end));
+                let answer = self.source.query(query, at, &mut sheet).await.map_err(|why| why.to_string());
+                let data =
+                    answer.map(|()| sheet.end().map_or_else(StepData::Missing, |()| sheet.step_data()));
+                self.keep(sheet);
+                data
             }
         };
         let mut answers = stream::iter(ends.iter().copied())

@@ -5,8 +5,10 @@
 
 pub mod chance;
 mod crew;
+pub mod draws;
 pub mod fault;
 pub mod harm;
+pub mod lie;
 pub mod prometheus;
 pub mod scenario;
 pub mod shape;
@@ -18,7 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use self::{
     crew::Crew,
     fault::Fault,
-    prometheus::{Lie, Metrics},
+    lie::Lie,
+    prometheus::Metrics,
     scenario::Scenario,
     spec::FleetSpec,
     traffic::{Population, Run, Tenant},

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use breakwater_crds::{RolloutSpec, marker::stable_hash};
+use breakwater_crds::RolloutSpec;
 use breakwater_operator::{
     clock::Clock,
-    telemetry::{Counts, ReadError, Rows, Sample},
+    telemetry::{Counts, Grid, Labels, ReadError, Sink, sink::label_text},
     tenants::lens::Lens,
 };
 use breakwater_plan::promql::{Matchers, Measure, Queries, ROW_LABEL, Row};
@@ -19,98 +19,17 @@ use kube::api::DynamicObject;
 
 use super::{
     Fleet, chance,
+    draws::{Draws, Known},
+    lie::{Distorted, HOST, Lie, refusal, status},
     shape::Shape,
     traffic::{Population, Requests, Tenant},
 };
 
 /// How often the synthetic Prometheus scrapes, in seconds.
 pub const SCRAPE_SECONDS: i64 = 15;
+/// Most points of a series in one answer: Prometheus's own limit.
+const POINTS_MAX: usize = 11_000;
 const WEEK: i64 = 7 * 86_400;
-
-type Labels = Arc<[(Box<str>, Box<str>)]>;
-
-/// The ways in which a Prometheus can fail or lie (testbed.md, F11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum Lie {
-    /// Nobody answers.
-    Away,
-    /// No answer within the time limit.
-    Slow,
-    /// 500 with an HTML page.
-    ServerError,
-    /// 503 from a proxy.
-    Unavailable,
-    /// 422: too many samples.
-    TooManySamples,
-    /// 401.
-    Unauthorized,
-    /// A success that is no JSON.
-    NotJson,
-    /// The answer is cut off.
-    Truncated,
-    /// The answer is larger than is read.
-    TooLarge,
-    /// A success with a warning: partial data.
-    Partial,
-    /// No rows.
-    Empty,
-    /// Every value is NaN.
-    Nan,
-    /// Every value is infinite.
-    Infinite,
-    /// Every value is negative.
-    Negative,
-    /// Half of the tenants are missing.
-    HalfTheTenants,
-    /// The totals are missing.
-    NoTotals,
-    /// More bad events than events.
-    MoreBadThanTotal,
-    /// Every row twice.
-    Duplicates,
-    /// Rows of tenants that nobody knows.
-    Strangers,
-    /// Labels that were not asked for.
-    OtherLabels,
-    /// As of an hour ago.
-    Stale,
-    /// As of an hour to come.
-    Future,
-    /// One row of another time.
-    MixedTimes,
-    /// One number without labels.
-    Scalar,
-}
-
-impl Lie {
-    /// All of them.
-    pub const ALL: [Self; 24] = [
-        Self::Away,
-        Self::Slow,
-        Self::ServerError,
-        Self::Unavailable,
-        Self::TooManySamples,
-        Self::Unauthorized,
-        Self::NotJson,
-        Self::Truncated,
-        Self::TooLarge,
-        Self::Partial,
-        Self::Empty,
-        Self::Nan,
-        Self::Infinite,
-        Self::Negative,
-        Self::HalfTheTenants,
-        Self::NoTotals,
-        Self::MoreBadThanTotal,
-        Self::Duplicates,
-        Self::Strangers,
-        Self::OtherLabels,
-        Self::Stale,
-        Self::Future,
-        Self::MixedTimes,
-        Self::Scalar,
-    ];
-}
 
 /// What a query asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +45,8 @@ struct Series {
     measure: Measure,
     is_latency: bool,
     edge: String,
-    /// Label sets per tenant: total, bad or good, now.
-    labels: Vec<[Labels; 3]>,
+    /// Labels per tenant: total, bad or good, now.
+    labels: Vec<[Box<str>; 3]>,
 }
 
 /// The synthetic Prometheus of one rehearsal.
@@ -143,8 +62,7 @@ struct Shared {
     series: Vec<Series>,
     names: Names,
     lie: Option<Lie>,
-    /// The step that was asked for last, its length, and the requests of all tenants in it: every SLO asks for the same.
-    last: (i64, i64, Vec<Requests>),
+    draws: Draws,
 }
 
 /// How tenants are named in metrics.
@@ -165,8 +83,8 @@ impl Metrics {
     ) -> Result<Self, String> {
         let names =
             Names { lens, shape, labels: spec.slos.iter().map(|slo| slo.tenant_labels.clone()).collect() };
-        let shared =
-            Shared { asks: HashMap::new(), series: Vec::new(), names, lie: None, last: (0, 0, Vec::new()) };
+        let draws = Draws::default();
+        let shared = Shared { asks: HashMap::new(), series: Vec::new(), names, lie: None, draws };
         let metrics = Self { fleet, clock, shared: Arc::new(Mutex::new(shared)) };
         metrics.learn(spec)?;
         Ok(metrics)
@@ -211,87 +129,100 @@ impl Metrics {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).lie = lie;
     }
 
-    fn answer(&self, promql: &str, at: Timestamp) -> Result<Rows, ReadError> {
+    fn answer(&self, promql: &str, grid: Grid, sink: &mut dyn Sink) -> Result<(), ReadError> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((slo, ask)) = shared.asks.get(promql).copied() else {
             return Err(status(400, "bad_data: the rehearsal knows only the queries that Breakwater forms"));
         };
+        if grid.steps > POINTS_MAX {
+            return Err(status(400, "bad_data: exceeded maximum resolution of 11,000 points per timeseries"));
+        }
         let lie = shared.lie;
+        if let Some(error) = lie.and_then(refusal) {
+            return Err(error);
+        }
         let fleet = self.fleet.lock();
-        let rows = match ask {
-            Ask::Scrapes => scrapes(at),
-            Ask::Edges => edges(&shared.series[slo].edge, at),
-            Ask::Step { .. } | Ask::History => shared.counts(slo, ask, &fleet, at),
-        };
-        distort(lie, rows, at)
+        let malformed = |why: String| ReadError::Malformed { host: HOST.into(), why };
+        let Some(lie) = lie else { return shared.pour(slo, ask, &fleet, grid, sink).map_err(malformed) };
+        let mut distorted = Distorted::new(lie, sink);
+        shared.pour(slo, ask, &fleet, grid, &mut distorted).map_err(malformed)?;
+        distorted.end(grid.first)
+    }
+
+    /// Waits as long as a slow Prometheus takes to be given up.
+    async fn wait(&self) -> Result<(), ReadError> {
+        let lie = self.shared.lock().unwrap_or_else(PoisonError::into_inner).lie;
+        if let Some(error) = lie.filter(|lie| *lie == Lie::Slow).and_then(refusal) {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            return Err(error);
+        }
+        Ok(())
     }
 }
 
 impl Counts for Metrics {
-    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+    fn query<'a>(
+        &'a self,
+        promql: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         Box::pin(async move {
-            let lie = self.shared.lock().unwrap_or_else(PoisonError::into_inner).lie;
-            if lie == Some(Lie::Slow) {
-                tokio::time::sleep(Duration::from_secs(30)).await;
-                return Err(ReadError::TimedOut { host: HOST.into(), seconds: 30 });
-            }
+            self.wait().await?;
             // Nobody knows what is to come.
             let at = at.min((self.clock)());
-            self.answer(promql, at)
+            self.answer(promql, Grid::instant(at.as_second()), sink)
+        })
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        promql: &'a str,
+        grid: Grid,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async move {
+            self.wait().await?;
+            let known = (self.clock)().as_second().saturating_sub(grid.first).div_euclid(grid.step_seconds);
+            let steps = usize::try_from(known.saturating_add(1)).unwrap_or(0).min(grid.steps);
+            self.answer(promql, Grid { steps, ..grid }, sink)
         })
     }
 }
 
-const HOST: &str = "prometheus.rehearsal";
-
-fn status(status: u16, why: &str) -> ReadError {
-    ReadError::Status { host: HOST.into(), status, why: why.into() }
-}
-
 impl Shared {
-    fn counts(&mut self, slo: usize, ask: Ask, fleet: &Population, at: Timestamp) -> Vec<Sample> {
-        self.label(slo, fleet);
-        if let Ask::Step { seconds } = ask {
-            self.draw(fleet, at.as_second(), seconds);
+    fn pour(
+        &mut self,
+        slo: usize,
+        ask: Ask,
+        fleet: &Population,
+        grid: Grid,
+        sink: &mut dyn Sink,
+    ) -> Result<(), String> {
+        if grid.steps == 0 {
+            return Ok(());
         }
-        let (series, drawn) = (&self.series[slo], &self.last.2);
-        let stamp = at.as_second() as f64;
-        if series.measure == Measure::Values {
-            let value = 1.0 + 0.05 * chance::normal(chance::mix(1, &[at.as_second().cast_unsigned()]));
-            return vec![Sample { labels: Arc::default(), value, at: stamp }];
-        }
-        let mut rows = Vec::with_capacity(fleet.tenants.len() * 3);
-        for (index, (tenant, labels)) in fleet.tenants.iter().zip(&series.labels).enumerate() {
-            if tenant.gone_at.is_some_and(|gone| gone < at.as_second()) || tenant.dormant {
-                continue;
+        match ask {
+            Ask::Scrapes => scrapes(grid.first, sink),
+            Ask::Edges => edges(&self.series[slo].edge, grid.first, sink),
+            Ask::Step { .. } if self.series[slo].measure == Measure::Values => values(grid, sink),
+            Ask::Step { seconds } => {
+                self.label(slo, fleet);
+                if grid.steps > 1 {
+                    return self.series[slo].range(fleet, grid, seconds, sink);
+                }
+                let drawn = self.draws.step(fleet, grid.first, seconds);
+                self.series[slo].instant(fleet, grid.first, sink, |index, _| (drawn[index], true))
             }
-            let requests = match ask {
-                Ask::Step { .. } => drawn[index],
-                Ask::History | Ask::Scrapes | Ask::Edges => week(fleet, tenant, at.as_second()),
-            };
-            let (total, part) = series.measured(requests);
-            let [of_total, of_part, of_now] = labels;
-            rows.push(Sample { labels: of_total.clone(), value: total, at: stamp });
-            rows.push(Sample { labels: of_part.clone(), value: part, at: stamp });
-            // Nobody reads it where there is a total; a real answer holds it all the same.
-            if total <= 0.0 && matches!(ask, Ask::Step { .. }) && series.measure != Measure::Recorded {
-                rows.push(Sample { labels: of_now.clone(), value: 1.0, at: stamp });
+            Ask::History => {
+                self.label(slo, fleet);
+                self.series[slo]
+                    .instant(fleet, grid.first, sink, |_, tenant| (week(fleet, tenant, grid.first), false))
             }
-        }
-        rows
-    }
-
-    /// Draws the requests of a step, unless they were asked for last.
-    fn draw(&mut self, fleet: &Population, end: i64, seconds: i64) {
-        let (known_end, known_seconds, drawn) = &mut self.last;
-        if (*known_end, *known_seconds, drawn.len()) != (end, seconds, fleet.tenants.len()) {
-            drawn.clear();
-            drawn.extend(fleet.tenants.iter().map(|tenant| fleet.requests(tenant, end, seconds)));
-            (*known_end, *known_seconds) = (end, seconds);
         }
     }
 
-    /// Makes the label sets of tenants that have none yet.
+    /// Makes the labels of tenants that have none yet.
     fn label(&mut self, slo: usize, fleet: &Population) {
         let Self { series, names, .. } = self;
         let series = &mut series[slo];
@@ -309,6 +240,59 @@ impl Series {
         let Requests { total, bad, slow } = requests;
         let hit = if self.is_latency { slow } else { bad };
         (total, if self.measure == Measure::Histogram { total - hit } else { hit })
+    }
+
+    /// The rows of an instant; `requests` says a tenant's, and whether they are of a step.
+    fn instant(
+        &self,
+        fleet: &Population,
+        at: i64,
+        sink: &mut dyn Sink,
+        mut requests: impl FnMut(usize, &Tenant) -> (Requests, bool),
+    ) -> Result<(), String> {
+        let stamp = at as f64;
+        for (index, (tenant, labels)) in fleet.tenants.iter().zip(&self.labels).enumerate() {
+            if tenant.gone_at.is_some_and(|gone| gone < at) || tenant.dormant {
+                continue;
+            }
+            let (requests, of_step) = requests(index, tenant);
+            let (total, part) = self.measured(requests);
+            let [of_total, of_part, of_now] = labels;
+            sink.series(Labels::new(of_total))?;
+            sink.sample(stamp, total);
+            sink.series(Labels::new(of_part))?;
+            sink.sample(stamp, part);
+            // Nobody reads it where there is a total; a real answer holds it all the same.
+            if total <= 0.0 && of_step && self.measure != Measure::Recorded {
+                sink.series(Labels::new(of_now))?;
+                sink.sample(stamp, 1.0);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a range of steps: series by series, as Prometheus answers.
+    fn range(&self, fleet: &Population, grid: Grid, seconds: i64, sink: &mut dyn Sink) -> Result<(), String> {
+        let mut measured = Vec::with_capacity(grid.steps);
+        for (tenant, labels) in fleet.tenants.iter().zip(&self.labels).filter(|(tenant, _)| !tenant.dormant) {
+            let mut known = Known::default();
+            let ends = (0..grid.steps).map(|line| grid.at(line));
+            let there = ends.take_while(|end| tenant.gone_at.is_none_or(|gone| gone >= *end));
+            measured.clear();
+            measured
+                .extend(there.map(|end| (end, self.measured(known.requests(fleet, tenant, end, seconds)))));
+            let [of_total, of_part, of_now] = labels;
+            sink.series(Labels::new(of_total))?;
+            measured.iter().for_each(|(end, (total, _))| sink.sample(*end as f64, *total));
+            sink.series(Labels::new(of_part))?;
+            measured.iter().for_each(|(end, (_, part))| sink.sample(*end as f64, *part));
+            if self.measure != Measure::Recorded {
+                sink.series(Labels::new(of_now))?;
+                let idle = measured.iter().filter(|(_, (total, _))| *total <= 0.0);
+                idle.for_each(|(end, _)| sink.sample(*end as f64, 1.0));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -341,10 +325,10 @@ impl Names {
 }
 
 /// The labels of a row: the tenant's name, cut into as many parts as there are labels.
-fn labels(names: &[String], id: &str, row: Row) -> Labels {
+fn labels(names: &[String], id: &str, row: Row) -> Box<str> {
     let parts = id.splitn(names.len().max(1), '/').chain(std::iter::repeat(""));
-    let tenant = names.iter().zip(parts).map(|(name, part)| (name.as_str().into(), part.into()));
-    tenant.chain([(ROW_LABEL.into(), row.as_str().into())]).collect()
+    let tenant = names.iter().map(String::as_str).zip(parts);
+    label_text(tenant.chain([(ROW_LABEL, row.as_str())]))
 }
 
 /// A threshold as a bucket's edge: seconds.
@@ -356,76 +340,29 @@ fn edge(threshold: &str) -> String {
     seconds.map_or_else(|_| threshold.to_owned(), |seconds| seconds.to_string())
 }
 
-fn scrapes(at: Timestamp) -> Vec<Sample> {
-    let row = |name: &str, value: f64| Sample {
-        labels: [(ROW_LABEL.into(), name.into())].into(),
-        value,
-        at: at.as_second() as f64,
-    };
+fn scrapes(at: i64, sink: &mut dyn Sink) -> Result<(), String> {
     let samples = |window: i64| (window / SCRAPE_SECONDS) as f64;
-    vec![row("300", samples(300)), row("60", samples(60)), row("15", samples(15)), row("old", 1.0)]
-}
-
-fn edges(threshold: &str, at: Timestamp) -> Vec<Sample> {
-    let row = |edge: &str| Sample {
-        labels: [(ROW_LABEL.into(), "edge".into()), ("le".into(), edge.into())].into(),
-        value: 1.0,
-        at: at.as_second() as f64,
-    };
-    vec![row(threshold), row("+Inf")]
-}
-
-/// Makes of a true answer what a failing Prometheus makes of it.
-fn distort(lie: Option<Lie>, mut rows: Vec<Sample>, at: Timestamp) -> Result<Rows, ReadError> {
-    let Some(lie) = lie else { return Ok(Rows(rows)) };
-    let host = || HOST.to_owned();
-    let malformed = |why: &str| ReadError::Malformed { host: host(), why: why.into() };
-    let is = |sample: &Sample, row: Row| sample.label(ROW_LABEL) == row.as_str();
-    match lie {
-        Lie::Away => return Err(ReadError::Unreachable { host: host(), why: "connection refused".into() }),
-        Lie::Slow => return Err(ReadError::TimedOut { host: host(), seconds: 30 }),
-        Lie::ServerError => return Err(status(500, "<html><body>Internal Server Error</body></html>")),
-        Lie::Unavailable => return Err(status(503, "no healthy upstream")),
-        Lie::TooManySamples => return Err(status(422, "query processing would load too many samples")),
-        Lie::Unauthorized => return Err(status(401, "Unauthorized")),
-        Lie::NotJson => return Err(malformed("it is no JSON: <!DOCTYPE html>")),
-        Lie::Truncated => return Err(malformed("it is cut off after 4096 bytes")),
-        Lie::TooLarge => return Err(ReadError::TooLarge { host: host(), mebibytes: 256 }),
-        Lie::Partial => return Err(ReadError::Warning { host: host(), why: "partial response".into() }),
-        Lie::Empty => rows.clear(),
-        Lie::Nan => rows.iter_mut().for_each(|row| row.value = f64::NAN),
-        Lie::Infinite => rows.iter_mut().for_each(|row| row.value = f64::INFINITY),
-        Lie::Negative => rows.iter_mut().for_each(|row| row.value = -row.value - 1.0),
-        Lie::HalfTheTenants => {
-            let tenant = |row: &Sample| row.labels.first().map(|(_, value)| stable_hash(&[value]));
-            rows.retain(|row| tenant(row).is_some_and(|hash| hash % 2 == 0));
-        }
-        Lie::NoTotals => rows.retain(|row| !is(row, Row::Total)),
-        Lie::MoreBadThanTotal => {
-            rows.iter_mut()
-                .filter(|row| !is(row, Row::Total))
-                .for_each(|row| row.value = row.value * 2.0 + 1e12);
-        }
-        Lie::Duplicates => rows.extend(rows.clone()),
-        Lie::Strangers | Lie::OtherLabels => {
-            let renamed = |row: &Sample| {
-                let rename = |(name, value): &(Box<str>, Box<str>)| match (&**name, lie) {
-                    (ROW_LABEL, _) => (name.clone(), value.clone()),
-                    (_, Lie::Strangers) => (name.clone(), format!("stranger-{value}").into()),
-                    _ => (format!("exported_{name}").into(), value.clone()),
-                };
-                row.labels.iter().map(rename).collect::<Labels>()
-            };
-            for row in &mut rows {
-                row.labels = renamed(row);
-            }
-        }
-        Lie::Stale => rows.iter_mut().for_each(|row| row.at -= 3_600.0),
-        Lie::Future => rows.iter_mut().for_each(|row| row.at += 3_600.0),
-        Lie::MixedTimes => rows.iter_mut().take(1).for_each(|row| row.at -= 60.0),
-        Lie::Scalar => {
-            rows = vec![Sample { labels: Arc::default(), value: 42.0, at: at.as_second() as f64 }];
-        }
+    for (name, value) in [("300", samples(300)), ("60", samples(60)), ("15", samples(15)), ("old", 1.0)] {
+        sink.series(Labels::new(&label_text([(ROW_LABEL, name)])))?;
+        sink.sample(at as f64, value);
     }
-    Ok(Rows(rows))
+    Ok(())
+}
+
+fn edges(threshold: &str, at: i64, sink: &mut dyn Sink) -> Result<(), String> {
+    for edge in [threshold, "+Inf"] {
+        sink.series(Labels::new(&label_text([(ROW_LABEL, "edge"), ("le", edge)])))?;
+        sink.sample(at as f64, 1.0);
+    }
+    Ok(())
+}
+
+/// A `query`: about one.
+fn values(grid: Grid, sink: &mut dyn Sink) -> Result<(), String> {
+    sink.series(Labels::NONE)?;
+    for at in (0..grid.steps).map(|line| grid.at(line)) {
+        let value = 1.0 + 0.05 * chance::normal(chance::mix(1, &[at.cast_unsigned()]));
+        sink.sample(at as f64, value);
+    }
+    Ok(())
 }

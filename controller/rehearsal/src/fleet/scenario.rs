@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use breakwater_crds::{Percent, Span, action::Verb, report::InvestigationState};
 use serde::{Deserialize, Serialize};
 
-use super::{fault::Fault, prometheus::Lie, spec::FleetSpec};
+use super::{fault::Fault, lie::Lie, spec::FleetSpec};
 
 /// A scenario, in YAML.
 ///

@@ -5,23 +5,23 @@ use std::{collections::BTreeMap, sync::Arc};
 use breakwater_crds::{Percent, Span};
 
 use super::{
-    chance::{drift, mix, normal, poisson, uniform},
+    chance::{drift, mix, normal, uniform},
+    draws::Known,
     fault::Fault,
     spec::FleetSpec,
 };
 
 /// Length of the blocks of slow noise, in seconds.
 const BLOCK: i64 = 3 * 3_600;
+/// The time of day and slow noise move on once in so many seconds: by two or three parts in a hundred at most.
+pub const SLICE: i64 = 600;
 /// Most runs that are remembered per tenant; older ones are beyond what any query asks for.
 const RUNS_MAX: usize = 32;
 
 /// What draws of one tenant and step are for.
 #[derive(Debug, Clone, Copy)]
 enum Stream {
-    Total = 1,
-    Bad,
-    Slow,
-    TrafficDrift,
+    TrafficDrift = 4,
     QualityDrift,
     Crash,
     Affected,
@@ -80,6 +80,14 @@ pub struct Expected {
     pub errors: f64,
     /// Share that is slow.
     pub slow: f64,
+}
+
+/// What is to be expected of one tenant in one slice, whatever it runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calm {
+    expected: Expected,
+    /// Whether its traffic is above its average.
+    peak: bool,
 }
 
 /// An outage that all tenants share, whatever their version.
@@ -195,29 +203,43 @@ impl Population {
 
     /// What is to be expected of a tenant at `at` (unix seconds); with `fault` false as if no version had any.
     pub fn expected(&self, tenant: &Tenant, at: i64, with_fault: bool) -> Expected {
-        if tenant.dormant || tenant.gone_at.is_some_and(|gone| gone <= at) {
-            return Expected { rate: 0.0, errors: 0.0, slow: 0.0 };
-        }
+        self.expected_in(tenant, self.calm(tenant, at.div_euclid(SLICE)), at, with_fault)
+    }
+
+    /// What is to be expected of a tenant in a slice, by the time of day and by slow noise.
+    pub fn calm(&self, tenant: &Tenant, slice: i64) -> Calm {
+        // The middle of the slice stands for it.
+        let at = slice * SLICE + SLICE / 2;
         let shape = self.shape(tenant, at);
         let slowly = drift(mix(tenant.key, &[Stream::TrafficDrift as u64]), at, BLOCK);
         let worse = drift(mix(tenant.key, &[Stream::QualityDrift as u64]), at, BLOCK);
         let quality = (self.spec.quality.drift * worse).exp();
-        let mut expected = Expected {
+        let expected = Expected {
             rate: tenant.rate * shape * (1.0 + self.spec.traffic.noise * slowly).max(0.05),
             errors: tenant.errors * quality,
             slow: tenant.slow * quality,
         };
-        let Some(run) = tenant.run_at(at) else { return expected };
+        Calm { expected, peak: shape > 1.0 }
+    }
+
+    /// The same at an instant of the slice, with what the tenant runs and what befalls all.
+    pub fn expected_in(&self, tenant: &Tenant, calm: Calm, at: i64, with_fault: bool) -> Expected {
+        if tenant.dormant || tenant.gone_at.is_some_and(|gone| gone <= at) {
+            return Expected { rate: 0.0, errors: 0.0, slow: 0.0 };
+        }
+        let Calm { mut expected, peak } = calm;
+        let Some((number, run)) = tenant.run_at(at) else { return expected };
         let since = at - run.from;
-        if run.from > i64::MIN
-            && tenant.runs.first() != Some(run)
-            && since < self.spec.update.blip.as_seconds()
-        {
+        // What it ran at the start it has run for long.
+        if number > 0 && since < self.spec.update.blip.as_seconds() {
             expected.errors += self.spec.update.blip_errors.as_ratio();
             expected.slow += self.spec.update.blip_slow.as_ratio();
         }
-        if with_fault && let Some(fault) = self.faults.get(&*run.version) {
-            self.spoil(tenant, fault, since, shape, &mut expected);
+        if with_fault
+            && !self.faults.is_empty()
+            && let Some(fault) = self.faults.get(&*run.version)
+        {
+            self.spoil(tenant, fault, since, peak, &mut expected);
         }
         for outage in self.outages.iter().filter(|outage| outage.from <= at && at < outage.to) {
             expected.errors += outage.errors.as_ratio();
@@ -227,11 +249,11 @@ impl Population {
         expected
     }
 
-    fn spoil(&self, tenant: &Tenant, fault: &Fault, since: i64, shape: f64, expected: &mut Expected) {
+    fn spoil(&self, tenant: &Tenant, fault: &Fault, since: i64, peak: bool, expected: &mut Expected) {
         if !self.affected(tenant, fault) {
             return;
         }
-        let shows = fault.shows(since, shape > 1.0);
+        let shows = fault.shows(since, peak);
         let grown = |factor: f64| 1.0 + (factor - 1.0) * shows;
         expected.errors *= fault.errors_factor.map_or(1.0, grown);
         expected.slow *= fault.slow_factor.map_or(1.0, grown);
@@ -255,13 +277,7 @@ impl Population {
 
     /// The requests of a tenant in the step that ends at `end`.
     pub fn requests(&self, tenant: &Tenant, end: i64, step_seconds: i64) -> Requests {
-        // The middle of the step stands for it.
-        let Expected { rate, errors, slow } = self.expected(tenant, end - step_seconds / 2, true);
-        let draw = |stream: Stream| mix(tenant.key, &[stream as u64, end.cast_unsigned()]);
-        let total = poisson(rate * step_seconds as f64, draw(Stream::Total));
-        let bad = poisson(total * errors, draw(Stream::Bad)).min(total);
-        let slow = poisson(total * slow, draw(Stream::Slow)).min(total);
-        Requests { total, bad, slow }
+        Known::default().requests(self, tenant, end, step_seconds)
     }
 
     /// How long a tenant takes to be ready on another version.
@@ -275,9 +291,14 @@ impl Population {
 }
 
 impl Tenant {
-    /// What it ran at `at`.
-    pub fn run_at(&self, at: i64) -> Option<&Run> {
-        self.runs.iter().rev().find(|run| run.from <= at)
+    /// What it ran at `at`, and the how manyth of its runs that was.
+    pub fn run_at(&self, at: i64) -> Option<(usize, &Run)> {
+        self.runs.iter().enumerate().rev().find(|(_, run)| run.from <= at)
+    }
+
+    /// What is random about it.
+    pub(super) const fn key(&self) -> u64 {
+        self.key
     }
 }
 

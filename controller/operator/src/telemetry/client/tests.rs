@@ -6,6 +6,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::telemetry::Rows;
 
 /// A server that answers every request with these bytes and closes, or never answers (`None`); it gives back the
 /// last request.
@@ -42,7 +43,9 @@ fn http(status: &str, kind: &str, body: &str) -> Vec<u8> {
 }
 
 async fn ask(settings: &Settings) -> Result<Rows, ReadError> {
-    Prometheus::new(settings).unwrap().query("up", Timestamp::from_second(1_700_000_000).unwrap()).await
+    let mut rows = Rows::default();
+    let at = Timestamp::from_second(1_700_000_000).unwrap();
+    Prometheus::new(settings).unwrap().query("up", at, &mut rows).await.map(|()| rows)
 }
 
 const GOOD: &str = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1700000000,"1"]}]}}"#;
@@ -115,11 +118,7 @@ async fn an_answer_that_is_too_large_is_refused_announced_or_not() {
         let small = Settings { body_max: 2 << 20, ..settings };
         assert!(matches!(ask(&small).await, Err(ReadError::TooLarge { mebibytes: 2, .. })));
         let (settings, _) = stub(Some(reply)).await;
-        assert_eq!(
-            ask(&settings).await.unwrap().0.len(),
-            1,
-            "three mebibytes are read on a thread of their own"
-        );
+        assert_eq!(ask(&settings).await.unwrap().0.len(), 1);
     }
 }
 
@@ -147,6 +146,20 @@ async fn the_request_declines_partial_answers_and_carries_the_secrets() {
             "query=up",
             "time=1700000000",
             "timeout=5000ms",
+            parameter,
+        ] {
+            assert!(request.contains(part), "{part} in {request}");
+        }
+        let (client, grid) =
+            (Prometheus::new(&settings).unwrap(), Grid { first: 600, step_seconds: 60, steps: 5 });
+        let mut rows = Rows::default();
+        let vector = client.query_range("up", grid, &mut rows).await.unwrap_err().to_string();
+        assert!(vector.contains("no matrix but \"vector\""), "{vector}");
+        let request = requests.borrow().clone();
+        for part in [
+            "POST /api/v1/query_range ",
+            "x-scope-orgid: team\r\n",
+            "query=up&start=600&end=840&step=60&timeout=5000",
             parameter,
         ] {
             assert!(request.contains(part), "{part} in {request}");

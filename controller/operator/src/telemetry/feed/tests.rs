@@ -3,7 +3,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::*;
-use crate::telemetry::{Counts, ReadError, Rows, Sample, due::STEPS_PER_PASS};
+use crate::telemetry::{Counts, Grid, ReadError, Rows, Sample, Sink, due::STEPS_PER_PASS};
 
 const NOW: i64 = 1_700_000_000 / 60 * 60 + 100;
 
@@ -19,7 +19,12 @@ fn at(seconds: i64) -> Timestamp {
 struct Slow(watch::Receiver<bool>);
 
 impl Counts for Slow {
-    fn query<'a>(&'a self, _: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+    fn query<'a>(
+        &'a self,
+        _: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         let mut open = self.0.clone();
         Box::pin(async move {
             let _ = open.wait_for(|open| *open).await;
@@ -28,8 +33,18 @@ impl Counts for Slow {
                 value: 5.0,
                 at: at.as_second() as f64,
             };
-            Ok(Rows(["total", "bad", "now"].map(row).into()))
+            Rows(["total", "bad", "now"].map(row).into()).pour(sink).unwrap();
+            Ok(())
         })
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        _: &'a str,
+        _: Grid,
+        _: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -49,11 +64,25 @@ fn feed_of(step: &str, source: Arc<dyn Counts>) -> Feed {
 struct Young(std::sync::atomic::AtomicUsize);
 
 impl Counts for Young {
-    fn query<'a>(&'a self, query: &'a str, _: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+    fn query<'a>(
+        &'a self,
+        query: &'a str,
+        _: Timestamp,
+        _: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         if query.contains("count_over_time") {
             self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
-        Box::pin(async { Ok(Rows(Vec::new())) })
+        Box::pin(async { Ok(()) })
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        _: &'a str,
+        _: Grid,
+        _: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async { Ok(()) })
     }
 }
 

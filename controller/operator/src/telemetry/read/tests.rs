@@ -15,13 +15,28 @@ struct Scripted {
 }
 
 impl Counts for Scripted {
-    fn query<'a>(&'a self, promql: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+    fn query<'a>(
+        &'a self,
+        promql: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
         self.asked.lock().unwrap().push((promql.to_owned(), at.as_second()));
         let answer = (self.script)(promql, at.as_second());
         Box::pin(async move {
             tokio::task::yield_now().await;
-            answer
+            answer?.pour(sink).unwrap();
+            Ok(())
         })
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        _: &'a str,
+        _: Grid,
+        _: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async { Err(down()) })
     }
 }
 
@@ -60,8 +75,8 @@ fn errors() -> serde_json::Value {
     json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "errors": {"bad": "e", "total": "r"}})
 }
 
-fn ids() -> TenantIds {
-    TenantIds::new([("a".into(), TenantId(1))])
+fn ids() -> Arc<TenantIds> {
+    Arc::new(TenantIds::new([("a".into(), TenantId(1))]))
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -154,14 +169,29 @@ async fn a_pass_is_bounded_and_so_are_the_queries_under_way() {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     struct Counting(AtomicUsize, AtomicUsize);
     impl Counts for Counting {
-        fn query<'a>(&'a self, _: &'a str, at: Timestamp) -> BoxFuture<'a, Result<Rows, ReadError>> {
+        fn query<'a>(
+            &'a self,
+            _: &'a str,
+            at: Timestamp,
+            sink: &'a mut dyn Sink,
+        ) -> BoxFuture<'a, Result<(), ReadError>> {
             Box::pin(async move {
                 let running = self.0.fetch_add(1, SeqCst) + 1;
                 self.1.fetch_max(running, SeqCst);
                 tokio::task::yield_now().await;
                 self.0.fetch_sub(1, SeqCst);
-                Ok(fine(at.as_second()))
+                fine(at.as_second()).pour(sink).unwrap();
+                Ok(())
             })
+        }
+
+        fn query_range<'a>(
+            &'a self,
+            _: &'a str,
+            _: Grid,
+            _: &'a mut dyn Sink,
+        ) -> BoxFuture<'a, Result<(), ReadError>> {
+            Box::pin(async { Err(down()) })
         }
     }
     let source = Arc::new(Counting(AtomicUsize::new(0), AtomicUsize::new(0)));
