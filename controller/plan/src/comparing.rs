@@ -93,6 +93,14 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
     if compared.is_empty() || compared.iter().all(known) || !draft.is_complete() {
         return None;
     }
+    let judge = |slo: usize| {
+        let step = draft.observed.readings.get(slo).map_or(0, |reading| reading.step_seconds);
+        (compared.contains(&slo) && step > 0).then(|| draft.observed.spec.judge(slo, step))
+    };
+    let judges: Vec<_> = (0..draft.observed.spec.spec.slos.len()).map(judge).collect();
+    if !compared.iter().all(|slo| judges[*slo].is_some()) {
+        return None; // the steps are not known yet
+    }
     let (mut arms, mut members) = (Vec::with_capacity(draft.places.len()), Vec::new());
     for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
         let is_candidate = place.standing.is_updated() || place.wave.is_some_and(|wave| wave <= index);
@@ -115,6 +123,7 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
         arms: ByTenant::new(arms),
         design: design(draft, index, vec![members.clone()], count),
         members,
+        judges,
     }))
 }
 

@@ -3,13 +3,14 @@
 //! The planner asks for a [`Study`] when a wave starts; the reader goes through its [`Look`]s one after the other, hands
 //! each step to a [`Lesson`], and brings back a [`Studied`]. Nothing of the past is kept but that.
 
-use breakwater_slo::{Arm, Counts, Design, Learned, Learner, Members, Own, Sample, Series, own_ratios};
+use breakwater_slo::{
+    Arm, Config, Counts, Design, Learned, Learner, Members, Own, Sample, Series, own_ratios,
+};
 use jiff::Timestamp;
 
 use crate::{
     judging,
     observed::{ByTenant, Counted},
-    spec::{Checked, is_per_tenant},
 };
 
 /// Steps of a look at the whole past: as fine as its own steps, or ten minutes.
@@ -67,6 +68,8 @@ pub struct Study {
     pub members: Members,
     /// What the wave will be like.
     pub design: Design,
+    /// Per SLO, in the spec's order, its judge, with the step in which it is read; `None`: it is not compared.
+    pub judges: Vec<Option<Config>>,
 }
 
 /// One pass over a part of the past.
@@ -105,27 +108,20 @@ impl Study {
         vec![whole(coarse, self.span_seconds), whole(step, FINE_STEPS_MAX * step)]
     }
 
+    /// Length of the steps in which an SLO is read, in seconds; `None`: it is not compared.
+    pub fn step_seconds(&self, slo: usize) -> Option<i64> {
+        Some(self.judges.get(slo)?.as_ref()?.step_seconds)
+    }
+
     /// Begins one pass; `None` for an SLO that is not compared.
-    pub fn lesson<'a>(
-        &'a self,
-        checked: &Checked,
-        slo: usize,
-        look: Look,
-        week: &'a Week,
-    ) -> Option<Lesson<'a>> {
-        checked.spec.slos.get(slo).filter(|spec| is_per_tenant(spec))?;
+    pub fn lesson<'a>(&'a self, slo: usize, look: Look, week: &'a Week) -> Option<Lesson<'a>> {
+        let judge = self.judges.get(slo)?.as_ref()?;
+        let limit = judging::guard_limit(judge);
+        let step_seconds = look.step_seconds;
         // Steps of ten minutes make windows of whole tens of minutes.
-        let config = checked.judge(slo, look.step_seconds).rounded_to_steps();
-        let limit = judging::guard_limit(&config);
+        let config = Config { step_seconds, ..judge.clone() }.rounded_to_steps();
         let learner = Learner::new(config, self.design.clone(), look.from_seconds, look.until_seconds);
-        Some(Lesson {
-            learner,
-            arms: &self.arms,
-            week,
-            limit,
-            step_seconds: look.step_seconds,
-            samples: Vec::new(),
-        })
+        Some(Lesson { learner, arms: &self.arms, week, limit, step_seconds, samples: Vec::new() })
     }
 }
 
@@ -184,6 +180,7 @@ mod tests {
             arms: ByTenant::new(vec![(TenantId(1), Arm::Candidate)]),
             members: vec![TenantId(1)].into(),
             design,
+            judges: vec![Some(Config::ratio(0.99, 60)), None],
         }
     }
 

@@ -64,6 +64,8 @@ impl Watching {
             ids: self.ids(tenants, names),
             refill_seconds: self.refill_seconds,
             history: plan.history_wanted.clone(),
+            study: plan.study.clone(),
+            studied: plan.status.waves.iter().filter_map(|wave| wave.started_at).collect(),
         });
     }
 

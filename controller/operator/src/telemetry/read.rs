@@ -18,6 +18,7 @@ use super::{
     ReadError,
     due::Rhythm,
     ids::TenantIds,
+    past::Past,
     sheet::{Grid, Sheet},
     sink::{Rows, Sink},
 };
@@ -174,6 +175,11 @@ impl SloTelemetry {
         self.source.query(&query, at, &mut sheet).await.map_err(|why| why.to_string())?;
         sheet.end()?;
         Ok(sheet.totals())
+    }
+
+    /// Another reader of the same series, for their past.
+    pub(super) fn past(&self) -> Past {
+        Past { source: self.source.clone(), queries: self.queries.clone() }
     }
 
     /// The sheet of the last answer, or a new one where that is in use.
