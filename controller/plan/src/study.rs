@@ -20,6 +20,12 @@ const FINE_STEPS_MAX: i64 = 1_500;
 /// The seven days that own ratios are of, in seconds.
 const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
 
+/// Steps in which a whole past is looked at: as many of the rollout's as make ten minutes.
+pub fn coarse_seconds(step_seconds: i64) -> i64 {
+    let step = step_seconds.max(1);
+    (COARSE_SECONDS / step).max(1) * step
+}
+
 /// Bad and total events of every tenant over seven days, and what is usual by them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Week {
@@ -104,7 +110,7 @@ impl Study {
         if self.span_seconds / step <= FINE_STEPS_MAX {
             return vec![whole(step, self.span_seconds)];
         }
-        let coarse = (COARSE_SECONDS / step).max(1) * step;
+        let coarse = coarse_seconds(step);
         vec![whole(coarse, self.span_seconds), whole(step, FINE_STEPS_MAX * step)]
     }
 
