@@ -34,9 +34,6 @@ const TENANTS_MAX: usize = 7_000;
 const SURE: f64 = 10.0;
 /// The same for a tenant to be counted among those that felt it.
 const FELT: f64 = 3.0;
-/// What users would not feel: so many times the expected ratio, and a share of the error budget (analysis.md 1).
-const MARGIN_RATIO: f64 = 1.2;
-const MARGIN_BUDGET: f64 = 0.1;
 
 /// On which side a tenant's events are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +55,10 @@ pub(crate) struct Frame {
     pub(crate) step_seconds: i64,
     /// The share of bad events that the objective allows.
     pub(crate) allowed: f64,
+    /// What users would not feel: so many times the expected ratio (`margin.ratio`).
+    pub(crate) margin_ratio: f64,
+    /// And a share of all events on top (`margin.absolute`).
+    pub(crate) margin_absolute: f64,
 }
 
 /// What one SLO counted of late.
@@ -107,7 +108,7 @@ impl Felt {
     /// Takes a step in; what falls back to nothing is forgotten, unless `keep`.
     fn take(&mut self, counts: Counts, ratio: f64, frame: Frame, keep: bool) {
         let expected = counts.total * ratio;
-        let margin = expected * MARGIN_RATIO + counts.total * frame.allowed * MARGIN_BUDGET;
+        let margin = expected * frame.margin_ratio + counts.total * frame.margin_absolute;
         let sum = self.sum + counts.bad - margin;
         if sum <= 0.0 && !keep {
             *self = Self { usual: self.usual, ..Self::default() };
