@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use breakwater_crds::{
     report::{DeviationReportStatus, Outcome, SloAccount, WORST_MAX, WaveCount, WorstTenant},
+    rollout::Comparison,
     scalars::Span,
     status::{Transition, VERSIONS_MAX, VersionCount},
 };
@@ -76,7 +77,11 @@ fn tell_all(draft: &Draft<'_>, status: &mut DeviationReportStatus, found: &Found
     let judged = found.slo.and_then(|i| draft.judges[i].until_seconds()).map(instant);
     status.detected_at = Some(judged.map_or(draft.now, |judged| judged.min(draft.now)));
     status.slos = (0..draft.observed.spec.spec.slos.len()).map(|i| slo(draft, i)).collect();
-    status.compared_with = words::compared_with(status.slos.iter().map(|slo| slo.others).max().unwrap_or(0));
+    let others = status.slos.iter().map(|slo| slo.others).max().unwrap_or(0);
+    let wave = draft.observed.spec.spec.waves.iter().find(|wave| wave.name == draft.wave_name());
+    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::On;
+    status.compared_with =
+        words::compared_with(others, wave.map(|wave| wave.baseline).filter(|_| is_compared));
     status.generation = Some(draft.observed.generation);
     status.revision = draft.observed.revision.map(str::to_owned);
     status.versions = versions(draft);
@@ -108,12 +113,13 @@ fn slo(draft: &Draft<'_>, index: usize) -> SloAccount {
     let spec = &draft.observed.spec.spec.slos[index];
     let step = draft.observed.readings.get(index).map_or(0, |reading| reading.step_seconds);
     let evidence = draft.evidence.get(index).and_then(Option::as_ref);
+    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::On;
     let judge = draft.judges.get(index).filter(|judge| **judge != State::default());
     let mut account = SloAccount {
         name: spec.name.clone(),
         measures: words::measures(spec),
         objective: spec.objective,
-        limits: words::limits(&draft.observed.spec.judge(index, step.max(1))),
+        limits: words::limits(&draft.observed.spec.judge(index, step.max(1)), is_compared),
         query: words::query(draft.observed.spec, index, step),
         step: (step > 0).then(|| Span::seconds(step)),
         judge: judge.and_then(|judge| serde_json::to_value(judge).ok()),
@@ -127,6 +133,10 @@ fn slo(draft: &Draft<'_>, index: usize) -> SloAccount {
         account.window = Some(Span::seconds(evidence.window_seconds));
         account.candidates = evidence.coverage.tenants;
         account.others = evidence.baseline_coverage.tenants;
+        account.ln_e = evidence.ln_e.filter(|ln_e| ln_e.is_finite());
+    }
+    if let Some(status) = draft.status.slos.get(index) {
+        (account.certainty, account.detectable) = (status.certainty, status.detectable);
     }
     account
 }

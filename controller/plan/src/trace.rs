@@ -4,7 +4,7 @@
 //! it. After a restart it begins with the steps that are read again.
 //!
 //! **Memory**: a ring of at most 240 points (14 KB), and sums of at most [`TENANTS_MAX`] tenants whose bad events outgrow
-//! what was to be expected, 72 bytes each in a table of 8,192 places: 0.6 MB per SLO whatever the fleet, 5 MB for eight.
+//! what was to be expected, 80 bytes each in a table of 8,192 places: 0.7 MB per SLO whatever the fleet, 6 MB for eight.
 //!
 //! **Since when** is the question of a change-point: Page's cumulative sum `S = max(0, S + bad - expected)`, kept for the
 //! arm and for each tenant, is above zero since the step after which the excess began to grow (Page, Continuous
@@ -32,11 +32,10 @@ const EVERY_SECONDS_MIN: i64 = 60;
 const TENANTS_MAX: usize = 7_000;
 /// Events beyond the expected ones that are harm for sure, in the arm or in one tenant.
 const SURE: f64 = 10.0;
+/// And so many standard deviations of as many events as were to be expected.
+const CHANCE: f64 = 4.0;
 /// The same for a tenant to be counted among those that felt it.
 const FELT: f64 = 3.0;
-/// What users would not feel: so many times the expected ratio, and a share of the error budget (analysis.md 1).
-const MARGIN_RATIO: f64 = 1.2;
-const MARGIN_BUDGET: f64 = 0.1;
 
 /// On which side a tenant's events are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +57,10 @@ pub(crate) struct Frame {
     pub(crate) step_seconds: i64,
     /// The share of bad events that the objective allows.
     pub(crate) allowed: f64,
+    /// What users would not feel: so many times the expected ratio (`margin.ratio`).
+    pub(crate) margin_ratio: f64,
+    /// And a share of all events on top (`margin.absolute`).
+    pub(crate) margin_absolute: f64,
 }
 
 /// What one SLO counted of late.
@@ -70,8 +73,6 @@ pub struct Trace {
     every_seconds: i64,
     points: VecDeque<Point>,
     arm: Felt,
-    /// Minutes of the fleet's error budget that the arm's excess spent.
-    budget_minutes: f64,
     tenants: HashMap<TenantId, Felt>,
     /// The decision that sums are kept for, in unix seconds: from then on none falls back.
     pinned_seconds: Option<i64>,
@@ -97,6 +98,8 @@ pub(crate) struct Felt {
     pub(crate) total: f64,
     /// Bad events beyond the expected ratio.
     pub(crate) excess: f64,
+    /// Minutes of the fleet's error budget that these spent.
+    budget_minutes: f64,
     /// The cumulative sum.
     sum: f64,
     /// A tenant's own ratio in the week before.
@@ -104,10 +107,10 @@ pub(crate) struct Felt {
 }
 
 impl Felt {
-    /// Takes a step in; what falls back to nothing is forgotten, unless `keep`.
-    fn take(&mut self, counts: Counts, ratio: f64, frame: Frame, keep: bool) {
+    /// Takes a step in, `minutes` of the fleet's error budget being one event; what falls back to nothing is forgotten, unless `keep`.
+    fn take(&mut self, counts: Counts, ratio: f64, frame: Frame, minutes: f64, keep: bool) {
         let expected = counts.total * ratio;
-        let margin = expected * MARGIN_RATIO + counts.total * frame.allowed * MARGIN_BUDGET;
+        let margin = expected * frame.margin_ratio + counts.total * frame.margin_absolute;
         let sum = self.sum + counts.bad - margin;
         if sum <= 0.0 && !keep {
             *self = Self { usual: self.usual, ..Self::default() };
@@ -119,6 +122,23 @@ impl Felt {
             self.bad += counts.bad;
             self.total += counts.total;
             self.excess += counts.bad - expected;
+            self.budget_minutes += (counts.bad - expected) * minutes;
+        }
+    }
+
+    /// True where it is harm for sure: enough events, and more than chance makes of so many.
+    fn is_sure(&self) -> bool {
+        let expected = (self.bad - self.excess).max(0.0);
+        self.sum >= SURE && self.excess >= CHANCE * expected.sqrt()
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self {
+            bad: self.bad + other.bad,
+            total: self.total + other.total,
+            excess: self.excess + other.excess,
+            budget_minutes: self.budget_minutes + other.budget_minutes,
+            ..self
         }
     }
 }
@@ -178,18 +198,12 @@ impl Trace {
         point.candidates = add(point.candidates, add(candidates, back));
         point.baseline = add(point.baseline, baseline);
         let ratio = baseline.ratio().unwrap_or(frame.allowed);
-        let pinned = self.pinned_seconds.is_some();
-        let before = self.arm.excess;
-        self.arm.take(candidates, ratio, frame, pinned);
         let all = candidates.total + back.total + baseline.total;
-        if self.arm.since_seconds.is_none() {
-            self.budget_minutes = 0.0;
-        } else if all > 0.0 && frame.allowed > 0.0 {
-            let minutes = frame.step_seconds as f64 / 60.0;
-            self.budget_minutes += (self.arm.excess - before) / (all * frame.allowed) * minutes;
-        }
+        let budget = all * frame.allowed;
+        let minutes = if budget > 0.0 { frame.step_seconds as f64 / 60.0 / budget } else { 0.0 };
+        self.arm.take(candidates, ratio, frame, minutes, self.pinned_seconds.is_some());
         for (tenant, _, counts) in seen.filter(|(_, side, _)| *side == Side::Candidate) {
-            self.take_tenant(tenant, counts, ratio, frame, &usual);
+            self.take_tenant((tenant, counts), ratio, frame, minutes, &usual);
         }
     }
 
@@ -239,22 +253,22 @@ impl Trace {
 
     fn take_tenant(
         &mut self,
-        tenant: TenantId,
-        counts: Counts,
+        (tenant, counts): (TenantId, Counts),
         ratio: f64,
         frame: Frame,
+        minutes: f64,
         usual: &impl Fn(TenantId) -> Option<f64>,
     ) {
         let pinned = self.pinned_seconds.is_some();
         if let Some(felt) = self.tenants.get_mut(&tenant) {
-            felt.take(counts, ratio.max(felt.usual), frame, pinned);
+            felt.take(counts, ratio.max(felt.usual), frame, minutes, pinned);
             if felt.since_seconds.is_none() {
                 self.tenants.remove(&tenant);
             }
         } else if counts.bad > counts.total * ratio {
             let usual = usual(tenant).unwrap_or(0.0);
             let mut felt = Felt { usual, ..Felt::default() };
-            felt.take(counts, ratio.max(usual), frame, false);
+            felt.take(counts, ratio.max(usual), frame, minutes, false);
             if felt.since_seconds.is_some() {
                 self.forget_the_mildest();
                 self.tenants.insert(tenant, felt);
@@ -274,9 +288,8 @@ impl Trace {
 
     /// When users first felt it: the arm, or one tenant alone; `None` where nothing was felt for sure.
     pub(crate) fn first_harm_seconds(&self) -> Option<i64> {
-        let sure = |felt: &&Felt| felt.sum >= SURE;
         let all = self.tenants.values().chain([&self.arm]);
-        all.filter(sure).filter_map(|felt| felt.since_seconds).min()
+        all.filter(|felt| felt.is_sure()).filter_map(|felt| felt.since_seconds).min()
     }
 
     /// The tenants that felt it, the worst first, and how many there are in all.
@@ -292,17 +305,11 @@ impl Trace {
     /// What was felt, summed up; `None` where nothing was felt for sure.
     pub(crate) fn harm(&self) -> Option<Harm> {
         let since = self.first_harm_seconds()?;
-        let sum = if self.arm.sum >= SURE {
+        let sum = if self.arm.is_sure() {
             self.arm
         } else {
             // Too few tenants for the arm to show it: theirs alone.
-            let sure = self.tenants.values().filter(|felt| felt.sum >= SURE);
-            sure.fold(Felt::default(), |sum, felt| Felt {
-                bad: sum.bad + felt.bad,
-                total: sum.total + felt.total,
-                excess: sum.excess + felt.excess,
-                ..sum
-            })
+            self.tenants.values().filter(|felt| felt.is_sure()).fold(Felt::default(), Felt::and)
         };
         let tenants = self.tenants.values().filter(|felt| felt.sum >= FELT).count();
         Some(Harm {
@@ -310,7 +317,7 @@ impl Trace {
             bad: neat(sum.bad),
             total: neat(sum.total),
             excess: neat(sum.excess),
-            budget_minutes: neat(self.budget_minutes.max(0.0)),
+            budget_minutes: neat(sum.budget_minutes.max(0.0)),
             tenants: u32::try_from(tenants).unwrap_or(u32::MAX),
         })
     }

@@ -96,9 +96,14 @@ pub fn figures(status: &DeviationReportStatus) -> Vec<(&'static str, String)> {
         ("tenants touched", Some(text::count(f64::from(touched)))),
         ("tenants that felt it", figure(|harm| f64::from(harm.tenants))),
         ("bad requests in excess", figure(|harm| harm.excess)),
-        ("error budget spent", harm.map(|harm| format!("{} min", text::number(harm.budget_minutes)))),
+        ("error budget spent", harm.map(|harm| format!("{} min", minutes(harm.budget_minutes)))),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// Minutes of error budget: whole ones where there are many.
+pub(super) fn minutes(minutes: f64) -> String {
+    if minutes >= 100.0 { text::count(minutes) } else { text::number(minutes) }
 }
 
 /// What of a list is not in the report, in words; empty where all is.

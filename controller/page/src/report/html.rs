@@ -76,7 +76,7 @@ fn slo(status: &DeviationReportStatus, slo: &SloAccount) -> Markup {
                     strong { (text::count(harm.excess)) } " bad requests in excess of the baseline's ratio ("
                     (text::count(harm.bad)) " of " (text::count(harm.total)) " were bad"
                     @if let Some(since) = harm.since { ", since " (text::stamp(since)) }
-                    "), " (text::number(harm.budget_minutes)) " minutes of the fleet's error budget."
+                    "), " (facts::minutes(harm.budget_minutes)) " minutes of the fleet's error budget."
                 }
             }
             @if let Some(ratio) = slo.detectable {

@@ -113,7 +113,7 @@ fn slos(status: &DeviationReportStatus, out: &mut String) {
                 out,
                 "{} bad requests in excess, {} minutes of the fleet's error budget.\n",
                 text::count(harm.excess),
-                text::number(harm.budget_minutes)
+                facts::minutes(harm.budget_minutes)
             );
         }
         let _ = writeln!(out, "Measures `` {} ``:\n", measures.replace(char::is_control, " "));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use breakwater_crds::{report::Outcome, scalars::Span};
-use breakwater_slo::{Arm, Config, Counts, Kind, Reading, Series, TenantId};
+use breakwater_slo::{Arm, Compare, Config, Counts, Kind, Reading, Series, TenantId};
 use jiff::Timestamp;
 
 use crate::{
@@ -16,6 +16,8 @@ use crate::{
     trace::{self, Frame, Side, Trace, WINDOW_SECONDS},
 };
 
+/// `margin.absolute: auto`, as a share of the error budget (analysis.md 1).
+const AUTO_MARGIN: f64 = 0.1;
 /// How long after the window its last steps are waited for, in seconds.
 const GRACE_SECONDS: i64 = 900;
 
@@ -144,7 +146,14 @@ fn frame(config: &Config, end_seconds: i64) -> Frame {
         Kind::Ratio { objective } => 1.0 - objective,
         Kind::Limit { .. } => 0.0,
     };
-    Frame { end_seconds, step_seconds: config.step_seconds, allowed }
+    let Compare { ratio, absolute, .. } = config.compare;
+    Frame {
+        end_seconds,
+        step_seconds: config.step_seconds,
+        allowed,
+        margin_ratio: ratio,
+        margin_absolute: absolute.unwrap_or(allowed * AUTO_MARGIN),
+    }
 }
 
 fn counted(series: Series) -> Option<Counts> {

@@ -1,10 +1,11 @@
 //! An SLO's configuration in words, for people who were not there. Pure.
 
 use breakwater_crds::{
+    rollout::Baseline,
     scalars::Span,
     slo::{Errors, Latency, Recorded, Slo},
 };
-use breakwater_slo::{Config, Kind, Pair};
+use breakwater_slo::{Compare, Config, Kind, Pair};
 
 use crate::{
     promql::{Matchers, Queries},
@@ -38,8 +39,8 @@ pub(super) fn query(checked: &Checked, index: usize, step_seconds: i64) -> Strin
 }
 
 /// Everything that makes an SLO a deviation or a hold.
-pub(super) fn limits(config: &Config) -> Vec<String> {
-    let Config { kind, step_seconds: _, page, hold, sharp, update_cost_max, compare: _ } = config;
+pub(super) fn limits(config: &Config, is_compared: bool) -> Vec<String> {
+    let Config { kind, step_seconds: _, page, hold, sharp, update_cost_max, compare } = config;
     let objective = match *kind {
         Kind::Ratio { objective } => objective,
         Kind::Limit { max, min, for_seconds } => return bounds(max, min, for_seconds),
@@ -58,7 +59,19 @@ pub(super) fn limits(config: &Config) -> Vec<String> {
         Pair { long_seconds: sharp.long_seconds, short_seconds: sharp.short_seconds, factor: sharp.factor };
     let sharp = format!("{}, at least {} events, sharp path", pair(&sharp_pair, "deviation"), sharp.min_bad);
     let cost = format!("hold: {} bad during warm-up, per wave", share(*update_cost_max));
-    reverts.chain([sharp]).chain(holds).chain([cost]).collect()
+    let compared = is_compared.then(|| worse(compare, objective));
+    compared.into_iter().chain(reverts).chain([sharp]).chain(holds).chain([cost]).collect()
+}
+
+/// What the comparison takes for worse, and how certain it must be.
+fn worse(compare: &Compare, objective: f64) -> String {
+    let absolute = compare.absolute.unwrap_or(0.1 * (1.0 - objective));
+    format!(
+        "deviation: more than {}x the baseline's ratio plus {}, at a certainty of {} (comparison)",
+        compare.ratio,
+        share(absolute),
+        share(1.0 - compare.alpha)
+    )
 }
 
 fn bounds(max: Option<f64>, min: Option<f64>, for_seconds: i64) -> Vec<String> {
@@ -68,16 +81,17 @@ fn bounds(max: Option<f64>, min: Option<f64>, for_seconds: i64) -> Vec<String> {
     above.into_iter().chain(below).collect()
 }
 
-/// Whom the candidates were compared with.
-pub(super) fn compared_with(others: u32) -> String {
-    match others {
+/// Whom the candidates were compared with; `baseline` is the wave's, where the comparison is on.
+pub(super) fn compared_with(others: u32, baseline: Option<Baseline>) -> String {
+    let now = match others {
         0 => {
             "nobody: no tenant was left on the old version, so their own week before and the objective count"
                 .into()
         }
         1 => "1 tenant that was not updated yet, at the same time".into(),
         n => format!("{n} tenants that were not updated yet, at the same time"),
-    }
+    };
+    baseline.map_or_else(|| now.clone(), |baseline| format!("{now}; the wave's baseline is {baseline:?}"))
 }
 
 /// A share as a percentage of three digits.
@@ -93,8 +107,9 @@ mod tests {
     #[test]
     fn limits_say_what_they_do_at_which_share_over_which_windows() {
         assert_eq!(
-            limits(&Config::ratio(0.995, 60)),
+            limits(&Config::ratio(0.995, 60), true),
             [
+                "deviation: more than 1.2x the baseline's ratio plus 0.05%, at a certainty of 99% (comparison)",
                 "deviation: 7.2% bad over 1h and 5m (burn rate 14.4x)",
                 "deviation: 3% bad over 6h and 30m (burn rate 6x)",
                 "deviation: 7.2% bad over 5m and 1m (burn rate 14.4x), at least 10 events, sharp path",
@@ -104,6 +119,6 @@ mod tests {
             ]
         );
         let kind = Kind::Limit { max: Some(5.0), min: None, for_seconds: 600 };
-        assert_eq!(limits(&Config { kind, ..Config::ratio(0.9, 60) }), ["deviation: above 5 for 10m"]);
+        assert_eq!(limits(&Config { kind, ..Config::ratio(0.9, 60) }, true), ["deviation: above 5 for 10m"]);
     }
 }

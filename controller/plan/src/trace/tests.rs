@@ -3,7 +3,13 @@ use super::*;
 const STEP: i64 = 60;
 
 fn frame(n: i64) -> Frame {
-    Frame { end_seconds: n * STEP, step_seconds: STEP, allowed: 0.01 }
+    Frame {
+        end_seconds: n * STEP,
+        step_seconds: STEP,
+        allowed: 0.01,
+        margin_ratio: 1.2,
+        margin_absolute: 0.001,
+    }
 }
 
 fn counts(bad: f64) -> Counts {
@@ -58,7 +64,7 @@ fn each_step_counts_once_and_a_chart_is_only_ever_added_to() {
 fn short_steps_are_added_up_and_gaps_are_stretches_without_events() {
     let mut trace = Trace::default();
     for n in (1..=24).chain(49..=60) {
-        let frame = Frame { end_seconds: n * 5, step_seconds: 5, allowed: 0.01 };
+        let frame = Frame { end_seconds: n * 5, step_seconds: 5, ..frame(n) };
         trace.take(frame, std::iter::once((TenantId(1), Side::Candidate, counts(1.0))), |_| None);
     }
     let mut chart = None;
