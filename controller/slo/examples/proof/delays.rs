@@ -7,7 +7,7 @@ use breakwater_slo::{Comparison, Config, Counts, Frozen, Reading, Sample, State,
 use crate::figures::{Delays, table};
 use crate::judged::{History, end_seconds, frozen_at, look, members, pooled, samples};
 use crate::noise::Noise;
-use crate::rivals;
+use crate::rivals::{self, Bare, Judge};
 use crate::streams::{ERROR_RATIO, Fleet, HISTORY_MINUTES, Weather};
 use crate::{aims::Aim, latency, latency::Slower, runs};
 
@@ -17,6 +17,8 @@ pub const FACTORS: [f64; 6] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0];
 const MINUTES_MAX: usize = 3 * 1_440;
 /// Minutes before the fault.
 const ONSETS: [usize; 2] = [0, HISTORY_MINUTES];
+/// Dispersions of the pooled test alone: those of the design's first simulation.
+const PHIS: [f64; 2] = [1.0, 1.5];
 /// `margin.absolute` and dispersion.
 const VARIANTS: [(Option<f64>, f64); 4] = [(Some(0.0), 1.25), (Some(0.0), 1.5), (None, 1.25), (None, 1.5)];
 
@@ -55,14 +57,20 @@ struct Scene {
     is_candidate: Vec<bool>,
     configs: Vec<Config>,
     /// Of the rivals, where they watch.
-    rivals: Vec<(&'static str, Box<dyn rivals::Judge>)>,
+    rivals: Vec<(&'static str, Box<dyn Judge>)>,
+    /// The pooled test alone, at 0.1 %, as it stands before the fault.
+    pooled: Vec<Bare>,
 }
 
 impl Scene {
-    /// Minutes of a fault, from `from` on; the delays of the watchers, then of the rivals.
+    /// Minutes of a fault, from `from` on; the delays of the watchers, then of the rivals and the pooled test.
     fn fault(&mut self, states: &[State], from: usize, factor: f64) -> (Vec<Found>, Vec<Option<usize>>) {
         let mut watches: Vec<Watch> = states.iter().cloned().map(Watch::new).collect();
-        let mut rivals = vec![None; self.rivals.len()];
+        let mut pooled_alone = self.pooled.clone();
+        let alone = pooled_alone.iter_mut().map(|bare| -> &mut dyn Judge { bare });
+        let others = self.rivals.iter_mut().map(|(_, rival)| -> &mut dyn Judge { rival.as_mut() });
+        let mut others: Vec<&mut dyn Judge> = others.chain(alone).collect();
+        let mut rivals = vec![None; others.len()];
         let (mut counts, mut all): (Vec<Counts>, Vec<Sample>) = (Vec::new(), Vec::new());
         for delay in 1..=MINUTES_MAX {
             let minute = from + delay - 1;
@@ -76,7 +84,7 @@ impl Scene {
             }
             if !rivals.is_empty() {
                 let minute = pooled(&counts, &self.own, &self.is_candidate);
-                for ((_, rival), found) in self.rivals.iter_mut().zip(&mut rivals) {
+                for (rival, found) in others.iter_mut().zip(&mut rivals) {
                     if found.is_none() && rival.look(&minute) {
                         *found = Some(delay);
                     }
@@ -102,6 +110,10 @@ impl Scene {
             for (state, config) in states.iter_mut().zip(&self.configs) {
                 state.feed(config, &step);
             }
+            let minute = pooled(&counts, &self.own, &self.is_candidate);
+            for bare in &mut self.pooled {
+                bare.look(&minute);
+            }
         }
     }
 }
@@ -122,6 +134,8 @@ fn armed(frozen: Frozen) -> State {
 struct Run {
     ours: Vec<Vec<Vec<Found>>>,
     rivals: Vec<Vec<Option<usize>>>,
+    /// The pooled test alone, by onset, factor, dispersion.
+    pooled: Vec<Vec<Vec<Option<usize>>>>,
 }
 
 fn run(noise: &Noise) -> Run {
@@ -132,20 +146,24 @@ fn run(noise: &Noise) -> Run {
     let own = vec![Some(ERROR_RATIO); fleet.len()];
     let configs = VARIANTS.iter().map(|(absolute, _)| config(*absolute)).collect();
     let fresh = || VARIANTS.iter().map(|(_, phi)| armed(frozen_at(*phi, vec![members(&wave)])));
-    let mut scene = Scene { fleet, own, is_candidate, configs, rivals: Vec::new() };
-    let mut run = Run { ours: Vec::new(), rivals: Vec::new() };
+    let mut scene = Scene { fleet, own, is_candidate, configs, rivals: Vec::new(), pooled: Vec::new() };
+    let mut run = Run { ours: Vec::new(), rivals: Vec::new(), pooled: Vec::new() };
     for onset in ONSETS {
+        scene.pooled = PHIS.map(|phi| Bare::new(1.2, phi, 0.001)).to_vec();
         let mut states: Vec<State> = fresh().collect();
         scene.healthy(&mut states, onset);
         let by_factor = FACTORS.map(|factor| {
             scene.rivals = if onset == 0 { rivals::all(0.01) } else { Vec::new() };
-            let (ours, rivals) = scene.fault(&states, onset, factor);
+            let (ours, mut rivals) = scene.fault(&states, onset, factor);
+            let pooled = rivals.split_off(scene.rivals.len());
             if onset == 0 {
                 run.rivals.push(rivals);
             }
-            ours
+            (ours, pooled)
         });
-        run.ours.push(by_factor.to_vec());
+        let (ours, pooled) = by_factor.into_iter().unzip();
+        run.ours.push(ours);
+        run.pooled.push(pooled);
     }
     run
 }
@@ -186,6 +204,7 @@ pub fn print(count: usize) -> Vec<Aim> {
         what: format!("{what}, alpha 0.1 %, absolute margin 0"),
         minutes,
         measured: of(onset, factor, variant, 1).quantile(0.5),
+        pooled: Delays::of(all.iter().map(|run| run.pooled[onset][factor][variant])).quantile(0.5),
     };
     vec![
         aim("5x at once, dispersion 1.25", 0, 4, 0, 8),
@@ -214,7 +233,7 @@ fn print_rivals(all: &[Run]) {
 pub fn print_tenants(count: usize) -> Vec<Aim> {
     println!("### Detection delay: tenants that differ\n");
     println!(
-        "60 tenants, 6 random ones are candidates; own ratios and dispersion from seven days before; fault at once, at all \
+        "60 tenants, random ones with a tenth of the requests are candidates; own ratios and dispersion from seven days before; fault at once, at all \
          candidates; median / p90 / share found within three days, {count} runs a cell.\n"
     );
     let (mut rows, mut aims) = (Vec::new(), Vec::new());
@@ -229,7 +248,7 @@ pub fn print_tenants(count: usize) -> Vec<Aim> {
                 rows.push(std::iter::once(head).chain(cells).collect());
                 if (variant, level) == (0, 1) {
                     let what = format!("5x, tenants that differ, {name}, alpha 0.1 %, absolute margin 0");
-                    aims.push(Aim { what, minutes, measured: of(4).quantile(0.5) });
+                    aims.push(Aim { what, minutes, measured: of(4).quantile(0.5), pooled: None });
                 }
             }
         }
@@ -240,7 +259,7 @@ pub fn print_tenants(count: usize) -> Vec<Aim> {
 
 fn run_tenants(weather: Weather, noise: Noise) -> Vec<Vec<Found>> {
     let mut fleet = Fleet::new(weather, noise);
-    let wave: Vec<usize> = fleet.waves().into_iter().take(2).flat_map(|(_, wave)| wave).collect();
+    let wave = fleet.tenth();
     let history = History::watch(&mut fleet);
     let own = history.own();
     let frozen = history.freeze(&own, std::slice::from_ref(&wave), 14 * 24).swap_remove(0);
@@ -249,7 +268,7 @@ fn run_tenants(weather: Weather, noise: Noise) -> Vec<Vec<Found>> {
     wave.iter().for_each(|tenant| is_candidate[*tenant] = true);
     let configs = vec![config(Some(0.0)), config(None)];
     let states = vec![armed(frozen.clone()), armed(frozen)];
-    let mut scene = Scene { fleet, own, is_candidate, configs, rivals: Vec::new() };
+    let mut scene = Scene { fleet, own, is_candidate, configs, rivals: Vec::new(), pooled: Vec::new() };
     FACTORS.iter().map(|factor| scene.fault(&states, 0, *factor).0).collect()
 }
 
@@ -274,7 +293,7 @@ pub fn print_latency(count: usize) -> Vec<Aim> {
             let of = |level: usize| Delays::of(all.iter().map(|found| found[level]));
             row.extend([of(0).words(), of(1).words()]);
             let what = format!("latency, {name}, sd of the logarithm {sd}, alpha 0.1 %");
-            aims.push(Aim { what, minutes, measured: of(1).quantile(0.5) });
+            aims.push(Aim { what, minutes, measured: of(1).quantile(0.5), pooled: None });
         }
         rows.push(row);
     }

@@ -7,7 +7,7 @@ use breakwater_slo::{Comparison, Config, Reading, Sample, State, Step};
 use crate::figures::{Rate, table};
 use crate::judged::{self, History, Said, api_errors, look, pooled, samples};
 use crate::noise::Noise;
-use crate::rivals::{self, Judge};
+use crate::rivals;
 use crate::streams::{COLUMNS, Fleet, ROLLOUT_MINUTES, Weather};
 use crate::{latency, runs};
 
@@ -15,7 +15,8 @@ use crate::{latency, runs};
 struct Outcome {
     comparison: bool,
     guard: bool,
-    uncalibrated: bool,
+    /// The replay fired: the comparison, a guard.
+    doubts: (bool, bool),
     rivals: Vec<bool>,
 }
 
@@ -36,14 +37,17 @@ pub fn print(count: usize) {
         std::iter::once(name.to_owned()).chain(rates).collect::<Vec<String>>()
     };
     let mut rows = vec![
-        row("**Breakwater: comparison, calibrated**", &|run| run.comparison && !run.uncalibrated),
+        row("**Breakwater: comparison, calibrated**", &|run| run.comparison && run.doubts == (false, false)),
         row("the same, armed whatever the replay says", &|run| run.comparison),
-        row("Breakwater: guards (pages, sharp path)", &|run| run.guard),
+        row("**Breakwater: guards (pages, sharp path), calibrated**", &|run| run.guard && !run.doubts.1),
+        row("the same, whatever the replay says", &|run| run.guard),
     ];
     for (at, (name, _)) in rivals::all(config.compare.alpha).iter().enumerate() {
         rows.push(row(name, &move |run| run.rivals[at]));
     }
-    rows.push(row("not calibrated by the replay over 7 days (holds and asks)", &|run| run.uncalibrated));
+    rows.push(row("Breakwater not calibrated by the replay over 7 days (holds and asks)", &|run| {
+        run.doubts != (false, false)
+    }));
     let names = COLUMNS.map(|(_, name)| name);
     let heads: Vec<&str> = std::iter::once("judge").chain(names).collect();
     table(&heads, &rows);
@@ -60,11 +64,10 @@ fn run(config: &Config, weather: Weather, noise: Noise) -> Outcome {
     let history = History::watch(&mut fleet);
     let own = history.own();
     let frozen = history.freeze(&own, &waves, 14 * 24);
-    let uncalibrated = !history.calibrates(config, &own, &frozen, &waves);
+    let doubts = history.doubts(config, &own, &frozen, &waves);
     drop(history);
     let mut rivals = rivals::all(config.compare.alpha);
-    let mut outcome =
-        Outcome { comparison: false, guard: false, uncalibrated, rivals: vec![false; rivals.len()] };
+    let mut outcome = Outcome { comparison: false, guard: false, doubts, rivals: vec![false; rivals.len()] };
     let mut state = State::default();
     let mut is_candidate = vec![false; fleet.len()];
     let (mut counts, mut all): (_, Vec<Sample>) = (Vec::new(), Vec::new());

@@ -140,17 +140,17 @@ impl History {
         splits.iter().enumerate().map(frozen).collect()
     }
 
-    /// Replays the first wave's split and the last one's; true where the comparison would not have cried wolf.
-    pub fn calibrates(
+    /// Replays the first wave's split and the last one's; true where comparison and guards would have cried wolf.
+    pub fn doubts(
         &self,
         config: &Config,
         own: &[Option<f64>],
         frozen: &[Frozen],
         waves: &[Vec<usize>],
-    ) -> bool {
+    ) -> (bool, bool) {
         let ends = [1, waves.len()];
         let distinct = if waves.len() == 1 { &ends[..1] } else { &ends[..] };
-        distinct.iter().all(|upto| {
+        let replays = distinct.iter().map(|upto| {
             let flags = self.flags(&waves[..*upto]);
             let minutes = self.counts.chunks_exact(self.tenants);
             let all: Vec<Sample> = minutes.flat_map(|counts| samples(counts, own, &flags)).collect();
@@ -159,8 +159,10 @@ impl History {
                 .enumerate()
                 .map(|(minute, samples)| Step::new(end_seconds(minute, true), Reading::Counts(samples)));
             let armed = Comparison::Armed(Arc::new(frozen[*upto - 1].clone()));
-            !replay(config, armed, steps).comparison_fired()
-        })
+            let replay = replay(config, armed, steps);
+            (replay.comparison_fired(), replay.guard_fired())
+        });
+        replays.fold((false, false), |all, one| (all.0 || one.0, all.1 || one.1))
     }
 
     fn flags(&self, waves: &[Vec<usize>]) -> Vec<bool> {

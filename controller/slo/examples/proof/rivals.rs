@@ -36,7 +36,7 @@ pub fn all(alpha: f64) -> Vec<(&'static str, Box<dyn Judge>)> {
     let z = normal_quantile(1.0 - alpha);
     let mann_whitney = |width, count| Box::new(MannWhitney::new(z, width, count));
     vec![
-        ("the increments alone: no margin, no dispersion from history", Box::new(Bare::new(alpha))),
+        ("the increments alone: no margin, no dispersion", Box::new(Bare::new(1.0, 1.0, alpha))),
         ("z-test, sliding 30 min", Box::new(ZTest::new(z, Some(30)))),
         ("z-test, cumulative", Box::new(ZTest::new(z, None))),
         ("Mann-Whitney, Kayenta's, 60 values of 1 min", mann_whitney(1, 60)),
@@ -57,18 +57,23 @@ pub fn all(alpha: f64) -> Vec<(&'static str, Box<dyn Judge>)> {
     ]
 }
 
-/// Our own test with margin 1, no absolute margin and the least dispersion, restarts over 14 days.
-struct Bare {
+/// Our own test, pooled and alone, no absolute margin, restarts over 14 days.
+#[derive(Debug, Clone)]
+pub struct Bare {
     test: Option<Test>,
+    /// Takes out what the least dispersion divides by where less is asked for.
+    scale: f64,
     mixture: Mixture,
     limit: f64,
     minutes: u32,
 }
 
 impl Bare {
-    fn new(alpha: f64) -> Self {
-        let test = Test::new(1.0, 0.0, PHI_MIN);
-        Self { test, mixture: Mixture::default(), limit: -alpha.ln(), minutes: 0 }
+    /// With this margin and dispersion.
+    pub fn new(ratio: f64, phi: f64, alpha: f64) -> Self {
+        let test = Test::new(ratio, 0.0, phi);
+        let scale = PHI_MIN.max(phi) / phi;
+        Self { test, scale, mixture: Mixture::default(), limit: -alpha.ln(), minutes: 0 }
     }
 }
 
@@ -81,7 +86,7 @@ impl Judge for Bare {
         let increments =
             self.test.and_then(|test| test.increments(minute.candidate_side, minute.baseline_side));
         if let Some(increments) = increments {
-            self.mixture.grow(&increments);
+            self.mixture.grow(&increments.map(|increment| increment * self.scale));
         }
         self.mixture.ln_e() >= self.limit
     }

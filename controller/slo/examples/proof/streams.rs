@@ -84,6 +84,19 @@ impl Fleet {
         self.tenants.len()
     }
 
+    /// Tenants in random order until they have a tenth of the requests; those that would pass it are left out.
+    pub fn tenth(&mut self) -> Vec<usize> {
+        let all: f64 = self.tenants.iter().map(|tenant| tenant.requests).sum();
+        let mut left = 0.1 * all;
+        let mut tenth = self.noise.order(self.tenants.len());
+        tenth.retain(|tenant| {
+            let fits = self.tenants[*tenant].requests <= left * (1.0 + 1e-9);
+            left -= if fits { self.tenants[*tenant].requests } else { 0.0 };
+            fits
+        });
+        tenth
+    }
+
     /// Tenants of each wave, in the order in which they are updated, with the minute at which the wave starts.
     pub fn waves(&mut self) -> Vec<(usize, Vec<usize>)> {
         let upto: &[usize] = match self.weather {
