@@ -6,7 +6,7 @@ mod account;
 mod actions;
 pub mod alerts;
 mod choose;
-mod comparing;
+pub mod comparing;
 mod conditions;
 mod deviation;
 mod draft;
@@ -27,10 +27,12 @@ mod tell;
 pub mod trace;
 mod troubled;
 pub mod version;
+pub mod waves;
 
 use breakwater_crds::status::Phase;
 use jiff::Timestamp;
 
+pub use deviation::guard_reason;
 pub use observed::Observed;
 pub use outcome::Plan;
 pub use refuse::refuse;
