@@ -52,7 +52,8 @@ def increments(cand, base, r0, d, phi):
     result = []
     for gain in GAINS:
         a, b = coefficients(r0, gain, cand.exposure, base.exposure)
-        result.append((cand.bad * a - base.bad * b - d * cand.requests * (math.exp(a) - 1)) / phi)
+        heard = min(cand.bad, 3 * (r0 * cand.exposure + d * cand.requests) + 8 / a) if a > 0 else cand.bad
+        result.append((heard * a - base.bad * b - d * cand.requests * (math.exp(a) - 1)) / phi)
     return result
 
 
