@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::pack::{self, Cell};
 use crate::{
-    observed::ByTenant,
+    observed::{ByTenant, SloReading},
     spec::Checked,
     study::{Studied, Week},
 };
@@ -73,6 +73,13 @@ pub struct Thawed {
 }
 
 impl Thawed {
+    /// Puts what was frozen into the readings, one per SLO in the spec's order.
+    pub fn lend(&self, readings: &mut [SloReading]) {
+        for (reading, kept) in readings.iter_mut().zip(&self.slos) {
+            reading.kept.clone_from(kept);
+        }
+    }
+
     /// The set that a wave's start is taken from: the one with most of the SLOs as they are now.
     pub(crate) fn of(&self, wave: &WaveStatus) -> Option<&Set> {
         let mine = self.sets.iter().filter(|set| set.fits > 0 && set.is_of(wave));
@@ -104,7 +111,7 @@ pub fn thaw(stored: &[Stored], checked: &Checked, status: &RolloutStatus) -> Tha
             shards: first.shards,
             fits: 0,
         };
-        let is_mine = status.candidate_version.as_deref() == Some(&set.version)
+        let is_mine = status.candidate_version.as_ref().is_none_or(|version| *version == set.version)
             && status.waves.iter().any(|wave| set.is_of(wave));
         if is_mine {
             let specs: Vec<&RolloutStateSpec> = group.iter().map(|(_, spec)| spec).collect();

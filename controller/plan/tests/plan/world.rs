@@ -118,6 +118,8 @@ pub struct World {
     pub states: Vec<Stored>,
     /// How many of a wave's objects are stored before the controller dies; `None`: all of them.
     pub stores_states: Option<usize>,
+    /// They cannot be read.
+    pub states_unread: bool,
     /// Prometheus has forgotten every week before.
     pub forgotten: bool,
     /// What a look at the past comes to.
@@ -279,6 +281,7 @@ impl World {
             studies: HashMap::new(),
             states: Vec::new(),
             stores_states: None,
+            states_unread: false,
             forgotten: false,
             learned: Ok(learned()),
             watch_since: None,
@@ -431,7 +434,7 @@ impl World {
             problems: &self.problems,
             causes: &self.causes,
             firing: &self.firing,
-            kept: Some(kept),
+            kept: (!self.states_unread).then_some(kept),
         }
     }
 
@@ -441,8 +444,8 @@ impl World {
         let tenants: Vec<Tenant> = self.sims.iter().map(|sim| sim.tenant.clone()).collect();
         let kept = frozen::thaw(&self.states, &self.spec, &self.status);
         let mut readings = self.readings();
-        for (reading, kept) in readings.iter_mut().zip(&kept.slos) {
-            reading.kept.clone_from(kept);
+        if !self.states_unread {
+            kept.lend(&mut readings);
         }
         let observed = self.observe(&tenants, &readings, &self.status, &self.reports, &kept);
         let first = plan(&observed, self.now);
