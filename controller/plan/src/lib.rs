@@ -5,12 +5,14 @@
 mod account;
 mod actions;
 pub mod alerts;
+mod before;
 mod choose;
 pub mod comparing;
 mod conditions;
 mod deviation;
 mod draft;
 pub mod fleet;
+pub mod frozen;
 mod gate;
 mod judging;
 pub mod observed;
