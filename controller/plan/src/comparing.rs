@@ -104,7 +104,7 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
     let (mut arms, mut members) = (Vec::with_capacity(draft.places.len()), Vec::new());
     for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
         let is_candidate = place.standing.is_updated() || place.wave.is_some_and(|wave| wave <= index);
-        if place.standing == Standing::Contested {
+        if matches!(place.standing, Standing::Contested | Standing::Spared) {
             continue;
         }
         arms.push((tenant.id, if is_candidate { Arm::Candidate } else { Arm::Baseline }));
@@ -143,7 +143,6 @@ fn against(draft: &Draft<'_>, wave: usize, candidates: usize) -> Against {
     let baseline = draft.observed.spec.spec.waves.get(wave).map_or(Baseline::Auto, |wave| wave.baseline);
     let is_last = draft.observed.spec.spec.waves.len() <= wave + 1;
     match baseline {
-        Baseline::Others => Against::Others,
         Baseline::History => Against::History { chosen: true },
         Baseline::Both => Against::Both,
         // As a wave goes on fewer and fewer of the others are left; in the last one nobody is.
@@ -153,7 +152,7 @@ fn against(draft: &Draft<'_>, wave: usize, candidates: usize) -> Against {
             Against::History { chosen: false }
         }
         Baseline::Auto if candidates < FEW => Against::Both,
-        Baseline::Auto => Against::Others,
+        Baseline::Others | Baseline::Auto => Against::Others,
     }
 }
 
