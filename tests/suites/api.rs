@@ -717,8 +717,11 @@ fn reactions() -> Vec<Case> {
         at("/spec/alerts/0/action", json!("Page")),
         at("/spec/onDeviation", json!("Revert")),
         at("/spec/onDeviation/action", json!("Ignore")),
+        at("/spec/onDeviation/scope", json!("Wave")),
+        at("/spec/onDeviation", json!({"action": "Hold", "scope": "Tenant"})),
         at("/spec/revert/maxConcurrent", json!("200%")),
         at("/spec/revert/verifyFor", json!("soon")),
         at("/spec/revert/tenantDeadline", json!("")),
+        at("/spec/revert/maxTenantReverts", json!("one")),
     ]
 }

@@ -115,7 +115,7 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
     let (mut arms, mut members) = (Vec::with_capacity(draft.places.len()), Vec::new());
     for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
         let is_candidate = place.standing.is_updated() || place.wave.is_some_and(|wave| wave <= index);
-        if place.standing == Standing::Contested {
+        if matches!(place.standing, Standing::Contested | Standing::Spared) {
             continue;
         }
         arms.push((tenant.id, if is_candidate { Arm::Candidate } else { Arm::Baseline }));

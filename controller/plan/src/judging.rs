@@ -399,6 +399,7 @@ fn arm(draft: &Draft<'_>, tenant: &Tenant, place: &Place, start: Timestamp, end:
         | Standing::Unmatched
         | Standing::Contested
         | Standing::Unsure
+        | Standing::Spared
         | Standing::Outgoing
         | Standing::Returning { .. }
         | Standing::ReturnFailed => None,

@@ -23,6 +23,7 @@ mod report;
 mod revert;
 mod road;
 pub mod schedule;
+pub mod spared;
 pub mod spec;
 pub mod study;
 mod tell;

@@ -14,7 +14,7 @@ use crate::{
     fleet::Standing,
     frozen, judging,
     outcome::{ActionResult, Plan},
-    road, troubled,
+    revert, road, troubled,
 };
 
 /// Makes the plan of the draft.
@@ -120,6 +120,7 @@ fn skeleton(status: &RolloutStatus) -> RolloutStatus {
         brakes: status.brakes.clone(),
         processed: status.processed.clone(),
         report: status.report.clone(),
+        rejected_for: status.rejected_for,
         accepted_revision: status.accepted_revision.clone(),
     }
 }
@@ -156,6 +157,7 @@ fn count(draft: &mut Draft<'_>) {
             Standing::Outgoing => counts.to_revert += 1,
             Standing::Failed | Standing::ReturnFailed => counts.failed += 1,
             Standing::Ready { .. } => counts.ready += 1,
+            Standing::Spared => counts.spared += 1,
             Standing::Ignored
             | Standing::Unsure
             | Standing::Pending
@@ -177,6 +179,7 @@ fn count(draft: &mut Draft<'_>) {
         }
     }
     draft.status.counts = counts;
+    draft.status.rejected_for = revert::clamp(draft.spared.count(draft.wanted()));
 }
 
 /// One line of state and one sentence of why.

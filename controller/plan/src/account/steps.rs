@@ -78,7 +78,7 @@ fn aftermath(draft: &Draft<'_>) -> Option<(String, Timestamp)> {
         return None;
     }
     let (_, version, status) = report::current(draft)?;
-    let moment = status.moment().filter(|_| status.outcome != Some(Outcome::Held))?;
+    let moment = status.moment().filter(|_| status.outcome.is_none_or(Outcome::is_revert))?;
     let over = fleet::after(moment, Span::seconds(WINDOW_SECONDS + GRACE_SECONDS));
     (draft.status.phase.is_reverting() || draft.now < over).then_some((version, moment))
 }

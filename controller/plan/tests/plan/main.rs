@@ -10,6 +10,7 @@ mod gates;
 mod oracles;
 mod progress;
 mod reverting;
+mod scope;
 mod telling;
 mod versions;
 mod watching;

@@ -136,6 +136,8 @@ pub struct World {
     pub silent: BTreeSet<TenantId>,
     /// Tenants that burned in the seven days before.
     pub burned_before: BTreeSet<TenantId>,
+    /// Tenants that a version fails for, and how much of their requests.
+    pub ailing: BTreeMap<TenantId, (String, f64)>,
     /// Tenants without series, ever.
     pub uninstrumented: BTreeSet<TenantId>,
     pub transitions: Vec<Transition>,
@@ -291,6 +293,7 @@ impl World {
             delays: Vec::new(),
             silent: BTreeSet::new(),
             burned_before: BTreeSet::new(),
+            ailing: BTreeMap::new(),
             uninstrumented: BTreeSet::new(),
             transitions: Vec::new(),
             writes: Vec::new(),
@@ -354,6 +357,12 @@ impl World {
             self.sims.iter().filter(|sim| sim.version() == version).map(|sim| &*sim.tenant.name).collect();
         names.sort_unstable();
         names
+    }
+
+    /// A version fails for one tenant.
+    pub fn ail(&mut self, name: &str, version: &str, errors: f64) {
+        let id = self.sim(name).tenant.id;
+        self.ailing.insert(id, (version.into(), errors));
     }
 
     /// Somebody else sets a tenant's version.
@@ -709,10 +718,10 @@ impl World {
         if self.uninstrumented.contains(&sim.tenant.id) || self.silent.contains(&sim.tenant.id) {
             return Series::Absent;
         }
-        let errors = sim
-            .version_at(end)
-            .and_then(|version| self.behaviours.get(version))
-            .map_or(0.001, |how| how.errors);
+        let version = sim.version_at(end).unwrap_or_default();
+        let usual = self.behaviours.get(version).map_or(0.001, |how| how.errors);
+        let ails = self.ailing.get(&sim.tenant.id).filter(|(of, _)| of == version);
+        let errors = ails.map_or(usual, |(_, errors)| *errors);
         Series::Counted(Counts { bad: errors * REQUESTS, total: REQUESTS })
     }
 
