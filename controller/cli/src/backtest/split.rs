@@ -36,6 +36,7 @@ impl Split {
     }
 
     /// Candidates, of all in the split.
+    #[cfg(test)]
     pub fn share(&self) -> f64 {
         self.candidates.len() as f64 / (self.candidates.len() + self.baseline).max(1) as f64
     }
