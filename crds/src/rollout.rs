@@ -576,12 +576,33 @@ pub enum AlertAction {
 
 /// What a deviation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::KubeSchema),
+    x_kube(validation = kube::core::Rule::new("self.scope != 'Tenant' || self.action == 'Revert'")
+        .message("scope Tenant is about whom a revert is for: it needs action Revert")
+        .field_path(".scope"))
+)]
 #[serde(rename_all = "camelCase")]
 pub struct OnDeviation {
     /// Revert, or hold.
     #[serde(default)]
     pub action: DeviationAction,
+    /// Whom a revert is for: all, or a tenant that is guilty by itself.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// Whom a revert is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Scope {
+    /// Every tenant that was touched.
+    #[default]
+    Release,
+    /// A tenant that is guilty by itself goes back alone, and the version is rejected for it (R22). More of them than
+    /// `revert.maxTenantReverts`, and every other deviation, are the release's.
+    Tenant,
 }
 
 /// What a deviation does.
@@ -632,6 +653,10 @@ pub struct Revert {
     /// Time to become ready before a tenant gives its place to the next and is listed.
     #[serde(default = "thirty_minutes")]
     pub tenant_deadline: Span,
+    /// With `onDeviation.scope: Tenant`, most live tenants that go back alone under one version, at least 1 and at most
+    /// 256: one more is a deviation of the release.
+    #[serde(default = "one_in_a_hundred")]
+    pub max_tenant_reverts: IntOrPercent,
 }
 
 impl Default for Schedule {
@@ -642,8 +667,17 @@ impl Default for Schedule {
 
 impl Default for Revert {
     fn default() -> Self {
-        Self { max_concurrent: fifty(), verify_for: thirty_minutes(), tenant_deadline: thirty_minutes() }
+        Self {
+            max_concurrent: fifty(),
+            verify_for: thirty_minutes(),
+            tenant_deadline: thirty_minutes(),
+            max_tenant_reverts: one_in_a_hundred(),
+        }
     }
+}
+
+const fn one_in_a_hundred() -> IntOrPercent {
+    IntOrPercent::Percent(1)
 }
 
 const fn two_percent() -> IntOrPercent {

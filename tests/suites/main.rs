@@ -5,6 +5,7 @@ mod api;
 mod backtest;
 mod bed;
 mod churn;
+mod comparison;
 mod conformance;
 mod crashes;
 mod deviations;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     observed::{Claim, Marker, Readiness, Reading, Tenant},
+    spared::Spared,
     spec::Checked,
     version::is_ahead,
     waves::{self, Drawn},
@@ -25,6 +26,8 @@ pub struct Context<'a> {
     pub wanted: &'a str,
     /// Versions that may not stay on any marked tenant.
     pub out: &'a BTreeSet<String>,
+    /// Versions that are rejected for single tenants.
+    pub spared: &'a Spared,
     /// The last version that completed, where a revert goes whose own previous version is rejected.
     pub stable: Option<&'a str>,
     /// When the revert under way, or the one that is done, was decided; `None` on the road forward.
@@ -86,6 +89,8 @@ pub enum Standing {
         /// When its numbers begin to say something.
         warm_at: Timestamp,
     },
+    /// The wanted version is rejected for it alone, and it is not on it (R22).
+    Spared,
     /// On a version that must go.
     Outgoing,
     /// Written back, not ready yet.
@@ -113,6 +118,7 @@ impl Standing {
             | Self::Updating { .. }
             | Self::Failed
             | Self::Ready { .. }
+            | Self::Spared
             | Self::Outgoing
             | Self::Returning { .. }
             | Self::ReturnFailed
@@ -198,7 +204,11 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
         if context.out.contains(&**version) && goes_back(marker, context) {
             return Standing::Outgoing;
         }
-        if let Some(standing) = returned(tenant, marker, context) {
+        if goes_back_alone(tenant, marker, context) {
+            return Standing::Outgoing;
+        }
+        let returned = returned(tenant, marker, context);
+        if let Some(standing) = returned.or_else(|| returning_alone(tenant, marker, context)) {
             return standing;
         }
     }
@@ -210,6 +220,9 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
     }
     if **version == *context.wanted {
         return updated(tenant, own, context);
+    }
+    if is_spared(tenant, context) {
+        return Standing::Spared;
     }
     let order = context.spec.spec.version_order;
     if own.is_none() && order == VersionOrder::SemVer && context.is_ahead(version) {
@@ -228,6 +241,40 @@ fn goes_back(marker: &Marker, context: &Context<'_>) -> bool {
     is_out(context.wanted)
         || !is_out(&marker.previous)
         || context.stable.is_some_and(|stable| !is_out(stable))
+}
+
+/// The wanted version is rejected for this tenant, and not for all.
+fn is_spared(tenant: &Tenant, context: &Context<'_>) -> bool {
+    context.spared.since(tenant.id, context.wanted).is_some() && !context.out.contains(context.wanted)
+}
+
+/// True where a tenant's version is rejected for it alone, and it has another one to go to.
+fn goes_back_alone(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> bool {
+    let rejected = |version: &str| context.spared.since(tenant.id, version).is_some();
+    let is_safe = |version: &str| !rejected(version) && !context.out.contains(version);
+    rejected(&marker.target)
+        && !context.out.contains(&*marker.target)
+        && (is_safe(&marker.previous) || context.stable.is_some_and(is_safe))
+}
+
+/// Standing of a tenant that was written back alone and is not ready yet. Past its deadline another version than the one
+/// that is rejected for it may mend it.
+fn returning_alone(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> Option<Standing> {
+    let since = context.spared.first(tenant.id)?;
+    if marker.target != marker.previous || marker.written_at < since || tenant.dormant {
+        return None;
+    }
+    match &tenant.readiness {
+        Readiness::Ready { .. } => None,
+        Readiness::NotReady { .. } => {
+            let deadline = after(marker.written_at, context.spec.spec.revert.tenant_deadline);
+            if context.now < deadline {
+                Some(Standing::Returning { deadline })
+            } else {
+                is_spared(tenant, context).then_some(Standing::ReturnFailed)
+            }
+        }
+    }
 }
 
 /// Standing of a tenant that the revert under way wrote back: its marker asks for its own previous version.
@@ -285,6 +332,7 @@ pub(crate) fn seen_complete(marker: &Marker, waves: &[WaveStatus]) -> Option<Tim
 fn marked_wave(tenant: &Tenant, context: &Context<'_>) -> Option<usize> {
     let marker = own(tenant)?;
     let keeps = *marker.target == *context.wanted || context.out.contains(&*marker.target);
+    let keeps = keeps || is_spared(tenant, context);
     let keeps = keeps || context.reverting_since.is_some_and(|since| marker.written_at >= since);
     keeps.then(|| context.spec.spec.waves.iter().position(|wave| *wave.name == *marker.wave))?
 }

@@ -40,6 +40,17 @@ impl Week {
         Self { counts, own }
     }
 
+    /// Of some tenants alone, as they were frozen: what is usual is the whole fleet's, `fleet` of all events being bad.
+    pub fn frozen(counts: ByTenant<Counts>, fleet: Option<f64>) -> Self {
+        let fits = |fleet: &f64| fleet.is_finite() && *fleet > 0.0 && *fleet <= 1.0;
+        Self { counts, own: fleet.filter(fits).map(|fleet| Own { fleet }) }
+    }
+
+    /// Share of bad events over the whole fleet; `None` where nobody had any event.
+    pub fn fleet(&self) -> Option<f64> {
+        self.own.map(|own| own.fleet)
+    }
+
     /// The sums.
     pub fn counts(&self) -> &ByTenant<Counts> {
         &self.counts
@@ -74,7 +85,7 @@ pub struct Study {
     pub members: Members,
     /// What the wave will be like.
     pub design: Design,
-    /// Per SLO, in the spec's order, its judge, with the step in which it is read; `None`: it is not compared.
+    /// Per SLO, in the spec's order, its judge, with the step in which it is read; `None`: it is not compared, or known.
     pub judges: Vec<Option<Config>>,
 }
 

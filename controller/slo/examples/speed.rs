@@ -6,7 +6,7 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 
 use breakwater_slo::{
     Against, Arm, Comparison, Config, Counts, Frozen, Members, PHI_MIN, Reading, Sample, Series, Side, State,
-    Step, Tail, TenantId,
+    Step, Tail, TenantId, replay,
 };
 
 /// Minutes that are measured; the median is printed. More than an hour, so that restarts are among them.
@@ -23,6 +23,48 @@ fn main() {
         let turned: Vec<Sample> = samples.iter().rev().copied().collect();
         measure(candidates, "guards and comparison, samples unsorted", &turned, armed(&samples), false);
     }
+    two_slos();
+    replayed();
+}
+
+/// 100,000 tenants, half of them candidates; a ratio, and a latency with 11 bucket edges.
+fn two_slos() {
+    let samples = fleet(50_000);
+    let before = resident_bytes();
+    let mut slos = [false, true].map(|has_tails| Judged::new(armed(&samples), has_tails));
+    let mut times: Vec<f64> = (0..MINUTES)
+        .map(|minute| slos.iter_mut().map(|slo| slo.minute(minute, &samples)).sum::<f64>())
+        .skip(1)
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!("\n100,000 tenants, two SLOs, feed and evidence: {median:.1} ms a minute, {worst:.1} at worst");
+    if let (Some(before), Some(after)) = (before, resident_bytes()) {
+        let each = after.saturating_sub(before) / 100_000;
+        println!("resident: {each} bytes a tenant for both SLOs");
+    }
+    for slo in &slos {
+        let stored = serde_json::to_string(&slo.state).map_or(0, |json| json.len());
+        println!("stored: {stored} bytes an SLO, whatever the number of tenants");
+    }
+}
+
+/// 30 days of 1,000 tenants, half of them candidates, as calibration and `backtest` replay them.
+fn replayed() {
+    let samples = fleet(500);
+    let config = Config::ratio(0.995, 60);
+    let steps =
+        (0..30 * 1_440).map(|minute| Step::new(START_SECONDS + minute * 60, Reading::Counts(&samples)));
+    let began = Instant::now();
+    let replay = replay(&config, armed(&samples), steps);
+    let seconds = began.elapsed().as_secs_f64();
+    println!("replay of 30 days of 1,000 tenants: {} steps in {seconds:.1} s", replay.steps);
+}
+
+/// Resident memory of this process; none where the system does not say.
+fn resident_bytes() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(pages.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4_096)
 }
 
 /// As many baseline tenants as candidates, in order of tenants.
@@ -60,25 +102,40 @@ fn armed(samples: &[Sample]) -> Comparison {
     }))
 }
 
+/// A judge of one SLO under way.
+struct Judged {
+    config: Config,
+    state: State,
+    has_tails: bool,
+}
+
+impl Judged {
+    fn new(comparison: Comparison, has_tails: bool) -> Self {
+        let mut config = Config::ratio(0.995, 60);
+        config.compare.shape = has_tails;
+        let mut state = State::default();
+        state.compare(comparison);
+        Self { config, state, has_tails }
+    }
+
+    /// Milliseconds that a minute takes.
+    fn minute(&mut self, minute: i64, samples: &[Sample]) -> f64 {
+        let side = Side { bad: 10.0, exposure: 10.0, requests: 1_000.0 };
+        let tail = |edge_seconds| Tail { edge_seconds, candidate: side, baseline: side };
+        let tails = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0].map(tail);
+        let tails = if self.has_tails { &tails[..] } else { &[] };
+        let end_seconds = START_SECONDS + minute * 60;
+        let step = Step { tails, ..Step::new(end_seconds, Reading::Counts(samples)) };
+        let began = Instant::now();
+        self.state.feed(&self.config, black_box(&step));
+        black_box(self.state.evidence(&self.config, end_seconds));
+        began.elapsed().as_secs_f64() * 1e3
+    }
+}
+
 fn measure(tenants: u64, what: &str, samples: &[Sample], comparison: Comparison, has_tails: bool) {
-    let mut config = Config::ratio(0.995, 60);
-    config.compare.shape = has_tails;
-    let side = Side { bad: 10.0, exposure: 10.0, requests: 1_000.0 };
-    let tail = |edge_seconds| Tail { edge_seconds, candidate: side, baseline: side };
-    let tails = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0].map(tail);
-    let mut state = State::default();
-    state.compare(comparison);
-    let mut times: Vec<f64> = (0..MINUTES)
-        .map(|minute| {
-            let end_seconds = START_SECONDS + minute * 60;
-            let step = Step { tails: &tails, ..Step::new(end_seconds, Reading::Counts(samples)) };
-            let began = Instant::now();
-            state.feed(&config, black_box(&step));
-            black_box(state.evidence(&config, end_seconds));
-            began.elapsed().as_secs_f64() * 1e3
-        })
-        .skip(1)
-        .collect();
+    let mut judged = Judged::new(comparison, has_tails);
+    let mut times: Vec<f64> = (0..MINUTES).map(|minute| judged.minute(minute, samples)).skip(1).collect();
     times.sort_by(f64::total_cmp);
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
     println!("{tenants:>8}  {what:<44} {median:>9.3} {worst:>9.3}");

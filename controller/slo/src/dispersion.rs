@@ -8,7 +8,7 @@ use crate::reading::{Counts, Sample};
 const PRIOR_BAD: f64 = 50.0;
 /// Bad events that a fleet without any is taken to have had: none seen is not none possible.
 const FLOOR_BAD: f64 = 0.5;
-/// Lengths of the blocks, in seconds: 1, 10, 60, 240 minutes.
+/// Lengths of the blocks, in seconds: 1 (or one step, where that is shorter), 10, 60, 240 minutes.
 const BLOCKS_SECONDS: [i64; 4] = [60, 600, 3_600, 14_400];
 /// Blocks that a length needs before it is believed.
 const BLOCKS_MIN: u32 = 12;
@@ -106,6 +106,11 @@ impl Dispersion {
             return;
         }
         for (length, block_seconds) in self.lengths.iter_mut().zip(BLOCKS_SECONDS) {
+            let block_seconds = if block_seconds == BLOCKS_SECONDS[0] {
+                block_seconds.min(step_seconds)
+            } else {
+                block_seconds
+            };
             length.add(end_seconds, step_seconds, block_seconds, residual, variance);
         }
     }

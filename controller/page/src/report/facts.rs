@@ -16,6 +16,7 @@ pub fn outcome(status: &DeviationReportStatus) -> &'static str {
         Some(Outcome::Reverted) => "Reverted",
         Some(Outcome::RevertedPartly) => "RevertedPartly",
         Some(Outcome::Held) => "Held",
+        Some(Outcome::TenantsReverted) => "TenantsReverted",
         None => "Written",
     }
 }
@@ -48,6 +49,7 @@ pub fn headline(report: &Report<'_>) -> String {
         Some(Outcome::Reverted) => "deviated and was taken out",
         Some(Outcome::RevertedPartly) => "deviated and was taken out, but not everywhere",
         Some(Outcome::Held) => "deviates, and nothing advances",
+        Some(Outcome::TenantsReverted) => "was taken out of single tenants, and goes on for all others",
         None => "is rejected",
     };
     format!("Version {version} of {rollout} {what}")

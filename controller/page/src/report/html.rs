@@ -37,7 +37,7 @@ fn header(report: &Report<'_>) -> Markup {
     let status = report.status;
     let class = match status.outcome {
         Some(Outcome::Reverted) if status.attribution != Some(Attribution::NotAttributed) => "good",
-        Some(Outcome::Reverted | Outcome::Held | Outcome::Reverting) => "warn",
+        Some(Outcome::Reverted | Outcome::Held | Outcome::Reverting | Outcome::TenantsReverted) => "warn",
         Some(Outcome::RevertedPartly) | None => "bad",
     };
     let answer = facts::attribution(status);

@@ -52,7 +52,20 @@ def increments(cand, base, r0, d, phi):
     result = []
     for gain in GAINS:
         a, b = coefficients(r0, gain, cand.exposure, base.exposure)
-        result.append((cand.bad * a - base.bad * b - d * cand.requests * (math.exp(a) - 1)) / phi)
+        heard = min(cand.bad, 3 * (r0 * cand.exposure + d * cand.requests) + 8 / a) if a > 0 else cand.bad
+        result.append((heard * a - base.bad * b - d * cand.requests * (math.exp(a) - 1)) / phi)
+    return result
+
+
+def raw(arm):
+    return Arm([(arm.bad, arm.requests, arm.requests)])
+
+
+def guarded(tide, cand, base, r0, d, phi):
+    """While all tenants burn, the lesser of both ways to measure exposure."""
+    result = increments(cand, base, r0, d, phi)
+    if tide and base.requests > 0:
+        result = [min(x, y) for x, y in zip(result, increments(raw(cand), raw(base), r0, d, phi))]
     return result
 
 
@@ -83,6 +96,7 @@ class Judge:
         self.start = None
         self.served = 0
         self.mass = 0.0
+        self.tide = False
         self.pooled, self.past = Process(), Process()
         self.edges = []
         self.traffic_base, self.traffic_past = Process(), Process()
@@ -165,10 +179,11 @@ class Judge:
                 continue
             tenant["process"].restart(self.mass - tenant["had"])
             tenant["had"] = self.mass
-            tenant["process"].multiply(increments(Arm([stratum]), others, r0, d, self.s["phi_tenant"]))
+            tenant["process"].multiply(guarded(self.tide, Arm([stratum]), others, r0, d, self.s["phi_tenant"]))
 
         phi = self.s["phi_past"] if own_past else self.s["phi"]
-        self.pooled.multiply(increments(cand, base, r0, d, phi))
+        self.pooled.multiply(guarded(self.tide, cand, base, r0, d, phi))
+        self.tide = others.bad >= 2 * others.exposure + 10
         self.detect(Arm(wave), base, r0, d, phi)
         if before is not None:
             self.past.multiply(increments(cand, before, r0, d, self.s["phi_past"]))
