@@ -23,7 +23,8 @@ fn compared(patch: Value) -> World {
         {"name": "one", "selector": {"matchLabels": {"ring": "0"}}, "soak": "3d", "maxConcurrent": 6},
         {"name": "rest", "soak": "20m", "maxConcurrent": "50%"},
     ]);
-    let json = merged(spec("2.0.0"), json!({"judge": {"comparison": "On", "mustDetect": 4}, "waves": waves}));
+    let json =
+        merged(spec("2.0.0"), json!({"judge": {"comparison": "Enabled", "mustDetect": 4}, "waves": waves}));
     let mut world = World::new(merged(json, patch), [6, 0, 18]);
     for version in ["1.0.0", "2.0.0"] {
         errors(&mut world, version, 0.004);
