@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use breakwater_crds::status::{ConditionStatus, Phase, RolloutStatus};
+use breakwater_crds::status::{ConditionStatus, Phase, RolloutStatus, SloStatus};
 use breakwater_plan::outcome::Purpose;
 
 use jiff::Timestamp;
@@ -231,7 +231,9 @@ struct Figures {
     candidate: String,
     phase: Phase,
     conditions: Vec<(String, bool)>,
-    tenants: [(&'static str, u32); 8],
+    tenants: [(&'static str, u32); 9],
+    /// The wave that the SLOs speak of, while one is in flight.
+    wave: Option<String>,
     waves: Vec<WaveFigures>,
     slos: Vec<SloFigures>,
 }
@@ -246,8 +248,22 @@ struct SloFigures {
     name: String,
     verdict: Option<String>,
     numbers: [(&'static str, Option<f64>); 3],
+    comparison: Comparison,
+    /// End of the last judged step, while steps are judged at all.
     evaluated_until: Option<Timestamp>,
 }
+
+/// What the comparison says of one SLO; absent where it may not speak.
+#[derive(Default)]
+struct Comparison {
+    log10_e: Option<f64>,
+    log10_limit: Option<f64>,
+    certainty: Option<f64>,
+    detectable: Option<f64>,
+}
+
+/// All verdicts, so that a series is there, at 0, before its verdict first is.
+const VERDICTS: [&str; 5] = ["Healthy", "Deviating", "Inconclusive", "NoData", "Uncalibrated"];
 
 impl Figures {
     fn of(status: &RolloutStatus) -> Self {
@@ -270,18 +286,30 @@ impl Figures {
                 ("contested", counts.contested),
                 ("uninstrumented", counts.uninstrumented),
                 ("to_revert", counts.to_revert),
+                ("spared", counts.spared),
             ],
+            wave: status.wave.clone().filter(|_| status.phase.is_under_way()),
             waves: status.waves.iter().map(WaveFigures::of).collect(),
-            slos: status
-                .slos
-                .iter()
-                .map(|slo| SloFigures {
-                    name: slo.name.clone(),
-                    verdict: slo.verdict.clone(),
-                    numbers: [("candidate", slo.value), ("baseline", slo.baseline), ("limit", slo.limit)],
-                    evaluated_until: slo.evaluated_until,
-                })
-                .collect(),
+            slos: status.slos.iter().map(|slo| SloFigures::of(slo, status.phase)).collect(),
+        }
+    }
+}
+
+impl SloFigures {
+    fn of(slo: &SloStatus, phase: Phase) -> Self {
+        let log10 = |ln: f64| ln / std::f64::consts::LN_10;
+        let watched = phase.is_under_way() || phase.is_reverting();
+        Self {
+            name: slo.name.clone(),
+            verdict: slo.verdict.clone(),
+            numbers: [("candidate", slo.value), ("baseline", slo.baseline), ("limit", slo.limit)],
+            comparison: Comparison {
+                log10_e: slo.ln_e.map(log10),
+                log10_limit: slo.ln_limit.map(log10),
+                certainty: slo.certainty,
+                detectable: slo.detectable,
+            },
+            evaluated_until: slo.evaluated_until.filter(|_| watched),
         }
     }
 }
@@ -343,6 +371,7 @@ impl Collector for Rollouts {
         let mut writer = Writer { encoder, figures: &figures };
         rollout_gauges(&mut writer)?;
         wave_gauges(&mut writer)?;
+        comparison_gauges(&mut writer)?;
         slo_gauges(&mut writer, (self.clock)())
     }
 }
@@ -379,9 +408,10 @@ fn wave_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
 }
 
 fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
-    writer.gauge("slo_verdict", "1 for the verdict of an SLO", &|f| {
+    writer.gauge("slo_verdict", "1 for the verdict of an SLO, 0 for the others", &|f| {
         let spoken = f.slos.iter().filter_map(|slo| Some((&slo.name, slo.verdict.as_deref()?)));
-        spoken.map(|(name, verdict)| (vec![("slo", name.as_str()), ("verdict", verdict)], 1.0)).collect()
+        let each = spoken.flat_map(|(name, verdict)| VERDICTS.map(|one| (name, one, one == verdict)));
+        each.map(|(name, one, is)| (vec![("slo", name.as_str()), ("verdict", one)], bit(is))).collect()
     })?;
     writer.gauge(
         "slo_value",
@@ -389,7 +419,7 @@ fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
         &|f| {
             let mut series = Vec::new();
             for SloFigures { name, numbers, .. } in &f.slos {
-                let known = numbers.iter().filter_map(|(of, value)| Some((*of, (*value)?)));
+                let known = numbers.iter().filter_map(|(of, value)| Some((*of, value.and_then(finite)?)));
                 series.extend(known.map(|(of, value)| (vec![("slo", name.as_str()), ("of", of)], value)));
             }
             series
@@ -401,6 +431,38 @@ fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
             .map(|(name, until)| (vec![("slo", name.as_str())], now.duration_since(until).as_secs_f64()))
             .collect()
     })
+}
+
+/// What the comparison says of the wave in flight.
+fn comparison_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
+    let gauges: [(&str, &str, fn(&Comparison) -> Option<f64>); 4] = [
+        (
+            "slo_evidence_log10",
+            "Evidence of an SLO's comparison that the candidates are worse, as a power of ten",
+            |c| c.log10_e,
+        ),
+        (
+            "slo_evidence_limit_log10",
+            "Evidence from which on the SLO alone is a deviation, as a power of ten",
+            |c| c.log10_limit,
+        ),
+        ("slo_certainty", "Certainty that the candidates are worse", |c| c.certainty),
+        ("slo_detectable_ratio", "The smallest ratio that would have been found by now", |c| c.detectable),
+    ];
+    for (name, help, of) in gauges {
+        writer.gauge(name, help, &|f| {
+            let Some(wave) = f.wave.as_deref() else { return Vec::new() };
+            let known =
+                f.slos.iter().filter_map(|slo| Some((&slo.name, of(&slo.comparison).and_then(finite)?)));
+            known.map(|(name, value)| (vec![("slo", name.as_str()), ("wave", wave)], value)).collect()
+        })?;
+    }
+    Ok(())
+}
+
+/// What is no number has no series: a gauge of NaN would hide in every comparison.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 fn bit(holds: bool) -> f64 {
@@ -420,6 +482,7 @@ mod tests {
     fn status() -> RolloutStatus {
         RolloutStatus {
             phase: Phase::Soaking,
+            wave: Some("early".into()),
             candidate_version: Some("2.0\"x".into()),
             waves: vec![WaveStatus {
                 name: "early".into(),
@@ -431,6 +494,10 @@ mod tests {
                 name: "api".into(),
                 verdict: Some("Healthy".into()),
                 value: Some(0.25),
+                ln_e: Some(std::f64::consts::LN_10 * 1.5),
+                ln_limit: Some(std::f64::consts::LN_10 * 2.0),
+                certainty: Some(0.96),
+                detectable: Some(2.5),
                 evaluated_until: Timestamp::from_second(1_699_999_910).ok(),
                 ..SloStatus::default()
             }],
@@ -454,6 +521,11 @@ mod tests {
             "breakwater_wave_tenants{namespace=\"ops\",rollout=\"app\",wave=\"early\",state=\"total\"} 3.0",
             "breakwater_wave_completed{namespace=\"ops\",rollout=\"app\",wave=\"early\"} 1.0",
             "breakwater_slo_verdict{namespace=\"ops\",rollout=\"app\",slo=\"api\",verdict=\"Healthy\"} 1.0",
+            "breakwater_slo_verdict{namespace=\"ops\",rollout=\"app\",slo=\"api\",verdict=\"Uncalibrated\"} 0.0",
+            "breakwater_slo_evidence_log10{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 1.5",
+            "breakwater_slo_evidence_limit_log10{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.0",
+            "breakwater_slo_certainty{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 0.96",
+            "breakwater_slo_detectable_ratio{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.5",
             "breakwater_slo_value{namespace=\"ops\",rollout=\"app\",slo=\"api\",of=\"candidate\"} 0.25",
             "breakwater_slo_evaluation_lag_seconds{namespace=\"ops\",rollout=\"app\",slo=\"api\"} 90.0",
             "breakwater_writes_total{purpose=\"advance\",result=\"written\"} 1",
@@ -469,5 +541,38 @@ mod tests {
         metrics.forget("ops", "app");
         let text = metrics.text().unwrap();
         assert!(!text.contains("\"app\"") && text.contains("breakwater_writes_total"), "{text}");
+    }
+
+    #[test]
+    fn series_go_with_what_they_speak_of() {
+        let metrics = Metrics::new(Arc::new(clock));
+        let text = |change: &dyn Fn(&mut RolloutStatus)| {
+            let mut status = status();
+            change(&mut status);
+            metrics.rollout("ops", "app", &status);
+            metrics.text().unwrap()
+        };
+        assert!(text(&|_| ()).contains("breakwater_slo_certainty{"));
+        let gone: [(&str, &dyn Fn(&mut RolloutStatus), &[&str]); 5] = [
+            ("no number", &|s| s.slos[0].ln_e = Some(f64::NEG_INFINITY), &["breakwater_slo_evidence_log10{"]),
+            ("no number", &|s| s.slos[0].detectable = Some(f64::NAN), &["breakwater_slo_detectable_ratio{"]),
+            ("not armed", &|s| s.slos[0].certainty = None, &["breakwater_slo_certainty{"]),
+            (
+                "another wave",
+                &|s| s.wave = Some("half".into()),
+                &["wave=\"early\"} 1.5", "wave=\"early\"} 0.96"],
+            ),
+            ("the SLO", &|s| s.slos.clear(), &["breakwater_slo_"]),
+        ];
+        for (what, change, series) in gone {
+            let text = text(change);
+            for series in series {
+                assert!(!text.contains(series), "{what}: {series} in\n{text}");
+            }
+        }
+        let over = text(&|s| s.phase = Phase::Completed);
+        for series in ["breakwater_slo_evidence", "breakwater_slo_evaluation_lag_seconds"] {
+            assert!(!over.contains(series), "nothing is judged any more: {over}");
+        }
     }
 }
