@@ -299,6 +299,9 @@ pub struct WaveStatus {
     /// Who ended its soak early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted: Option<Approved>,
+    /// `RolloutStates` in which what its tenants were like before it is stored; absent: it is not stored yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub frozen: u32,
 }
 
 /// A human's word for a wave.

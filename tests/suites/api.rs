@@ -394,6 +394,8 @@ async fn the_controller_has_the_rights_it_needs_and_no_more() -> Result<()> {
         (false, SHOP, "breakwater.dev", "rolloutactions/approve", "create", ""),
         (true, SHOP, "breakwater.dev", "deviationreports", "get list watch create", ""),
         (false, SHOP, "breakwater.dev", "deviationreports", "update patch delete", ""),
+        (true, SHOP, "breakwater.dev", "rolloutstates", "get list watch create delete", ""),
+        (false, SHOP, "breakwater.dev", "rolloutstates", "update patch", ""),
         (true, HOME, "coordination.k8s.io", "leases", "create", ""),
         (true, HOME, "coordination.k8s.io", "leases", "get update", "breakwater"),
         (false, SHOP, "coordination.k8s.io", "leases", "create get update", "breakwater"),

@@ -145,7 +145,7 @@ fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
 }
 
 /// The guard's name for machines.
-pub(crate) fn guard_reason(evidence: &Evidence) -> &'static str {
+pub fn guard_reason(evidence: &Evidence) -> &'static str {
     match evidence.guard {
         Some(Guard::BurnRate { .. }) => "BurnRate",
         Some(Guard::Sharp) => "SharpPath",

@@ -6,11 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use breakwater_crds::{
-    rollout::{Unmatched, VersionOrder, Wave},
-    scalars::Span,
-    status::WaveStatus,
-};
+use breakwater_crds::{rollout::VersionOrder, scalars::Span, status::WaveStatus};
 use jiff::Timestamp;
 
 use crate::{
@@ -18,6 +14,7 @@ use crate::{
     spared::Spared,
     spec::Checked,
     version::is_ahead,
+    waves::{self, Drawn},
 };
 
 /// What standing depends on beside the tenant itself.
@@ -342,76 +339,23 @@ fn marked_wave(tenant: &Tenant, context: &Context<'_>) -> Option<usize> {
 
 /// Gives every live tenant without a written-down wave its own: selector, percent by draw, the rest (R5).
 fn assign_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>) {
-    let waves = &context.spec.spec.waves;
-    let bands = bands(waves);
-    let rest = waves.iter().position(|wave| wave.selector.is_none() && wave.percent.is_none());
-    let fallback = rest.or(match context.spec.spec.unmatched {
-        Unmatched::LastWave => waves.len().checked_sub(1),
-        Unmatched::Ignore | Unmatched::Refuse => None,
-    });
-    let mut drawn = Vec::new();
-    for (i, (tenant, place)) in tenants.iter().zip(places.iter_mut()).enumerate() {
-        if !place.standing.is_live() || place.wave.is_some() {
-            continue;
-        }
-        place.wave = tenant.selector_wave.map(usize::from).filter(|wave| *wave < waves.len());
-        if place.wave.is_some() {
-            continue;
-        }
-        place.wave = by_draw(tenant.id.0, &bands).or(fallback);
-        if place.wave.is_some() {
-            drawn.push(i);
-        } else if place.standing == Standing::Pending || own(tenant).is_none() {
+    let spec = &context.spec.spec;
+    let in_spec = |wave: &usize| *wave < spec.waves.len();
+    let live: Vec<usize> = (0..tenants.len()).filter(|i| places[*i].standing.is_live()).collect();
+    let drawn: Vec<Drawn> = live
+        .iter()
+        .map(|i| Drawn {
+            draw: tenants[*i].id,
+            bound: places[*i].wave.or_else(|| tenants[*i].selector_wave.map(usize::from).filter(in_spec)),
+        })
+        .collect();
+    let passed = |wave: usize| context.waves.get(wave).is_some_and(|status| status.passed_at.is_some());
+    for (i, wave) in live.into_iter().zip(waves::assign(spec, &drawn, passed)) {
+        let place = &mut places[i];
+        place.wave = wave;
+        if wave.is_none() && (place.standing == Standing::Pending || own(&tenants[i]).is_none()) {
             // What was touched stays known although no wave takes it any more: it is watched, and goes back.
             place.standing = Standing::Unmatched;
-        }
-    }
-    fill_empty_percent_waves(tenants, places, context, &drawn);
-}
-
-/// Upper bounds of the percent waves' bands, stacked in wave order, in percent.
-fn bands(waves: &[Wave]) -> Vec<(usize, f64)> {
-    let percents = waves.iter().enumerate().filter_map(|(i, wave)| Some((i, wave.percent?)));
-    percents
-        .scan(0.0, |upper, (wave, percent)| {
-            *upper += percent;
-            Some((wave, *upper))
-        })
-        .collect()
-}
-
-/// The percent wave into whose band the draw falls.
-fn by_draw(draw: u64, bands: &[(usize, f64)]) -> Option<usize> {
-    let percent = draw as f64 / 2.0_f64.powi(64) * 100.0;
-    bands.iter().find(|(_, upper)| percent < *upper).map(|(wave, _)| *wave)
-}
-
-/// An empty percent wave takes the lowest remaining draw of a later wave, unless it is passed: then nobody is missed,
-/// and a tenant that goes moves nobody forward (R5). `drawn` are the tenants that no selector and no marker bind.
-fn fill_empty_percent_waves(
-    tenants: &[Tenant],
-    places: &mut [Place],
-    context: &Context<'_>,
-    drawn: &[usize],
-) {
-    let waves = &context.spec.spec.waves;
-    let mut members = vec![0_usize; waves.len()];
-    for place in places.iter().filter(|place| place.standing.is_live()) {
-        if let Some(wave) = place.wave {
-            members[wave] += 1;
-        }
-    }
-    for wave in 0..waves.len() {
-        let passed = context.waves.get(wave).is_some_and(|status| status.passed_at.is_some());
-        if waves[wave].percent.is_none() || members[wave] > 0 || passed {
-            continue;
-        }
-        let later = drawn.iter().copied().filter(|i| places[*i].wave.is_some_and(|own| own > wave));
-        if let Some(lowest) = later.min_by_key(|i| tenants[*i].id.0)
-            && let Some(from) = places[lowest].wave.replace(wave)
-        {
-            members[from] -= 1;
-            members[wave] += 1;
         }
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use breakwater_crds::{
     report::DeviationReportStatus,
     scalars::Span,
-    status::{Phase, SloStatus, WaveStatus},
+    status::{Phase, SloStatus},
 };
-use breakwater_slo::{
-    Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, Series, State, Verdict,
-};
+use breakwater_slo::{Action, Arm, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    account, comparing,
+    account,
+    before::Before,
+    comparing,
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
@@ -353,23 +353,12 @@ fn sample(
         return Vec::new();
     };
     let waves = &draft.status.waves;
-    let started = |wave: &WaveStatus| wave.started_at.and_then(|at| reading.history.get(&as_of(draft, at)));
-    let weeks: Vec<Option<&Week>> = waves.iter().map(started).collect();
-    let mut walks: Vec<_> = weeks.iter().map(|week| week.map(|week| week.counts().walk())).collect();
-    let newest = waves.iter().max_by_key(|wave| wave.started_at).and_then(started);
-    let (mut newest_walk, mut counts) = (newest.map(|week| week.counts().walk()), counts.walk());
-    let mut before = |place: &Place, tenant: &Tenant| -> Option<(Counts, &Week)> {
-        let own = place.wave.filter(|wave| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some()));
-        let (walk, week) = match own {
-            Some(wave) => (walks[wave].as_mut(), weeks[wave]),
-            None => (newest_walk.as_mut(), newest),
-        };
-        Some((walk?.get(tenant.id).copied()?, week?))
-    };
+    let has_started = |wave: &usize| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some());
+    let (mut weeks, mut counts) = (Before::new(draft, reading), counts.walk());
     let mut samples = Vec::with_capacity(draft.places.len());
     for (tenant, place) in draft.fleet() {
         let Some(arm) = arm(draft, tenant, place, start, end) else { continue };
-        let before = before(place, tenant);
+        let before = weeks.of(place.wave.filter(has_started), tenant.id);
         samples.push(Sample {
             tenant: tenant.id,
             arm,

@@ -170,6 +170,16 @@ impl Queries {
         }
     }
 
+    /// A row for every tenant whose total has a sample at the instant of the query; `None` for a `query`.
+    pub fn tenants(&self) -> Option<String> {
+        match &self.sli {
+            Sli::Counters { total, .. } | Sli::Recorded { total, .. } | Sli::Histogram { total, .. } => {
+                Some(format!("group{}({total})", self.by()))
+            }
+            Sli::Values { .. } => None,
+        }
+    }
+
     /// Most samples of one series in windows of several lengths, from which [`scrape_seconds`] learns the scrape
     /// interval. `None` where no counters are scraped.
     pub fn scrapes(&self) -> Option<String> {

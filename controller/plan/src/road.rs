@@ -14,6 +14,7 @@ use crate::{
     comparing::{self, Sufficient},
     draft::{Draft, Hold},
     fleet::{self, Standing},
+    frozen,
     observed::{Fleet, Tenant},
     outcome::Purpose,
     schedule::Gate,
@@ -56,6 +57,7 @@ pub(crate) fn advance(draft: &mut Draft<'_>) {
 /// What else keeps everything where it is.
 fn gather_holds(draft: &mut Draft<'_>) {
     gather_brakes(draft);
+    frozen::hold_for_newer(draft);
     if let Fleet::Incomplete(why) = &draft.observed.fleet {
         draft.hold("FleetUnknown", false, why.clone());
     }

@@ -12,7 +12,7 @@ use crate::{
     account, choose, comparing, conditions,
     draft::{Draft, clip},
     fleet::Standing,
-    judging,
+    frozen, judging,
     outcome::{ActionResult, Plan},
     revert, road, troubled,
 };
@@ -20,6 +20,7 @@ use crate::{
 /// Makes the plan of the draft.
 pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
     count(&mut draft);
+    frozen::note(&mut draft);
     draft.status.troubled = troubled::troubled(&draft);
     sentence(&mut draft);
     draft.status.conditions = conditions::conditions(&draft);
@@ -48,6 +49,8 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
         study: comparing::study(&draft),
+        freeze: frozen::freeze(&draft),
+        outlived: frozen::outlived(&draft),
         // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
         watch_since: draft
             .status
@@ -132,7 +135,7 @@ fn slo_bones(slo: &SloStatus) -> SloStatus {
 }
 
 fn wave_bones(wave: &WaveStatus) -> WaveStatus {
-    WaveStatus { total: 0, updated: 0, ready: 0, failed: 0, soaked_seconds: 0, ..wave.clone() }
+    WaveStatus { total: 0, updated: 0, ready: 0, failed: 0, soaked_seconds: 0, frozen: 0, ..wave.clone() }
 }
 
 fn count(draft: &mut Draft<'_>) {

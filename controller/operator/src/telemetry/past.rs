@@ -18,13 +18,13 @@ const FIELDS_MAX: usize = 200_000;
 const STEPS_MAX: usize = 1_000;
 
 /// The past of one SLO.
-pub(super) struct Past {
+pub struct Past {
     pub(super) source: Arc<dyn Counts>,
     pub(super) queries: Queries,
 }
 
 /// What is still to be read of a look.
-pub(super) struct Chunks {
+pub struct Chunks {
     next: i64,
     look: Look,
     steps: usize,
@@ -35,7 +35,7 @@ pub(super) struct Chunks {
 
 impl Past {
     /// Begins to read.
-    pub(super) fn chunks(&self, look: Look, ids: &Arc<TenantIds>) -> Chunks {
+    pub fn chunks(&self, look: Look, ids: &Arc<TenantIds>) -> Chunks {
         let tenants = ids.tenants().len().max(1);
         Chunks {
             next: look.from_seconds + look.step_seconds,
@@ -51,7 +51,7 @@ impl Past {
 impl Chunks {
     /// Reads the next chunk and hands over its steps; false when all is read. A Prometheus that refuses a chunk, or cannot
     /// bear it, is asked for half of it; at one step its reason is returned.
-    pub(super) async fn read(
+    pub async fn read(
         &mut self,
         past: &Past,
         each: &mut (dyn FnMut(i64, &Counted) + Send),
@@ -86,12 +86,12 @@ impl Chunks {
     }
 
     /// How many steps were read.
-    pub(super) fn done(&self, look: Look) -> i64 {
+    pub fn done(&self, look: Look) -> i64 {
         (self.next - look.from_seconds) / look.step_seconds.max(1) - 1
     }
 
     /// How long the last chunk took; so long it is well to pause.
-    pub(super) fn took(&self) -> Duration {
+    pub fn took(&self) -> Duration {
         self.took
     }
 }

@@ -5,6 +5,7 @@
 mod accounts;
 mod chaos;
 mod comparing;
+mod frozen;
 mod gates;
 mod oracles;
 mod progress;

@@ -16,6 +16,7 @@ use breakwater_crds::{
 };
 use breakwater_plan::{
     Observed, Plan,
+    frozen::{self, Freeze, Stored, Thawed},
     observed::{
         Action, ByTenant, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading,
         Step, StepData, Tenant,
@@ -113,6 +114,14 @@ pub struct World {
     traces: Vec<Option<Arc<Trace>>>,
     histories: Vec<Timestamp>,
     studies: HashMap<Timestamp, Result<Arc<Studied>, String>>,
+    /// `RolloutStates`, as the API has them.
+    pub states: Vec<Stored>,
+    /// How many of a wave's objects are stored before the controller dies; `None`: all of them.
+    pub stores_states: Option<usize>,
+    /// They cannot be read.
+    pub states_unread: bool,
+    /// Prometheus has forgotten every week before.
+    pub forgotten: bool,
     /// What a look at the past comes to.
     pub learned: Result<Learned, String>,
     watch_since: Option<Timestamp>,
@@ -272,6 +281,10 @@ impl World {
             traces: vec![None; slos],
             histories: Vec::new(),
             studies: HashMap::new(),
+            states: Vec::new(),
+            stores_states: None,
+            states_unread: false,
+            forgotten: false,
             learned: Ok(learned()),
             watch_since: None,
             fetched: vec![None; slos],
@@ -315,6 +328,7 @@ impl World {
     pub fn restart(&mut self) {
         self.forget_judges();
         self.histories.clear();
+        self.studies.clear();
         self.causes.clear();
         self.in_flight.clear();
         self.epoch += 1;
@@ -407,6 +421,7 @@ impl World {
         readings: &'a [SloReading],
         status: &'a RolloutStatus,
         reports: &'a [Report],
+        kept: &'a Thawed,
     ) -> Observed<'a> {
         Observed {
             namespace: "ops",
@@ -428,6 +443,7 @@ impl World {
             problems: &self.problems,
             causes: &self.causes,
             firing: &self.firing,
+            kept: (!self.states_unread).then_some(kept),
         }
     }
 
@@ -435,9 +451,14 @@ impl World {
     /// has had an effect. The first and the last plan are the same but for what the decision itself leads to.
     pub fn think(&mut self) -> Plan {
         let tenants: Vec<Tenant> = self.sims.iter().map(|sim| sim.tenant.clone()).collect();
+        let kept = frozen::thaw(&self.states, &self.spec, &self.status);
         let mut readings = self.readings();
-        let first = plan(&self.observe(&tenants, &readings, &self.status, &self.reports), self.now);
-        oracles::check(&self.observe(&tenants, &readings, &self.status, &self.reports), &first, self.now);
+        if !self.states_unread {
+            kept.lend(&mut readings);
+        }
+        let observed = self.observe(&tenants, &readings, &self.status, &self.reports, &kept);
+        let first = plan(&observed, self.now);
+        oracles::check(&observed, &first, self.now);
         let (mut last, mut reports) = (first.clone(), self.reports.clone());
         let mut told = first.transitions.clone();
         let mut settled = false;
@@ -450,7 +471,7 @@ impl World {
                 reading.state = Some(last.judges[i].clone());
                 reading.trace = Some(last.traces[i].clone());
             }
-            let observed = self.observe(&tenants, &readings, &last.status, &reports);
+            let observed = self.observe(&tenants, &readings, &last.status, &reports, &kept);
             let next = plan(&observed, self.now);
             oracles::check(&observed, &next, self.now);
             settled = next.transitions.is_empty()
@@ -486,6 +507,7 @@ impl World {
                 .map(|learned| Arc::new(Studied { learned, members: study.members.clone() }));
             self.studies.insert(study.wave_started_at, studied);
         }
+        self.store_states(plan);
         if plan.watch_since.is_none() {
             self.forget_judges();
         }
@@ -507,6 +529,17 @@ impl World {
         self.causes.retain(|id, _| plan.diagnose.contains(id));
         self.causes.extend(plan.diagnose.iter().map(|id| (*id, self.cause.clone())));
         self.last = Some(plan.clone());
+    }
+
+    /// Forgets and stores what a plan says, as the controller does after everything else.
+    fn store_states(&mut self, plan: &Plan) {
+        self.states.retain(|(name, _)| !plan.outlived.contains(name));
+        let shards = plan.freeze.iter().flat_map(Freeze::shards);
+        for shard in shards.take(self.stores_states.unwrap_or(usize::MAX)) {
+            if self.states.iter().all(|(name, _)| *name != shard.name) {
+                self.states.push((shard.name, shard.spec));
+            }
+        }
     }
 
     /// Plans, stores and writes until nothing more is to be done at this instant.
@@ -693,6 +726,9 @@ impl World {
     }
 
     fn history(&self) -> ByTenant<Counts> {
+        if self.forgotten {
+            return ByTenant::new(Vec::new());
+        }
         let known = self.sims.iter().filter(|sim| !self.uninstrumented.contains(&sim.tenant.id));
         let bad = |id| if self.burned_before.contains(&id) { 20_000.0 } else { 100.0 };
         known.map(|sim| (sim.tenant.id, Counts { bad: bad(sim.tenant.id), total: 100_000.0 })).collect()

@@ -110,6 +110,7 @@ impl Test {
         }
         let border = self.ratio * exposure + baseline.exposure;
         let tolerated = self.absolute * requests;
+        let usual = HEARD_TIMES * (self.ratio * exposure + tolerated);
         for (j, increment) in increments.iter_mut().enumerate() {
             // Dj/D0, in [1, g_j]
             let growth = (self.rates[j] * exposure + baseline.exposure) / border;
@@ -117,8 +118,8 @@ impl Test {
             // exp(A_j) - 1 = g_j*D0/Dj - 1
             let excess = GAINS[j] / growth - 1.0;
             let a = (self.ln_gains[j] - b).max(0.0);
-            let heard = bad.min(HEARD_TIMES * (self.ratio * exposure + tolerated) + HEARD_NATS / a);
-            *increment = (heard * a - baseline.bad * b - tolerated * excess.max(0.0)) / self.phi;
+            let said = (bad * a).min(usual * a + HEARD_NATS);
+            *increment = (said - baseline.bad * b - tolerated * excess.max(0.0)) / self.phi;
         }
         increments.iter().all(|increment| increment.is_finite()).then_some(increments)
     }
