@@ -18,6 +18,7 @@ use crate::{
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
     observed::{Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
+    spared,
     spec::{alpha_share, is_per_tenant},
     study::Week,
     trace::Trace,
@@ -58,6 +59,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
             }
         });
         let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &status);
+        judge.state.forgive(&spared::forgotten(draft));
         judge.feed(draft);
         judge.speak(draft, &mut status);
         draft.judges[i] = judge.state;
@@ -186,6 +188,7 @@ impl<'a> Judge<'a> {
         (status.value, status.baseline, status.limit) = (evidence.value, evidence.baseline, evidence.limit);
         status.window = Some(Span::seconds(evidence.window_seconds));
         status.detectable = evidence.detectable.filter(|ratio| ratio.is_finite());
+        (status.ln_e, status.ln_limit) = (evidence.ln_e, evidence.ln_limit);
         let combined =
             evidence.ln_e.map(|ln_e| breakwater_slo::combine(&[(config.compare.weight, ln_e)], 1.0));
         status.certainty = combined.map(|combined| combined.certainty);
