@@ -100,8 +100,8 @@ fn r14_a_tenant_that_burned_before_is_excused_when_only_what_was_frozen_remember
         (world.reports.is_empty(), world.status.counts.uninstrumented)
     };
     assert_eq!(excused(false, "Enabled"), (true, 0));
-    assert_eq!(excused(false, "Off"), (true, 0), "the guards need it as well");
-    assert_ne!(excused(true, "Off"), (true, 0), "the test would see the difference");
+    assert_eq!(excused(false, "Disabled"), (true, 0), "the guards need it as well");
+    assert_ne!(excused(true, "Disabled"), (true, 0), "the test would see the difference");
 }
 
 #[test]
