@@ -201,8 +201,8 @@ impl One<'_> {
         let watched = part.watched(rhythm.step_seconds);
         let week = Week::new(slo.history(instant(watched.from_seconds), ids).await?);
         let learned = match spec.judge.comparison {
-            rollout::Comparison::On => self.learn(&config, &week, watched, progress).await?,
-            rollout::Comparison::Off => splits.iter().map(|_| None).collect(),
+            rollout::Comparison::Enabled => self.learn(&config, &week, watched, progress).await?,
+            rollout::Comparison::Disabled => splits.iter().map(|_| None).collect(),
         };
         let trial = Trial {
             spec,

@@ -421,10 +421,10 @@ mod tests {
         let (week, split) = (week(), split());
         let sampler = Sampler::new(&config, &split.arms, &week, STEP);
         let mut learner = Learner::new(config.clone(), design, 0, DAYS * 86_400);
-        let mut samples = Vec::new();
+        let mut read = Vec::new();
         for end in (1..=DAYS * 86_400 / STEP).map(|n| n * STEP) {
-            sampler.take(&step(end, 1.0), &mut samples);
-            learner.step(end, &samples);
+            sampler.take(&step(end, 1.0), &mut read);
+            learner.step(end, &read);
         }
         learner.finish().unwrap()
     }

@@ -240,6 +240,7 @@ mod tests {
     use super::*;
     use crate::backtest::outcome::{Alarm, Track};
 
+    #[expect(clippy::too_many_lines, reason = "a fixture: one value, written out")]
     pub(in crate::backtest) fn example() -> Outcome {
         let at = |hours: i64| Timestamp::from_second(1_767_571_200 + hours * 3_600).unwrap();
         let found = |hours: i64, guard, bad_requests| Found {
