@@ -59,8 +59,8 @@ recorded counts show how soon it catches them, wave by wave. The guards, the com
 controller's own. Tenants are what the SLOs' tenantLabels name in the series; no cluster is needed, only Prometheus is \
 read, one query after the other.
 
-Exit codes: 0 no false alarm, and every fault of judge.mustDetect or more was found; 1 a false alarm, a comparison that \
-could not be armed, or such a fault that was not found; 2 bad input, or no answer from Prometheus.")]
+Exit codes: 0 no false alarm, and every fault of judge.mustDetect or more was found in every wave that leaves others to \
+compare with; 1 a false alarm, a comparison that could not be armed, or such a fault that was not found; 2 bad input, or no answer from Prometheus.")]
     Backtest(Box<crate::backtest::args::Args>),
     /// Print the completion script of a shell
     Completion {

@@ -171,7 +171,8 @@ fn moments(wave: &WaveOutcome) -> Vec<Moment> {
             let begins = moment(fault.starts_at, "--amber", "fault begins", &fault.fault);
             let caught =
                 fault.found.as_ref().map(|found| moment(found.at, "--green", "caught", &found.sentence));
-            std::iter::once(begins).chain(caught)
+            let held = fault.held.as_ref().map(|held| moment(held.at, "--amber", "held", &held.sentence));
+            std::iter::once(begins).chain(caught.or(held))
         })
         .collect();
     all.extend(wave.alarms.iter().map(|alarm| moment(alarm.at, "--red", "false alarm", &alarm.sentence)));

@@ -20,6 +20,8 @@ use super::{
 
 /// Data that begin so much later than was asked for are `NoHistory`: who has series is looked at every hour.
 const LATE_SECONDS: i64 = 2 * 3_600;
+/// A week, by the minutes of which an own past is kept.
+const WEEK_SECONDS: i64 = 7 * 86_400;
 /// Shortest time that can be read.
 const SHORTEST_SECONDS: i64 = 3_600;
 
@@ -77,8 +79,13 @@ pub async fn backtest(
         let name = &spec.slos[index].name;
         let mut one =
             One { wanted, slo: &telemetry.slos()[index], index, rhythm, part, splits: &splits, ids: &ids };
-        let waves =
-            one.run(&mut |share| progress(name, share)).await.map_err(|why| format!("{name}: {why}"))?;
+        // The end of the part that teaches is read twice, coarsely and finely: the bar waits for the second time.
+        let mut most = 0.0_f64;
+        let mut forward = |share: f64| {
+            most = most.max(share);
+            progress(name, most);
+        };
+        let waves = one.run(&mut forward).await.map_err(|why| format!("{name}: {why}"))?;
         let (outcomes, words): (Vec<WaveOutcome>, Vec<_>) = waves.into_iter().unzip();
         let Rhythm { step_seconds, lag_seconds } = rhythm;
         slos.push(SloOutcome { name: name.clone(), step_seconds, lag_seconds, waves: outcomes });
@@ -95,7 +102,7 @@ pub async fn backtest(
         tenants: known.named.len(),
         must_detect: spec.judge.must_detect,
         seed: wanted.seed,
-        notes: notes(wanted, known.from_seconds),
+        notes: notes(wanted, part, &slos),
         slos,
         together,
     })
@@ -132,17 +139,22 @@ async fn look_round(
         if first > wanted.from_seconds + LATE_SECONDS {
             from_seconds = from_seconds.max(first);
         }
-        let rhythm = slo.learn_rhythm(until).await.map_err(|why| {
-            failed(format!(
-                "{why}, at {until}: choose --to so that there are data, or give the SLO a fixed step"
-            ))
-        })?;
+        let rhythm = slo.learn_rhythm(until).await.map_err(|why| failed(hinted(&why, until)))?;
         rhythms.push((*index, rhythm));
         all.extend(names.iter().cloned());
     }
     let id = |name: &str| split::identity(wanted.rollout, &wanted.checked.spec, wanted.seed, name);
     let named = all.into_iter().map(|name| (name.clone(), id(&name))).collect();
     Ok(Known { rhythms, named, from_seconds })
+}
+
+/// Why the rhythm is not known, with what to do where nothing is wrong with the SLO.
+fn hinted(why: &str, until: jiff::Timestamp) -> String {
+    if why.starts_with("the scrape interval") {
+        format!("{why}, at {until}: choose --to so that there are data, or give the SLO a fixed step")
+    } else {
+        why.to_owned()
+    }
 }
 
 /// The past in two parts: one teaches, the judge is tried on the other.
@@ -311,14 +323,24 @@ fn all_together(alpha: f64, splits: &[Split], said: &[Said], slos: &[SloOutcome]
 }
 
 /// What must be known to read the result.
-fn notes(wanted: &Wanted<'_>, from_seconds: i64) -> Vec<String> {
+fn notes(wanted: &Wanted<'_>, part: Part, slos: &[SloOutcome]) -> Vec<String> {
     let spec = &wanted.checked.spec;
     let mut notes = Vec::new();
-    if from_seconds > wanted.from_seconds {
+    if part.from_seconds > wanted.from_seconds {
         notes.push(format!(
             "NoHistory: nothing was recorded before {}; the backtest begins there and not at {}",
-            instant(from_seconds),
+            instant(part.from_seconds),
             instant(wanted.from_seconds)
+        ));
+    }
+    let taught = part.watched_seconds - part.from_seconds;
+    let needs_past = |wave: &WaveOutcome| matches!(wave.against, Some("History" | "Both"));
+    // What the hour takes away at the ends is not worth a word.
+    if taught < WEEK_SECONDS - 2 * 3_600 && slos.iter().flat_map(|slo| &slo.waves).any(needs_past) {
+        notes.push(format!(
+            "NoHistory: the own past is by the minute of the week, and only {} of one taught: waves that are compared \
+             with it could not be for the rest; go further back with --from, or raise judge.history",
+            Span::seconds(taught).rounded()
         ));
     }
     let unknown = split::unknown(spec);
