@@ -292,6 +292,8 @@ mod tests {
         assert!(!text.contains("\"app\"") && text.contains("breakwater_writes_total"), "{text}");
     }
 
+    type Change<'a> = &'a dyn Fn(&mut RolloutStatus);
+
     #[test]
     fn series_go_with_what_they_speak_of() {
         let metrics = Metrics::new(Arc::new(clock));
@@ -302,7 +304,7 @@ mod tests {
             metrics.text().unwrap()
         };
         assert!(text(&|_| ()).contains("breakwater_slo_certainty{"));
-        let gone: [(&str, &dyn Fn(&mut RolloutStatus), &[&str]); 5] = [
+        let gone: [(&str, Change<'_>, &[&str]); 5] = [
             ("no number", &|s| s.slos[0].ln_e = Some(f64::NEG_INFINITY), &["breakwater_slo_evidence_log10{"]),
             ("no number", &|s| s.slos[0].detectable = Some(f64::NAN), &["breakwater_slo_detectable_ratio{"]),
             ("not armed", &|s| s.slos[0].certainty = None, &["breakwater_slo_certainty{"]),

@@ -41,7 +41,7 @@ pub(super) fn insufficient(rollout: &Rollout, status: &RolloutStatus) -> Option<
     let compared = rollout.spec.slos.iter().filter(|slo| slo.query.is_none());
     let mut compared = compared.filter_map(|spec| status.slos.iter().find(|slo| slo.name == spec.name));
     let short = compared.find(|slo| slo.detectable.is_none_or(|ratio| ratio > least));
-    let slo = short.filter(|_| judge.comparison == Comparison::On)?;
+    let slo = short.filter(|_| judge.comparison == Comparison::Enabled)?;
     let seen = slo.detectable.map_or_else(|| "could not detect any ratio yet".to_owned(), could_detect);
     Some(format!("{}: {seen}, must {least}x", slo.name))
 }

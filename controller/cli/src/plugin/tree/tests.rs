@@ -132,7 +132,7 @@ pub(crate) fn insufficient() -> Rollout {
         ],
         "slos": [
             {"name": "api-errors", "verdict": "Healthy", "value": 0.0018, "baseline": 0.0021, "limit": 0.072, "window": "1h",
-             "evaluatedUntil": "2026-03-10T11:59:00Z", "certainty": 0.0, "detectable": 3.14,
+             "evaluatedUntil": "2026-03-10T11:59:00Z", "certainty": 0.0, "detectable": 3.12,
              "message": "api-errors of wave early: 0.18% against 0.21% baseline; could detect >= 3.1x"},
             {"name": "queue", "verdict": "Healthy", "value": 12.0, "limit": 1000.0, "window": "10m"},
         ],

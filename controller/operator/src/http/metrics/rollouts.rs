@@ -231,7 +231,8 @@ fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
 
 /// What the comparison says of the wave in flight.
 fn comparison_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
-    let gauges: [(&str, &str, fn(&Comparison) -> Option<f64>); 4] = [
+    type Figure = fn(&Comparison) -> Option<f64>;
+    let gauges: [(&str, &str, Figure); 4] = [
         (
             "slo_evidence_log10",
             "Evidence of an SLO's comparison that the candidates are worse, as a power of ten",
