@@ -285,7 +285,7 @@ pub enum Baseline {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Judge {
-    /// `On`, or `Off`: then burn rates, the sharp path, limits and alerts watch alone.
+    /// `Enabled`, or `Disabled`: then burn rates, the sharp path, limits and alerts watch alone.
     #[serde(default)]
     pub comparison: Comparison,
     /// Probability that the comparison ever reverts a version that is no worse, over all its waves and SLOs.
@@ -325,9 +325,9 @@ impl Default for Judge {
 pub enum Comparison {
     /// They are.
     #[default]
-    On,
+    Enabled,
     /// They are not.
-    Off,
+    Disabled,
 }
 
 /// What becomes of a wave that had too little traffic.

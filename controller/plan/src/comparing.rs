@@ -28,7 +28,9 @@ const WEEK: i64 = 7 * 86_400;
 /// Whether an SLO is compared at all.
 pub(crate) fn is_compared(draft: &Draft<'_>, slo: usize) -> bool {
     let spec = &draft.observed.spec.spec;
-    spec.judge.comparison == Asked::On && is_per_tenant(&spec.slos[slo]) && draft.status.phase.is_under_way()
+    spec.judge.comparison == Asked::Enabled
+        && is_per_tenant(&spec.slos[slo])
+        && draft.status.phase.is_under_way()
 }
 
 /// Whether an SLO's comparison may speak now, and with what was frozen. While a new wave's past is being read, the wave
@@ -128,7 +130,7 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
     let members = Members::from(members);
     Some(Arc::new(Study {
         wave_started_at,
-        week: as_of(draft, wave_started_at),
+        week: as_of(draft, draft.status.waves.iter().filter_map(|wave| wave.started_at).min()?),
         until: as_of(draft, started),
         span_seconds: draft.observed.spec.spec.judge.history.as_seconds(),
         arms: ByTenant::new(arms),

@@ -18,6 +18,7 @@ use crate::{
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
     observed::{Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
+    spared,
     spec::{alpha_share, is_per_tenant},
     study::Week,
     trace::Trace,
@@ -58,6 +59,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
             }
         });
         let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &status);
+        judge.state.forgive(&spared::forgotten(draft));
         judge.feed(draft);
         judge.speak(draft, &mut status);
         draft.judges[i] = judge.state;
@@ -186,6 +188,7 @@ impl<'a> Judge<'a> {
         (status.value, status.baseline, status.limit) = (evidence.value, evidence.baseline, evidence.limit);
         status.window = Some(Span::seconds(evidence.window_seconds));
         status.detectable = evidence.detectable.filter(|ratio| ratio.is_finite());
+        (status.ln_e, status.ln_limit) = (evidence.ln_e, evidence.ln_limit);
         let combined =
             evidence.ln_e.map(|ln_e| breakwater_slo::combine(&[(config.compare.weight, ln_e)], 1.0));
         status.certainty = combined.map(|combined| combined.certainty);
@@ -352,18 +355,22 @@ fn sample(
     let waves = &draft.status.waves;
     let has_started = |wave: &usize| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some());
     let (mut weeks, mut counts) = (Before::new(draft, reading), counts.walk());
+    // What is usual is of the days before the version: an outage that all shared since then is not.
+    let first = (0..waves.len()).find(has_started);
+    let mut firsts = Before::new(draft, reading);
     let mut samples = Vec::with_capacity(draft.places.len());
     for (tenant, place) in draft.fleet() {
         let Some(arm) = arm(draft, tenant, place, start, end) else { continue };
         let before = weeks.of(place.wave.filter(has_started), tenant.id);
+        let usual = firsts.of(first, tenant.id).or(before);
         samples.push(Sample {
             tenant: tenant.id,
             arm,
             series: counts.get(tenant.id).copied().unwrap_or(Series::Absent),
             instrumented: before.is_some(),
             burned_before: before.and_then(|(c, _)| c.ratio()).is_some_and(|ratio| ratio >= limit),
-            own: before.and_then(|(counts, week)| week.ratio(counts)),
-            usual: before.and_then(|(counts, _)| Week::usual(counts, step_seconds)),
+            own: usual.and_then(|(counts, week)| week.ratio(counts)),
+            usual: usual.and_then(|(counts, _)| Week::usual(counts, step_seconds)),
         });
     }
     samples

@@ -38,10 +38,12 @@ impl Spared {
         rejected.iter().find(|(rejected, _)| **rejected == *version).map(|(_, since)| *since)
     }
 
-    /// How many tenants a version is rejected for alone.
-    pub fn count(&self, version: &str) -> usize {
-        let rejected = |versions: &&Vec<(Arc<str>, Timestamp)>| versions.iter().any(|(v, _)| **v == *version);
-        self.by_tenant.values().filter(rejected).count()
+    /// The tenants that a version is rejected for alone.
+    pub fn tenants<'a>(&'a self, version: &'a str) -> impl Iterator<Item = TenantId> + Clone + 'a {
+        let rejected = move |(id, versions): (&TenantId, &Vec<(Arc<str>, Timestamp)>)| {
+            versions.iter().any(|(rejected, _)| **rejected == *version).then_some(*id)
+        };
+        self.by_tenant.iter().filter_map(rejected)
     }
 
     /// When the first version was rejected for a tenant alone, if one is.
@@ -87,6 +89,15 @@ pub(crate) fn is_spared(draft: &Draft<'_>, tenant: &Tenant, standing: &Standing)
         && !standing.is_updated()
         && draft.spared.since(tenant.id, wanted).is_some()
         && !draft.out.contains(wanted)
+}
+
+/// Whose evidence still counts although a report lists them: a crash came between the report and the status, which keeps
+/// how many were forgiven beside the judges' sums.
+pub(crate) fn forgotten(draft: &Draft<'_>) -> Vec<TenantId> {
+    let wanted = draft.wanted();
+    let forgiven = usize::try_from(draft.observed.status.rejected_for).unwrap_or(usize::MAX);
+    let listed = draft.spared.tenants(wanted);
+    if listed.clone().count() > forgiven { listed.collect() } else { Vec::new() }
 }
 
 /// Who is guilty by itself, as the evidence has it now.

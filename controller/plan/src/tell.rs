@@ -179,7 +179,7 @@ fn count(draft: &mut Draft<'_>) {
         }
     }
     draft.status.counts = counts;
-    draft.status.rejected_for = revert::clamp(draft.spared.count(draft.wanted()));
+    draft.status.rejected_for = revert::clamp(draft.spared.tenants(draft.wanted()).count());
 }
 
 /// One line of state and one sentence of why.

@@ -45,7 +45,7 @@ pub struct Recording {
 /// A running Prometheus with these data.
 #[derive(Debug)]
 pub struct Recorded {
-    _process: Process,
+    process: Process,
     url: String,
 }
 
@@ -70,9 +70,9 @@ impl Recorded {
             .arg(format!("--storage.tsdb.path={}", data.display()))
             .arg(format!("--web.listen-address={address}"))
             .args(["--storage.tsdb.retention.time=1y", "--log.level=warn"]);
-        let recorded = Self { _process: Process::start(program, folder)?, url: format!("http://{address}") };
+        let recorded = Self { process: Process::start(program, folder)?, url: format!("http://{address}") };
         let page = format!("{}/-/ready", recorded.url);
-        recorded._process.serves(READY_WITHIN, async || http::get(&page).await.map(drop)).await?;
+        recorded.process.serves(READY_WITHIN, async || http::get(&page).await.map(drop)).await?;
         Ok(recorded)
     }
 
@@ -83,7 +83,7 @@ impl Recorded {
 }
 
 impl Recording {
-    /// Its samples in the OpenMetrics text format: series after series, each in order of time.
+    /// Its samples in the `OpenMetrics` text format: series after series, each in order of time.
     fn open_metrics(&self) -> Result<String> {
         let mut text = String::from("# HELP app_requests Requests.\n# TYPE app_requests counter\n");
         for tenant in 0..self.tenants {

@@ -1,7 +1,5 @@
 //! The arguments, and what they come to once they are checked. I/O: files only.
 
-#![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts, shown as they stand")]
-
 use std::{path::PathBuf, time::Duration};
 
 use breakwater_crds::{Percent, Span, rollout::Prometheus};

@@ -135,7 +135,8 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(plus) = text.strip_prefix('+') {
-            return share(plus).map(Self::Plus).map_err(|why| format!("{text:?}: {why} behind the +"));
+            let wrong = |_| format!("{text:?}: write +1% for one request in a hundred on top");
+            return share(plus).map(Self::Plus).map_err(wrong);
         }
         let times = text.strip_suffix('x').and_then(|number| number.parse::<f64>().ok());
         match times {

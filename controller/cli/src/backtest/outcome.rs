@@ -60,7 +60,7 @@ pub struct WaveOutcome {
     pub candidates: usize,
     /// Tenants that wait.
     pub baseline: usize,
-    /// What the comparison is compared with: `Others`, `History`, `Both`; absent where there is none.
+    /// What the comparison is compared with: `Others`, `History`, `Both`; null where there is none.
     pub against: Option<&'static str>,
     /// Whether the comparison could be armed.
     pub calibration: Calibration,
@@ -150,7 +150,7 @@ pub struct FaultOutcome {
     pub tenants: usize,
     /// `judge.mustDetect` or more, and there is something to compare with.
     pub must_be_found: bool,
-    /// When it was found; absent: not until the end.
+    /// When it was found; null: not until the end.
     pub found: Option<Found>,
     /// When it first held the rollout.
     pub held: Option<Found>,

@@ -147,6 +147,7 @@ async fn look_round(
 
 /// The past in two parts: one teaches, the judge is tried on the other.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "units stand last in names")]
 struct Part {
     from_seconds: i64,
     watched_seconds: i64,
@@ -200,8 +201,8 @@ impl One<'_> {
         let watched = part.watched(rhythm.step_seconds);
         let week = Week::new(slo.history(instant(watched.from_seconds), ids).await?);
         let learned = match spec.judge.comparison {
-            rollout::Comparison::On => self.learn(&config, &week, watched, progress).await?,
-            rollout::Comparison::Off => splits.iter().map(|_| None).collect(),
+            rollout::Comparison::Enabled => self.learn(&config, &week, watched, progress).await?,
+            rollout::Comparison::Disabled => splits.iter().map(|_| None).collect(),
         };
         let trial = Trial {
             spec,
@@ -213,17 +214,17 @@ impl One<'_> {
             injects: &wanted.injects,
             seed: wanted.seed.unwrap_or_default(),
         };
-        let watches = splits.iter().zip(learned).map(|(split, learned)| Watch::new(&trial, split, learned));
-        let mut watches: Vec<Watch<'_>> = watches.collect();
+        let mut trials: Vec<Watch<'_>> =
+            splits.iter().zip(learned).map(|(split, learned)| Watch::new(&trial, split, learned)).collect();
         let past = slo.past();
         let mut chunks = past.chunks(watched, ids);
         while chunks
-            .read(&past, &mut |end, counted| watches.iter_mut().for_each(|watch| watch.step(end, counted)))
+            .read(&past, &mut |end, counted| trials.iter_mut().for_each(|watch| watch.step(end, counted)))
             .await?
         {
             progress(self.share(watched, chunks.done(watched)));
         }
-        Ok(watches.into_iter().map(Watch::finish).collect())
+        Ok(trials.into_iter().map(Watch::finish).collect())
     }
 
     /// What the first part teaches about every wave: one pass for all of them.
@@ -250,7 +251,7 @@ impl One<'_> {
                 progress(self.share(look, chunks.done(look)));
             }
             for (known, lesson) in known.iter_mut().zip(lessons) {
-                let learned = lesson.map(|lesson| lesson.finish());
+                let learned = lesson.map(breakwater_plan::study::Lesson::finish);
                 *known = match (known.take(), learned) {
                     (Some(Ok(coarse)), Some(Ok(fine))) => Some(Ok(coarse.and(fine))),
                     (Some(Err(why)), _) | (_, Some(Err(why))) => Some(Err(why)),

@@ -102,7 +102,7 @@ impl<'a> Watch<'a> {
         let faults: Vec<Fault> =
             trial.injects.iter().map(|inject| Fault::new(trial, split, *inject)).collect();
         outcome.faults = faults.iter().map(|fault| fault.outcome(trial, has_baseline)).collect();
-        outcome.track.fault = shown(&outcome.faults);
+        outcome.track.fault = shown(&outcome.faults, trial.spec.judge.must_detect);
         let sampler = Sampler::new(trial.config, &split.arms, trial.week, trial.config.step_seconds);
         Self {
             trial,
@@ -340,11 +340,11 @@ pub fn together(slos: &[(f64, &[(i64, f64)])], alpha: f64) -> Option<i64> {
     })
 }
 
-/// The fault that a chart shows: the smallest of those that must be found, or else the largest.
-fn shown(faults: &[FaultOutcome]) -> Option<usize> {
+/// The fault that a chart shows: the smallest of `mustDetect` or more, or else the largest.
+fn shown(faults: &[FaultOutcome], must_detect: f64) -> Option<usize> {
     let size = |at: &usize| faults[*at].factor.unwrap_or(f64::INFINITY);
-    let smallest =
-        (0..faults.len()).filter(|at| faults[*at].must_be_found).min_by(|a, b| size(a).total_cmp(&size(b)));
+    let large = (0..faults.len()).filter(|at| size(at) >= must_detect);
+    let smallest = large.min_by(|a, b| size(a).total_cmp(&size(b)));
     smallest.or_else(|| (0..faults.len()).max_by(|a, b| size(a).total_cmp(&size(b))))
 }
 
@@ -366,4 +366,145 @@ const fn word(against: Against) -> &'static str {
 /// Unix seconds as an instant.
 pub fn instant(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use breakwater_plan::observed::ByTenant;
+    use breakwater_slo::{Design, Learner, Members};
+
+    use super::*;
+
+    const STEP: i64 = 300;
+    const DAYS: i64 = 4;
+
+    fn spec() -> RolloutSpec {
+        let text = "{version: 1.0.0, tenants: {resource: {apiVersion: apps/v1, kind: Deployment}, selector: {}}, \
+                    slos: [], waves: [{name: early, percent: 40, soak: 1d}, {name: rest, soak: 1d}]}";
+        serde_yaml::from_str(text).unwrap()
+    }
+
+    fn split() -> Split {
+        let arm = |tenant| if tenant < 8 { Arm::Candidate } else { Arm::Baseline };
+        let candidates: Vec<TenantId> = (0..8).map(TenantId).collect();
+        Split {
+            wave: 0,
+            name: "early".into(),
+            arms: (0..20).map(|tenant| (TenantId(tenant), arm(tenant))).collect(),
+            begun: vec![candidates.clone().into()],
+            candidates,
+            baseline: 12,
+        }
+    }
+
+    /// A step of twenty tenants, a thousand requests each, four or so of them bad; candidates' times `times`.
+    fn step(end_seconds: i64, times: f64) -> Counted {
+        (0..20)
+            .map(|tenant| {
+                let noise = (inject::draw(1, TenantId(tenant), end_seconds) * 5.0).floor() + 2.0;
+                let bad = if tenant < 8 { noise * times } else { noise };
+                (TenantId(tenant), Series::Counted(Counts { bad, total: 1_000.0 }))
+            })
+            .collect()
+    }
+
+    fn week() -> Week {
+        let usual = Counts { bad: 8_064.0, total: 2_016_000.0 };
+        Week::new((0..20).map(|tenant| (TenantId(tenant), usual)).collect())
+    }
+
+    fn learned() -> Learned {
+        let config = Config::ratio(0.99, STEP);
+        let members: Members = split().own();
+        let design =
+            Design { against: Against::Others, planned_hours: 100, planned_waves: 2, waves: vec![members] };
+        let (week, split) = (week(), split());
+        let sampler = Sampler::new(&config, &split.arms, &week, STEP);
+        let mut learner = Learner::new(config.clone(), design, 0, DAYS * 86_400);
+        let mut read = Vec::new();
+        for end in (1..=DAYS * 86_400 / STEP).map(|n| n * STEP) {
+            sampler.take(&step(end, 1.0), &mut read);
+            learner.step(end, &read);
+        }
+        learner.finish().unwrap()
+    }
+
+    fn tried(learned: Option<Result<Learned, String>>, counted: impl Fn(i64) -> Counted) -> WaveOutcome {
+        let (spec, config, week, split) = (spec(), Config::ratio(0.99, STEP), week(), split());
+        let injects: Vec<Inject> =
+            ["1.1x", "3x", "10x@tenant-share=10%,start=6h", "+2%"].map(|text| text.parse().unwrap()).into();
+        let from_seconds = DAYS * 86_400;
+        let trial = Trial {
+            spec: &spec,
+            slo: "errors",
+            config: &config,
+            week: &week,
+            from_seconds,
+            until_seconds: from_seconds + 2 * 86_400,
+            injects: &injects,
+            seed: 0,
+        };
+        let mut watch = Watch::new(&trial, &split, learned);
+        for end in (1..=2 * 86_400 / STEP).map(|n| from_seconds + n * STEP) {
+            watch.step(end, &counted(end));
+        }
+        watch.finish().0
+    }
+
+    #[test]
+    fn a_quiet_past_is_no_alarm_and_faults_are_caught_the_sooner_the_larger_they_are() {
+        let outcome = tried(Some(Ok(learned())), |end| step(end, 1.0));
+        assert!(outcome.is_good() && outcome.alarms.is_empty() && outcome.held_steps == 0, "{outcome:?}");
+        let after: Vec<Option<i64>> = outcome
+            .faults
+            .iter()
+            .map(|fault| fault.found.as_ref().map(|found| found.after_seconds))
+            .collect();
+        assert_eq!(after[0], None, "within the margin");
+        assert!(after[1] >= after[3] && after[3].is_some(), "{after:?}");
+        let (one, threefold) = (&outcome.faults[2], &outcome.faults[1]);
+        assert_eq!((one.tenants, one.starts_at), (1, instant(DAYS * 86_400 + 21_600)));
+        assert_eq!(threefold.starts_at, instant(DAYS * 86_400 + 43_200), "a quarter of two days");
+        let found = threefold.found.as_ref().unwrap();
+        assert!(
+            found.bad_requests > 30.0 && found.sentence.starts_with("errors of wave early: "),
+            "{found:?}"
+        );
+        assert!(threefold.must_be_found && !outcome.faults[0].must_be_found);
+    }
+
+    #[test]
+    fn arms_that_part_by_themselves_are_an_alarm_and_hide_a_fault_that_is_no_worse() {
+        let parts = DAYS * 86_400 + 7_200;
+        let outcome = tried(Some(Ok(learned())), |end| step(end, if end > parts { 4.0 } else { 1.0 }));
+        assert!(!outcome.is_good() && outcome.alarms[0].guard == "Comparison", "{:?}", outcome.alarms);
+        assert!(outcome.alarms[0].at > instant(parts));
+        assert_eq!(outcome.faults[0].found, None, "the judge cries without it, too");
+    }
+
+    #[test]
+    fn r12_steps_without_series_are_missing_and_never_good() {
+        let outcome = tried(Some(Ok(learned())), |end| {
+            if end % 3_600 == 0 { step(end, 1.0) } else { ByTenant::new(Vec::new()) }
+        });
+        assert_eq!((outcome.steps, outcome.missing_steps), (576, 528));
+        assert!(outcome.is_blind() && !outcome.is_good() && outcome.alarms.is_empty(), "{outcome:?}");
+    }
+
+    #[test]
+    fn r13_a_judge_that_could_not_be_armed_is_not_good_and_one_that_is_not_asked_for_is() {
+        let pending = tried(Some(Err("too few events".into())), |end| step(end, 1.0));
+        assert!(!pending.is_good() && pending.held_steps == pending.steps, "{pending:?}");
+        let off = tried(None, |end| step(end, 1.0));
+        assert_eq!((off.calibration, off.against, off.held_steps), (Calibration::Off, None, 0));
+    }
+
+    #[test]
+    fn several_slos_may_pass_the_limit_together() {
+        let (one, other) = ([(60, 0.0), (120, 5.0)], [(60, 0.0), (180, 5.0)]);
+        let slos = |a, b| [(0.45, a), (0.45, b)];
+        assert_eq!(together(&slos(&one[..], &other[..]), 0.01), Some(180));
+        assert_eq!(together(&slos(&one[..], &other[..1]), 0.01), None);
+        assert_eq!(together(&[], 0.01), None);
+    }
 }

@@ -214,7 +214,9 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
         wrong.push(format!("not caught though of mustDetect ({must}x) or more: {}", missed.join(", ")));
     }
     if wrong.is_empty() {
-        format!("{DONE} Good: no false alarm, and every fault of mustDetect ({must}x) or more was caught.")
+        format!(
+            "{DONE} Good: no false alarm, and every fault of mustDetect ({must}x) or more was caught where others wait."
+        )
     } else {
         format!("{BAD} Bad: {}.", wrong.join("; "))
     }
@@ -231,4 +233,101 @@ fn span(seconds: i64) -> String {
 /// `2026-03-10 09:58Z`.
 pub(super) fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%MZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backtest::outcome::{Alarm, Track};
+
+    #[expect(clippy::too_many_lines, reason = "a fixture: one value, written out")]
+    pub(in crate::backtest) fn example() -> Outcome {
+        let at = |hours: i64| Timestamp::from_second(1_767_571_200 + hours * 3_600).unwrap();
+        let found = |hours: i64, guard, bad_requests| Found {
+            at: at(192 + hours),
+            after_seconds: hours * 3_600,
+            guard,
+            sentence: "api of wave early: 0.7% against 0.3% baseline (2x, limit 1.2x) over 6h, 133k requests"
+                .into(),
+            bad_requests,
+        };
+        let fault = |fault: &str, factor, found: Option<Found>| FaultOutcome {
+            fault: fault.into(),
+            factor: Some(factor),
+            starts_at: at(192),
+            tenants: 8,
+            must_be_found: factor >= 2.0,
+            found,
+            held: None,
+        };
+        let wave = |wave: &str, candidates, calibration| WaveOutcome {
+            wave: wave.into(),
+            soak_seconds: 259_200,
+            candidates,
+            baseline: 20 - candidates,
+            against: Some(if candidates == 20 { "History" } else { "Others" }),
+            calibration,
+            phi: Some(1.59),
+            steps: 2_520,
+            missing_steps: 12,
+            no_data_steps: 14,
+            held_steps: 30,
+            detectable: Some(1.372),
+            alarms: Vec::new(),
+            faults: vec![
+                fault("1.5x", 1.5, None),
+                fault("2x", 2.0, Some(found(90, "Comparison", 1_234.0))),
+                fault("+1%", 3.5, Some(found(1, "SharpPath", 84.0))),
+            ],
+            track: Track::default(),
+        };
+        let doubt = Calibration::Uncalibrated {
+            reason: "nothing was rolled out, and the judge would have reverted 2 times".into(),
+        };
+        let mut rest = wave("rest", 20, doubt);
+        rest.faults[1] = FaultOutcome {
+            held: Some(found(5, "Comparison", 60.0)),
+            found: None,
+            must_be_found: false,
+            ..rest.faults[1].clone()
+        };
+        rest.faults[2].found = None;
+        rest.alarms.push(Alarm {
+            at: at(200),
+            guard: "BurnRate",
+            sentence: "api of wave rest: 3% against 0.1% baseline".into(),
+        });
+        Outcome {
+            rollout: "ops/app".into(),
+            good: false,
+            from: at(0),
+            watched_from: at(168),
+            until: at(336),
+            tenants: 20,
+            must_detect: 2.0,
+            seed: None,
+            notes: vec!["NoHistory: nothing was recorded before then".into()],
+            slos: vec![SloOutcome {
+                name: "api".into(),
+                step_seconds: 240,
+                lag_seconds: 120,
+                waves: vec![wave("early", 8, Calibration::Armed), rest],
+            }],
+            together: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_table_says_first_whether_the_judge_is_to_be_trusted_and_then_how_soon_it_is() {
+        insta::assert_snapshot!(outcome(&example()));
+    }
+
+    #[test]
+    fn a_good_one_is_good_and_the_json_keeps_its_shape() {
+        let mut good = example();
+        good.slos[0].waves.truncate(1);
+        assert!(verdict(&good).starts_with("✔ Good: "));
+        good.slos[0].waves[0].faults.truncate(2);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&good).unwrap());
+    }
 }

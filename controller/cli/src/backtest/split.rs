@@ -34,11 +34,6 @@ impl Split {
     pub fn own(&self) -> Members {
         self.begun.last().cloned().unwrap_or_default()
     }
-
-    /// Candidates, of all in the split.
-    pub fn share(&self) -> f64 {
-        self.candidates.len() as f64 / (self.candidates.len() + self.baseline).max(1) as f64
-    }
 }
 
 /// Identities by which tenants are drawn. Where `tenants.id` is `namespace/name`, and no other draw is asked for, they are
@@ -112,7 +107,7 @@ mod tests {
     fn spec(waves: &str) -> RolloutSpec {
         let text = format!(
             "{{version: 1.0.0, tenants: {{resource: {{apiVersion: apps/v1, kind: Deployment}}, selector: {{}}}}, \
-             waves: {waves}}}"
+             slos: [], waves: {waves}}}"
         );
         serde_yaml::from_str(&text).unwrap()
     }
@@ -123,7 +118,9 @@ mod tests {
 
     #[test]
     fn r5_percent_waves_draw_the_rollouts_own_tenants_and_the_last_wave_has_no_baseline() {
-        let spec = spec("[{name: early, percent: 5}, {name: half, percent: 45}, {name: rest}]");
+        let spec = spec(
+            "[{soak: 1d, name: early, percent: 5}, {soak: 1d, name: half, percent: 45}, {soak: 1d, name: rest}]",
+        );
         let all = tenants(&spec, None);
         assert_eq!(all[0], TenantId(stable_hash(&["ops", "app", "tenants", "t-0"])));
         let splits = splits(&spec, &all, "5%".parse().unwrap());
@@ -137,16 +134,18 @@ mod tests {
 
     #[test]
     fn a_selector_wave_is_a_share_and_says_so() {
-        let spec = spec("[{name: friends, selector: {matchLabels: {ring: a}}}, {name: rest}]");
+        let spec =
+            spec("[{soak: 1d, name: friends, selector: {matchLabels: {ring: a}}}, {soak: 1d, name: rest}]");
         assert_eq!(unknown(&spec), ["friends"]);
         let all = tenants(&spec, None);
-        let share = |text: &str| splits(&spec, &all, text.parse().unwrap())[0].share();
+        let share = |text: &str| splits(&spec, &all, text.parse().unwrap())[0].candidates.len() as f64 / 1e3;
         assert!((share("5%") - 0.05).abs() < 0.02 && (share("30%") - 0.3).abs() < 0.05);
     }
 
     #[test]
     fn r5_a_small_fleets_first_wave_is_one_tenant_and_an_unmatched_tenant_is_in_no_arm() {
-        let spec = spec("[{name: early, percent: 5}, {name: late, percent: 50}]");
+        let mut spec = spec("[{soak: 1d, name: early, percent: 5}, {soak: 1d, name: late, percent: 50}]");
+        spec.unmatched = breakwater_crds::rollout::Unmatched::Ignore;
         let few = &tenants(&spec, None)[..8];
         let splits = splits(&spec, few, Percent::default());
         assert_eq!(splits[0].candidates.len(), 1);

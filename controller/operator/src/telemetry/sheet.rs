@@ -256,13 +256,12 @@ impl Sink for Sheet {
         if self.measure == Measure::Values {
             return Ok(());
         }
-        self.spot = match self.order.known(labels.as_str()) {
-            Some(spot) => spot,
-            None => {
-                let spot = self.look_up(labels)?;
-                self.order.learn(labels.as_str(), spot);
-                spot
-            }
+        self.spot = if let Some(spot) = self.order.known(labels.as_str()) {
+            spot
+        } else {
+            let spot = self.look_up(labels)?;
+            self.order.learn(labels.as_str(), spot);
+            spot
         };
         Ok(())
     }

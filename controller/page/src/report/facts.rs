@@ -2,7 +2,7 @@
 
 use breakwater_crds::{
     Outcome,
-    report::{Attribution, DeviationReportStatus, Harm, InvestigationState},
+    report::{Attribution, DeviationReportStatus, Harm, InvestigationState, RejectedFor},
 };
 use jiff::Timestamp;
 
@@ -53,6 +53,15 @@ pub fn headline(report: &Report<'_>) -> String {
         None => "is rejected",
     };
     format!("Version {version} of {rollout} {what}")
+}
+
+/// The tenants that the version is rejected for alone (R22), each with its time and guard.
+pub fn rejected_for(status: &DeviationReportStatus) -> Vec<String> {
+    let line = |rejected: &RejectedFor| {
+        let RejectedFor { tenant, at, reason } = rejected;
+        format!("{tenant} since {}: {reason}", text::stamp(*at))
+    };
+    status.rejected_for.iter().map(line).collect()
 }
 
 /// What happened when, in order of time.

@@ -23,7 +23,8 @@ fn compared(patch: Value) -> World {
         {"name": "one", "selector": {"matchLabels": {"ring": "0"}}, "soak": "3d", "maxConcurrent": 6},
         {"name": "rest", "soak": "20m", "maxConcurrent": "50%"},
     ]);
-    let json = merged(spec("2.0.0"), json!({"judge": {"comparison": "On", "mustDetect": 4}, "waves": waves}));
+    let json =
+        merged(spec("2.0.0"), json!({"judge": {"comparison": "Enabled", "mustDetect": 4}, "waves": waves}));
     let mut world = World::new(merged(json, patch), [6, 0, 18]);
     for version in ["1.0.0", "2.0.0"] {
         errors(&mut world, version, 0.004);
@@ -98,9 +99,9 @@ fn r14_a_tenant_that_burned_before_is_excused_when_only_what_was_frozen_remember
         world.pass(minutes(60));
         (world.reports.is_empty(), world.status.counts.uninstrumented)
     };
-    assert_eq!(excused(false, "On"), (true, 0));
-    assert_eq!(excused(false, "Off"), (true, 0), "the guards need it as well");
-    assert_ne!(excused(true, "Off"), (true, 0), "the test would see the difference");
+    assert_eq!(excused(false, "Enabled"), (true, 0));
+    assert_eq!(excused(false, "Disabled"), (true, 0), "the guards need it as well");
+    assert_ne!(excused(true, "Disabled"), (true, 0), "the test would see the difference");
 }
 
 #[test]

@@ -164,7 +164,7 @@ pub fn spec(version: &str) -> Value {
         "watchAfter": "30m",
         "slos": [{"name": "api-errors", "errors": {"bad": "errors_total", "total": "requests_total"}, "objective": "99%",
                   "tenantLabels": ["tenant"], "step": "1m"}],
-        "judge": {"comparison": "Off"},
+        "judge": {"comparison": "Disabled"},
         "revert": {"maxConcurrent": 3, "verifyFor": "10m", "tenantDeadline": "10m"},
     })
 }

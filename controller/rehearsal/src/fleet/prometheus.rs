@@ -285,9 +285,13 @@ impl Series {
                 .extend(there.map(|end| (end, self.measured(known.requests(fleet, tenant, end, seconds)))));
             let [of_total, of_part, of_now] = labels;
             sink.series(Labels::new(of_total))?;
-            measured.iter().for_each(|(end, (total, _))| sink.sample(*end as f64, *total));
+            for (end, (total, _)) in &*measured {
+                sink.sample(*end as f64, *total);
+            }
             sink.series(Labels::new(of_part))?;
-            measured.iter().for_each(|(end, (_, part))| sink.sample(*end as f64, *part));
+            for (end, (_, part)) in &*measured {
+                sink.sample(*end as f64, *part);
+            }
             if self.measure != Measure::Recorded {
                 sink.series(Labels::new(of_now))?;
                 let idle = measured.iter().filter(|(_, (total, _))| *total <= 0.0);

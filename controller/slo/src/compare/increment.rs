@@ -128,8 +128,7 @@ impl Test {
     /// standardised exposures. An outage that all tenants share adds a share of bad events to each, and so multiplies the
     /// ratios of the good ones more than those of the others; raw requests see that both arms have the same (R14).
     ///
-    /// The lesser of two is below the first, so its expectation is at most 1 as well; and the tide is known from the step
-    /// before, so whether it is asked for does not depend on this one.
+    /// The lesser of two is never above the first, whatever decides on it, so its expectation is at most 1 as well.
     pub fn increments_at(&self, tide: bool, candidate: Side, baseline: Side) -> Option<[f64; GAIN_COUNT]> {
         let mut increments = self.increments(candidate, baseline)?;
         if tide && baseline.requests > 0.0 {

@@ -24,7 +24,7 @@ const TRAFFIC_SHARE: f64 = 0.1;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {
     pub(crate) clock: Clock,
-    /// The baseline's last step was an outage that all share.
+    /// The baseline's last step was an outage that all share: the next one counts as its end.
     pub(crate) tide: bool,
     pub(crate) ledger: Ledger,
     /// `P`.
@@ -83,6 +83,8 @@ impl Running {
         let restart = self.clock.advance(start_seconds, frozen.planned_hours);
         self.pooled.restart(restart);
         self.past.restart(restart);
+        let now = is_tide(others);
+        self.tide |= now;
         let wave = self.feed_tenants(config, frozen, samples, &sides);
         let phi = if sides.decides_by_past { frozen.phi_past } else { frozen.phi };
         if let Some(test) = Test::new(ratio, absolute, phi) {
@@ -94,7 +96,7 @@ impl Running {
         {
             self.past.grow(&increments);
         }
-        self.tide = is_tide(others);
+        self.tide = now;
         if config.compare.shape
             && let Some(test) = Test::new(ratio, absolute, frozen.phi)
         {

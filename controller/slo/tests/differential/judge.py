@@ -166,6 +166,8 @@ class Judge:
         for process in everyone:
             process.restart(due)
 
+        now = others.bad >= 2 * others.exposure + 10
+        self.tide = self.tide or now
         wave = []
         for name, stratum in mine:
             if name not in self.tenants:
@@ -183,7 +185,7 @@ class Judge:
 
         phi = self.s["phi_past"] if own_past else self.s["phi"]
         self.pooled.multiply(guarded(self.tide, cand, base, r0, d, phi))
-        self.tide = others.bad >= 2 * others.exposure + 10
+        self.tide = now
         self.detect(Arm(wave), base, r0, d, phi)
         if before is not None:
             self.past.multiply(increments(cand, before, r0, d, self.s["phi_past"]))
