@@ -41,14 +41,17 @@ fn reading(tenants: usize, minutes: usize) -> Result<(), Box<dyn Error>> {
     let rollout: Rollout = serde_yaml::from_str(scenario::ROLLOUT)?;
     let spec = FleetSpec { tenants, ..FleetSpec::default() };
     let population = Population::new(spec.clone(), "tenants", 1, bed::ORIGIN.as_second());
-    let named = population.tenants.iter().zip(1..).map(|(tenant, id)| {
-        (format!("{}/{}", tenant.namespace, tenant.name).into(), TenantId(id))
-    });
+    let named = population
+        .tenants
+        .iter()
+        .zip(1..)
+        .map(|(tenant, id)| (format!("{}/{}", tenant.namespace, tenant.name).into(), TenantId(id)));
     let ids = Arc::new(TenantIds::new(named));
     let shape = Shape::new(&rollout, &spec)?;
     let clock = Arc::new(|| Timestamp::MAX);
     let metrics = Metrics::new(Fleet::new(population), &rollout.spec, shape, bed::check(&rollout)?, clock)?;
-    let mut telemetry = Telemetry::new(Arc::new(metrics), &rollout.spec.slos, "").map_err(|why| why[0].to_string())?;
+    let mut telemetry =
+        Telemetry::new(Arc::new(metrics), &rollout.spec.slos, "").map_err(|why| why[0].to_string())?;
     let began = Instant::now();
     let (mut after, mut counted) = (bed::ORIGIN, 0);
     for _ in 0..minutes {
@@ -56,13 +59,17 @@ fn reading(tenants: usize, minutes: usize) -> Result<(), Box<dyn Error>> {
         for slo in telemetry.slos() {
             let reading = block_on(slo.read(after, now, &ids));
             let data = reading.steps.first().map(|step| &step.data);
-            counted += usize::from(matches!(data, Some(StepData::Counts(counts)) if counts.as_slice().len() == tenants));
+            counted += usize::from(
+                matches!(data, Some(StepData::Counts(counts)) if counts.as_slice().len() == tenants),
+            );
         }
         after += SignedDuration::from_secs(60);
     }
     let seconds = began.elapsed().as_secs_f64();
     let each = seconds * 1e6 / (minutes * tenants) as f64;
-    println!("{tenants:>8} {minutes:>8} {seconds:>9.1} {each:>22.3}  reading and model alone, {counted} steps");
+    println!(
+        "{tenants:>8} {minutes:>8} {seconds:>9.1} {each:>22.3}  reading and model alone, {counted} steps"
+    );
     Ok(())
 }
 

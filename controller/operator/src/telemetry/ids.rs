@@ -127,7 +127,10 @@ mod tests {
             ("b".into(), TenantId(2)),
         ]);
         assert_eq!(ids.tenants(), [2, 3, 4, 9].map(TenantId));
-        assert_eq!((ids.owner("a"), ids.owner("b"), ids.owner("x")), (Some(Owner::One(3)), Some(Owner::One(0)), None));
+        assert_eq!(
+            (ids.owner("a"), ids.owner("b"), ids.owner("x")),
+            (Some(Owner::One(3)), Some(Owner::One(0)), None)
+        );
         let Some(Owner::Several(shared)) = ids.owner("c") else { panic!("not shared") };
         let mut sharers = ids.sharers(shared).to_vec();
         sharers.sort_unstable();

@@ -170,7 +170,11 @@ impl SloTelemetry {
     }
 
     /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
-    pub async fn history(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<HashMap<TenantId, Events>, String> {
+    pub async fn history(
+        &self,
+        at: Timestamp,
+        ids: &Arc<TenantIds>,
+    ) -> Result<HashMap<TenantId, Events>, String> {
         let Some(query) = self.queries.history() else { return Ok(HashMap::new()) };
         let mut sheet = self.sheet();
         sheet.begin(ids, Grid::instant(at.as_second()));
@@ -250,8 +254,8 @@ impl SloTelemetry {
                 let mut sheet = self.sheet();
                 sheet.begin(ids, Grid::instant(end));
                 let answer = self.source.query(query, at, &mut sheet).await.map_err(|why| why.to_string());
-                let data = answer
-                    .map(|()| sheet.end().map_or_else(StepData::Missing, |()| sheet.step_data()));
+                let data =
+                    answer.map(|()| sheet.end().map_or_else(StepData::Missing, |()| sheet.step_data()));
                 self.keep(sheet);
                 data
             }

@@ -171,7 +171,9 @@ impl Sheet {
     fn values(&self) -> StepData {
         if self.series > VALUES_MAX {
             let all = self.series;
-            return StepData::Missing(format!("{all} values, more than {VALUES_MAX}: aggregate in the query"));
+            return StepData::Missing(format!(
+                "{all} values, more than {VALUES_MAX}: aggregate in the query"
+            ));
         }
         match self.values.iter().find(|value| !value.is_finite()) {
             Some(value) => StepData::Missing(format!("the value is {value}")),
@@ -220,11 +222,8 @@ impl Sheet {
             }
         }
         self.order = order;
-        let named: Vec<String> = strangers
-            .iter()
-            .take(NAMED_MAX)
-            .map(|name| format!("{:?}", super::parse::shown(name)))
-            .collect();
+        let named: Vec<String> =
+            strangers.iter().take(NAMED_MAX).map(|name| format!("{:?}", super::parse::shown(name))).collect();
         format!(
             "no series belongs to a tenant; {} names such as {} are unknown to tenants.id",
             strangers.len(),
@@ -260,13 +259,12 @@ impl Sink for Sheet {
         if self.measure == Measure::Values {
             return Ok(());
         }
-        self.spot = match self.order.known(labels.as_str()) {
-            Some(spot) => spot,
-            None => {
-                let spot = self.look_up(labels)?;
-                self.order.learn(labels.as_str(), spot);
-                spot
-            }
+        self.spot = if let Some(spot) = self.order.known(labels.as_str()) {
+            spot
+        } else {
+            let spot = self.look_up(labels)?;
+            self.order.learn(labels.as_str(), spot);
+            spot
         };
         Ok(())
     }

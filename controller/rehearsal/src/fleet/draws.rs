@@ -31,13 +31,7 @@ pub struct Known {
 
 impl Known {
     /// The requests of the tenant, always the same one, in the step that ends at `end`.
-    pub fn requests(
-        &mut self,
-        all: &Population,
-        tenant: &Tenant,
-        end: i64,
-        step_seconds: i64,
-    ) -> Requests {
+    pub fn requests(&mut self, all: &Population, tenant: &Tenant, end: i64, step_seconds: i64) -> Requests {
         // The middle of the step stands for it.
         let at = end - step_seconds / 2;
         let slice = at.div_euclid(SLICE);
@@ -104,7 +98,8 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_tenant_changes_nothing_but_the_time_it_takes() {
-        let mut all = Population::new(FleetSpec { tenants: 20, ..FleetSpec::default() }, "tenants", 5, MONDAY);
+        let mut all =
+            Population::new(FleetSpec { tenants: 20, ..FleetSpec::default() }, "tenants", 5, MONDAY);
         all.faults.insert("2".into(), Fault { errors: Some(Percent::of_ratio(0.5)), ..Fault::default() });
         let mut draws = Draws::default();
         for n in 0..200_i64 {
@@ -113,11 +108,11 @@ mod tests {
             if n == 100 {
                 (0..10).for_each(|tenant| all.runs(tenant, "2", MONDAY + 3_600));
             }
-            let drawn = draws.step(&all, end, step).to_vec();
+            let found = draws.step(&all, end, step).to_vec();
             let afresh: Vec<Requests> =
                 all.tenants.iter().map(|tenant| all.requests(tenant, end, step)).collect();
-            assert_eq!(drawn, afresh);
-            assert!(drawn.iter().all(|r| r.bad <= r.total && r.slow <= r.total && r.bad >= 0.0));
+            assert_eq!(found, afresh);
+            assert!(found.iter().all(|r| r.bad <= r.total && r.slow <= r.total && r.bad >= 0.0));
         }
     }
 }

@@ -90,7 +90,6 @@ impl Lie {
     ];
 }
 
-
 /// An answer with a status.
 pub fn status(status: u16, why: &str) -> ReadError {
     ReadError::Status { host: HOST.into(), status, why: why.into() }

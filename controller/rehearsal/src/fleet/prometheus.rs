@@ -216,9 +216,8 @@ impl Shared {
             }
             Ask::History => {
                 self.label(slo, fleet);
-                self.series[slo].instant(fleet, grid.first, sink, |_, tenant| {
-                    (week(fleet, tenant, grid.first), false)
-                })
+                self.series[slo]
+                    .instant(fleet, grid.first, sink, |_, tenant| (week(fleet, tenant, grid.first), false))
             }
         }
     }
@@ -273,31 +272,29 @@ impl Series {
     }
 
     /// The rows of a range of steps: series by series, as Prometheus answers.
-    fn range(
-        &self,
-        fleet: &Population,
-        grid: Grid,
-        seconds: i64,
-        sink: &mut dyn Sink,
-    ) -> Result<(), String> {
+    fn range(&self, fleet: &Population, grid: Grid, seconds: i64, sink: &mut dyn Sink) -> Result<(), String> {
         let mut measured = Vec::with_capacity(grid.steps);
         for (tenant, labels) in fleet.tenants.iter().zip(&self.labels).filter(|(tenant, _)| !tenant.dormant) {
             let mut known = Known::default();
             let ends = (0..grid.steps).map(|line| grid.at(line));
             let there = ends.take_while(|end| tenant.gone_at.is_none_or(|gone| gone >= *end));
             measured.clear();
-            measured.extend(
-                there.map(|end| (end, self.measured(known.requests(fleet, tenant, end, seconds)))),
-            );
+            measured
+                .extend(there.map(|end| (end, self.measured(known.requests(fleet, tenant, end, seconds)))));
             let [of_total, of_part, of_now] = labels;
             sink.series(Labels::new(of_total))?;
-            measured.iter().for_each(|(end, (total, _))| sink.sample(*end as f64, *total));
+            for (end, (total, _)) in &measured {
+                sink.sample(*end as f64, *total);
+            }
             sink.series(Labels::new(of_part))?;
-            measured.iter().for_each(|(end, (_, part))| sink.sample(*end as f64, *part));
+            for (end, (_, part)) in &measured {
+                sink.sample(*end as f64, *part);
+            }
             if self.measure != Measure::Recorded {
                 sink.series(Labels::new(of_now))?;
-                let idle = measured.iter().filter(|(_, (total, _))| *total <= 0.0);
-                idle.for_each(|(end, _)| sink.sample(*end as f64, 1.0));
+                for (end, _) in measured.iter().filter(|(_, (total, _))| *total <= 0.0) {
+                    sink.sample(*end as f64, 1.0);
+                }
             }
         }
         Ok(())

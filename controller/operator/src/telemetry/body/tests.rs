@@ -139,7 +139,10 @@ fn what_is_kept_is_bounded() {
     let (answer, _) = read(Wanted::Instant, format!("{{\"a\":\"{long}\"}}").as_bytes(), 1 << 16);
     assert_eq!(answer, Answer::Malformed("it has more than 1 MiB beside its series".into()));
     let (answer, _) = read(Wanted::Instant, format!("<p>{long}").as_bytes(), 1 << 16);
-    assert!(matches!(&answer, Answer::Malformed(why) if why.starts_with("it is no JSON: <p>xx")), "{answer:?}");
+    assert!(
+        matches!(&answer, Answer::Malformed(why) if why.starts_with("it is no JSON: <p>xx")),
+        "{answer:?}"
+    );
     let long = "x".repeat(SERIES_MAX);
     let body = format!(r#"{{"data":{{"result":[{{"metric":{{"a":"{long}"}}}}]}}}}"#);
     let (answer, _) = read(Wanted::Instant, body.as_bytes(), 1 << 16);

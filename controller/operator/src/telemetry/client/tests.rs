@@ -150,7 +150,8 @@ async fn the_request_declines_partial_answers_and_carries_the_secrets() {
         ] {
             assert!(request.contains(part), "{part} in {request}");
         }
-        let (client, grid) = (Prometheus::new(&settings).unwrap(), Grid { first: 600, step_seconds: 60, steps: 5 });
+        let (client, grid) =
+            (Prometheus::new(&settings).unwrap(), Grid { first: 600, step_seconds: 60, steps: 5 });
         let mut rows = Rows::default();
         let vector = client.query_range("up", grid, &mut rows).await.unwrap_err().to_string();
         assert!(vector.contains("no matrix but \"vector\""), "{vector}");
