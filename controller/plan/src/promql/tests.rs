@@ -248,7 +248,7 @@ fn a_few_tenants_are_asked_for_by_name_and_no_name_leaves_its_quotes() {
         assert!(text.contains("cluster=\"eu\"") && text.contains("tenant=~\"a"), "{text}");
     }
     let Expr::Call(_) =
-        parser::parse(&parts[0].totals(24, false).unwrap().split("\nor\n").next().unwrap()).unwrap()
+        parser::parse(parts[0].totals(24, false).unwrap().split("\nor\n").next().unwrap()).unwrap()
     else {
         panic!("not a label_replace");
     };
