@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    scalars::{IntOrPercent, Span},
+    scalars::{IntOrPercent, Percent, Span, Times},
     selector::LabelSelector,
     slo::Slo,
 };
@@ -81,6 +81,9 @@ pub struct RolloutSpec {
     /// What users feel.
     #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])))]
     pub slos: Vec<Slo>,
+    /// How candidates are compared with a baseline.
+    #[serde(default)]
+    pub judge: Judge,
     /// Alerts that hold or revert, as Alertmanager's webhook brings them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 16)))]
@@ -91,6 +94,9 @@ pub struct RolloutSpec {
     /// How a revert is done.
     #[serde(default)]
     pub revert: Revert,
+    /// What must be true before a version may start.
+    #[serde(default)]
+    pub gates: Gates,
     /// The hold that Git can say.
     #[serde(default)]
     pub paused: bool,
@@ -244,6 +250,95 @@ pub struct Wave {
     /// Whether a human must approve: `Before` the wave starts or `After` its soak.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// What the candidates are compared with from this wave's start on.
+    #[serde(default)]
+    pub baseline: Baseline,
+}
+
+/// What candidates are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Baseline {
+    /// Tenants that wait, while there are any, and the own past as well where there are fewer than five candidates. Where
+    /// nobody waits any more, the own past alone, which then only holds.
+    #[default]
+    Auto,
+    /// Tenants that wait, at the same time.
+    Others,
+    /// The same tenants in the same minutes of the week before their update.
+    History,
+    /// Both, and they must agree.
+    Both,
+}
+
+/// How candidates are compared with a baseline, minute by minute, for as long as the rollout takes (analysis.md 2).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::KubeSchema),
+    x_kube(validation = kube::core::Rule::new("self.alpha.matches('[1-9]') && !self.alpha.startsWith('100')")
+        .message("alpha must be above 0% and below 100%")
+        .field_path(".alpha")),
+    x_kube(validation = kube::core::Rule::new("self.history.matches('[1-9]')")
+        .message("history must be longer than 0")
+        .field_path(".history"))
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Judge {
+    /// `On`, or `Off`: then burn rates, the sharp path, limits and alerts watch alone.
+    #[serde(default)]
+    pub comparison: Comparison,
+    /// Probability that the comparison ever reverts a version that is no worse, over all its waves and SLOs.
+    #[serde(default = "one_percent")]
+    pub alpha: Percent,
+    /// A wave ends only when so many times the baseline's errors would have been found by now.
+    #[serde(default = "two_times")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1.01, max = 1000.0)))]
+    pub must_detect: f64,
+    /// Multiple of a wave's soak after which `onInsufficient` decides.
+    #[serde(default)]
+    pub max_soak: Times,
+    /// What becomes of a wave whose traffic was too little to find `mustDetect` within `maxSoak`.
+    #[serde(default)]
+    pub on_insufficient: OnInsufficient,
+    /// How far back the past is read: for what is usual, for how bursty it is, and for the replay that arms the comparison.
+    #[serde(default = "seven_days")]
+    pub history: Span,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self {
+            comparison: Comparison::default(),
+            alpha: one_percent(),
+            must_detect: two_times(),
+            max_soak: Times::default(),
+            on_insufficient: OnInsufficient::default(),
+            history: seven_days(),
+        }
+    }
+}
+
+/// Whether candidates are compared with a baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Comparison {
+    /// They are.
+    #[default]
+    On,
+    /// They are not.
+    Off,
+}
+
+/// What becomes of a wave that had too little traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum OnInsufficient {
+    /// It waits until a human promotes it.
+    #[default]
+    Hold,
+    /// It ends.
+    Advance,
 }
 
 /// When a wave needs an approval.
@@ -500,6 +595,29 @@ pub enum DeviationAction {
     Hold,
 }
 
+/// What must be true before a version may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Gates {
+    /// Deviations of this Rollout's other versions have been answered: `DeviationReport.spec.investigation`, or a Retry.
+    #[serde(default)]
+    pub open_deviations: Gate,
+}
+
+/// What a gate does while it is not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Gate {
+    /// The version waits.
+    #[default]
+    Require,
+    /// It starts, and that is told.
+    Warn,
+    /// Nobody asks.
+    Ignore,
+}
+
 /// How a revert is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
@@ -538,6 +656,18 @@ fn bare_version() -> String {
 
 fn utc() -> String {
     "UTC".into()
+}
+
+fn one_percent() -> Percent {
+    Percent::of_ratio(0.01)
+}
+
+const fn two_times() -> f64 {
+    2.0
+}
+
+const fn seven_days() -> Span {
+    Span::seconds(604_800)
 }
 
 const fn one() -> IntOrPercent {

@@ -13,6 +13,9 @@ pub enum ScalarError {
     /// Not a percentage.
     #[error("{0:?} is not a percentage such as 99.5%")]
     Percent(String),
+    /// Not a multiple.
+    #[error("{0:?} is not a multiple from 1x to 99x, such as 3x")]
+    Times(String),
     /// Neither a count nor a percentage.
     #[error("{0:?} is neither a whole number nor a percentage such as 5%")]
     IntOrPercent(String),
@@ -47,6 +50,45 @@ macro_rules! string_scalar {
             }
         }
     };
+}
+
+/// A multiple, whole, written `3x`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Times(u8);
+
+string_scalar!(Times, "^[1-9][0-9]?x$", 2, 3);
+
+impl Times {
+    /// How many times, 1 to 99.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x", self.0)
+    }
+}
+
+impl FromStr for Times {
+    type Err = ScalarError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text
+            .strip_suffix('x')
+            .filter(|digits| matches!(digits.as_bytes(), [b'1'..=b'9'] | [b'1'..=b'9', b'0'..=b'9']));
+        digits
+            .and_then(|digits| digits.parse().ok())
+            .map(Self)
+            .ok_or_else(|| ScalarError::Times(text.to_owned()))
+    }
 }
 
 /// A duration, whole seconds, written the Prometheus way: `90s`, `30m`, `1h30m`, `3d`, `2w`, `1y` (365 d), `0`;

@@ -72,6 +72,9 @@ pub struct Slo {
     /// Length of one counting step: `auto` (four scrapes, at least 1m where scrapes are 15 s or more) or 5s to 5m.
     #[serde(default)]
     pub step: Step,
+    /// What users would not feel: the comparison lets it pass.
+    #[serde(default)]
+    pub margin: Margin,
     /// Pairs of windows whose burn rate deviates or holds.
     #[serde(default)]
     pub burn_rate: BurnRate,
@@ -217,6 +220,75 @@ impl schemars::JsonSchema for Step {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({"type": "string", "pattern": "^(auto|([5-9]|[1-9][0-9]|[12][0-9]{2}|300)s|[1-5]m)$", "maxLength": 8})
     }
+}
+
+/// What users would not feel (analysis.md 1): a candidate may have `ratio` times the baseline's share of bad events and
+/// `absolute` on top.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Margin {
+    /// Multiple of the baseline's share of bad events.
+    #[serde(default = "margin_ratio")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1.0, max = 1000.0)))]
+    pub ratio: f64,
+    /// A share of all events on top: `auto` (a tenth of the error budget) or a percentage.
+    #[serde(default)]
+    pub absolute: AbsoluteMargin,
+}
+
+impl Default for Margin {
+    fn default() -> Self {
+        Self { ratio: margin_ratio(), absolute: AbsoluteMargin::Auto }
+    }
+}
+
+/// A share of events that is tolerated on top.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum AbsoluteMargin {
+    /// A tenth of the error budget, `0.1 * (1 - objective)`.
+    #[default]
+    Auto,
+    /// This share.
+    Share(Percent),
+}
+
+impl Serialize for AbsoluteMargin {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => to.serialize_str("auto"),
+            Self::Share(share) => share.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AbsoluteMargin {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Share).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+#[cfg(feature = "kube")]
+impl schemars::JsonSchema for AbsoluteMargin {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AbsoluteMargin".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^(auto|[0-9]{1,2}(\\.[0-9]{1,9})?%)$", "maxLength": 13})
+    }
+}
+
+const fn margin_ratio() -> f64 {
+    1.2
 }
 
 /// Multiwindow, multi-burn-rate alerts (Google SRE workbook, chapter 5, table 5-8) as guards.

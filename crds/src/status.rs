@@ -154,7 +154,7 @@ impl RolloutStatus {
 
 /// Cuts a text to `max` bytes at a character's edge, the last of which then says so, and makes spaces of control
 /// characters, since each would take six bytes of JSON.
-fn cut(text: &mut String, max: usize) {
+pub(crate) fn cut(text: &mut String, max: usize) {
     if text.contains(char::is_control) {
         *text = text.replace(char::is_control, " ");
     }
@@ -165,7 +165,7 @@ fn cut(text: &mut String, max: usize) {
 }
 
 /// Bytes of JSON, with the comma that parts it from the next; what does not render takes none, since it is not written either.
-fn json_bytes(value: &impl Serialize) -> usize {
+pub(crate) fn json_bytes(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).map_or(0, |bytes| bytes.len() + 1)
 }
 
@@ -383,7 +383,7 @@ pub struct TroubledTenant {
 pub struct SloStatus {
     /// Its name.
     pub name: String,
-    /// `Healthy`, `Deviating`, `Inconclusive`, `NoData`; absent before the first warm candidate (R10).
+    /// `Healthy`, `Deviating`, `Inconclusive`, `Uncalibrated`, `NoData`; absent before the first warm candidate (R10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
     /// The sentence with the numbers (R30).
@@ -401,12 +401,21 @@ pub struct SloStatus {
     /// The window of the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Span>,
+    /// The smallest ratio of candidates to baseline that would have been found by now with 95 % probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detectable: Option<f64>,
+    /// How certain the comparison is that the candidates are worse, in `[0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certainty: Option<f64>,
     /// Since when there is no data (R12).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_data_since: Option<Timestamp>,
     /// End of the last step that was judged, each exactly once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluated_until: Option<Timestamp>,
+    /// How many times an edit made its evidence start anew under the version under way: each time with less of alpha.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub anew: u32,
     /// Hash of the SLO's definition: an edited one starts anew (R9).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub definition: String,

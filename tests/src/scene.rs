@@ -55,6 +55,7 @@ slos:
     burnRate: {page: [{long: 30s, short: 10s, factor: 20}], hold: []}
     sharp: {long: 30s, short: 10s, factor: 14.4, minBad: 10}
 watchAfter: 10s
+judge: {comparison: Off}
 revert: {verifyFor: 15s, tenantDeadline: 60s}
 "#;
 
@@ -337,6 +338,22 @@ impl Scene {
         let api = own_kind(self.client(), self.namespace(), "DeviationReport", "deviationreports");
         let reports = api.list(&ListParams::default()).await?;
         reports.items.into_iter().map(|report| Ok(serde_json::to_value(report)?)).collect()
+    }
+
+    /// Closes every report of the scene as fixed in `version`, as alice does once she has found the cause: while one is
+    /// open, other versions wait.
+    pub async fn reports_are_closed(&self, version: &str) -> Result<()> {
+        let client = self.bed().client_of("alice").await?;
+        let api = own_kind(client, self.namespace(), "DeviationReport", "deviationreports");
+        let investigation = json!({"state": "Fixed", "fixedIn": version, "notes": "found"});
+        let patch = Patch::Merge(json!({"spec": {"investigation": investigation}}));
+        for report in self.reports().await? {
+            let name = report["metadata"]["name"].as_str().context("a report has a name")?;
+            api.patch(name, &PatchParams::default(), &patch)
+                .await
+                .with_context(|| format!("close {name}"))?;
+        }
+        Ok(())
     }
 
     /// Asks for something as alice, who may ask for anything; the answer is awaited and returned: whether it was

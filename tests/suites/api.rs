@@ -350,6 +350,33 @@ async fn an_action_is_neither_edited_nor_deleted() -> Result<()> {
 }
 
 #[tokio::test]
+async fn of_a_report_people_write_what_they_found_out_and_nothing_else() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let report = json!({
+        "apiVersion": "breakwater.dev/v1alpha1", "kind": "DeviationReport", "metadata": {"name": "found"},
+        "spec": {"rollout": "shop", "version": "1.4.0"},
+    });
+    cluster.kubectl(&["create", "-n", SHOP, "-f", "-"], Some(&report.to_string()))?;
+    let edit = |spec: serde_json::Value| {
+        let patch = json!({ "spec": spec }).to_string();
+        let edit = ["patch", "-n", SHOP, "deviationreport", "found", "--type=merge", "--patch", &patch];
+        cluster.kubectl(&edit, None)
+    };
+    for (spec, named) in [
+        (json!({"version": "1.4.1"}), "version is immutable"),
+        (json!({"rollout": "other"}), "rollout is immutable"),
+        (json!({"investigation": {"state": "Fixed"}}), "fixedIn is required for state Fixed"),
+        (json!({"investigation": {"state": "Solved"}}), "Unsupported value"),
+    ] {
+        let Err(why) = edit(spec.clone()) else { bail!("{spec} is taken") };
+        ensure!(why.to_string().contains(named), "{spec}: {why}");
+    }
+    edit(json!({"investigation": {"state": "Fixed", "fixedIn": "1.4.1", "notes": "a cache"}}))?;
+    edit(json!({"investigation": {"state": "NotAttributed", "fixedIn": null}}))?;
+    cluster.kubectl(&["delete", "-n", SHOP, "deviationreport", "found"], None).map(drop)
+}
+
+#[tokio::test]
 async fn the_controller_has_the_rights_it_needs_and_no_more() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let reviews: Api<SubjectAccessReview> = Api::all(cluster.client(ADMIN).await?);
@@ -366,7 +393,7 @@ async fn the_controller_has_the_rights_it_needs_and_no_more() -> Result<()> {
         (true, SHOP, "breakwater.dev", "rolloutactions/hold", "create", ""),
         (false, SHOP, "breakwater.dev", "rolloutactions/approve", "create", ""),
         (true, SHOP, "breakwater.dev", "deviationreports", "get list watch create", ""),
-        (false, SHOP, "breakwater.dev", "deviationreports", "delete", ""),
+        (false, SHOP, "breakwater.dev", "deviationreports", "update patch delete", ""),
         (true, HOME, "coordination.k8s.io", "leases", "create", ""),
         (true, HOME, "coordination.k8s.io", "leases", "get update", "breakwater"),
         (false, SHOP, "coordination.k8s.io", "leases", "create get update", "breakwater"),

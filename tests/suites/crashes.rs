@@ -108,6 +108,7 @@ async fn r26_a_leader_that_was_only_stopped_finds_a_newer_one_and_what_it_wrote_
         );
         ensure!(status["epoch"].as_i64() > Some(1), "{}", status["epoch"]);
         ensure!(first.exited().is_none(), "the first one ended: {}", first.last_words());
+        scene.reports_are_closed("1.1.1").await?;
         app.wants("1.1.1").await?;
         app.completes("1.1.1").await.map(drop)
     })
@@ -198,6 +199,7 @@ async fn f6_an_api_server_that_dies_in_an_advance_and_in_a_revert_changes_no_out
         scene.bed().control_plane().api().ready().await?;
         app.reverts("1.1.0").await?;
         scene.all_run("1.0.0").await?;
+        scene.reports_are_closed("1.1.1").await?;
         app.wants("1.1.1").await?;
         app.completes("1.1.1").await.map(drop)
     })

@@ -35,7 +35,7 @@ async fn r18_r19_r20_errors_in_wave_two_revert_all_that_was_touched_and_stay_out
         newest_wave_went_first(scene)?;
         attributed_with_numbers(scene).await?;
         stays_out(scene).await?;
-        app.wants("1.1.1").await?;
+        waits_until_the_report_is_closed(scene).await?;
         app.completes("1.1.1").await?;
         scene.all_run("1.1.1").await?;
         let status = app.status().await?;
@@ -74,6 +74,20 @@ async fn attributed_with_numbers(scene: &Scene) -> Result<()> {
         ["errors of wave early", "%", "limit", "requests"].iter().all(|part| said.contains(part)),
         "{said}"
     );
+    Ok(())
+}
+
+/// The patch release waits for people's answer, says so, and starts with it; the answer stays theirs.
+async fn waits_until_the_report_is_closed(scene: &Scene) -> Result<()> {
+    let app = scene.named("app");
+    app.wants("1.1.1").await?;
+    let status = app.is_held("OpenDeviations").await?;
+    let said = status["message"].as_str().unwrap_or_default();
+    ensure!(status["phase"] == "Pending" && said.contains("--close fixed --in 1.1.1"), "{said}");
+    scene.reports_are_closed("1.1.1").await?;
+    app.is_in(&["Advancing", "Soaking"]).await?;
+    let found = &scene.reports().await?[0]["spec"]["investigation"];
+    ensure!(*found == json!({"state": "Fixed", "fixedIn": "1.1.1", "notes": "found"}), "{found}");
     Ok(())
 }
 
@@ -241,6 +255,7 @@ async fn r4_what_is_plainly_infrastructure_holds_and_is_left_to_people() -> Resu
         let (result, said) = scene.act("Revert", fields).await?;
         ensure!(result == "Honoured", "{said}");
         app.reverts("1.1.0-imagepull").await?;
+        scene.reports_are_closed("1.1.1").await?;
         app.wants("1.1.1").await?;
         app.completes("1.1.1").await.map(drop)
     })
@@ -311,6 +326,7 @@ async fn r17_a_tenant_born_on_a_version_that_goes_out_is_listed_and_left_alone()
             status["troubled"].as_array().into_iter().flatten().find(|tenant| tenant["name"] == "born");
         ensure!(listed.is_some_and(|tenant| tenant["reason"] == "NoSafeVersion"), "{}", status["troubled"]);
         // The patch takes it along like everybody else.
+        scene.reports_are_closed("1.1.1").await?;
         app.wants("1.1.1").await?;
         app.is_at("Soaking", "canary").await?;
         scene.runs(&[("born", "1.1.1")]).await

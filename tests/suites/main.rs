@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod bed;
 mod churn;
+mod comparison;
 mod conformance;
 mod crashes;
 mod deviations;

@@ -12,6 +12,7 @@ use breakwater_plan::{
     observed::{Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, SloReading, Step, StepData, Tenant},
     plan,
     spec::Checked,
+    study::Week,
 };
 use breakwater_slo::{Counts, Series, TenantId};
 use jiff::{SignedDuration, Timestamp};
@@ -107,6 +108,7 @@ fn measure(n: usize) -> Result<(), Error> {
                 readings,
                 problems: &problems,
                 causes: &causes,
+                firing: &[],
             };
             let mut times: Vec<f64> = (0..RUNS)
                 .map(|_| {
@@ -131,7 +133,8 @@ fn measure(n: usize) -> Result<(), Error> {
         last = observe(&tenants, &state, &empty, at, "go on");
     }
     at += SignedDuration::from_mins(20);
-    let history = tenants.iter().map(|tenant| (tenant.id, Counts { bad: 1.0, total: 1e6 })).collect();
+    let history = tenants.iter().map(|tenant| (tenant.id, Counts { bad: 1.0, total: 1e6 }));
+    let history = Week::new(history.collect());
     let starts: Vec<Timestamp> = last.history_wanted.clone();
     let mut soaking = [SloReading { history: HashMap::from([(starts[0], history)]), ..empty[0].clone() }];
     last = observe(&tenants, &last.status, &soaking, at, "soak: no new step");
@@ -140,6 +143,7 @@ fn measure(n: usize) -> Result<(), Error> {
     let end_seconds = (at.as_second() - 90).div_euclid(60) * 60;
     soaking[0].steps = vec![Step { end_seconds, fetched_at: at, data: StepData::Counts(counts) }];
     soaking[0].state = last.judges.first().cloned();
+    soaking[0].trace = last.traces.first().cloned();
     last = observe(&tenants, &last.status, &soaking, at, "soak: one step judged");
     for tenant in &mut tenants {
         tenant.foreign_owner = Some("argocd-controller".into());

@@ -12,6 +12,7 @@ use crate::{
     draft::{Draft, clip_to},
     observed::Action,
     outcome::ReportWrite,
+    report,
 };
 
 /// Most holds and stops that may be in force at once (R27).
@@ -258,7 +259,8 @@ fn retry(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
         let mut status = report.status.clone();
         status.closed_by = Some(action.name.clone());
         status.outcome.get_or_insert(Outcome::RevertedPartly);
-        let write = ReportWrite { name: report.name.clone(), spec: report.spec.clone(), status };
+        let spec = report::about(draft, &report.spec.version);
+        let write = ReportWrite { name: report.name.clone(), spec, status };
         draft.reports.insert(report.name.clone(), write);
     }
     Ok(format!("version {asked} is not rejected any more"))

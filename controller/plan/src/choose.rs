@@ -1,6 +1,9 @@
 //! Which version is under way: adoption, start, queue, supersede, manual revert, rejection (R19, R23, R32-R34). Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use breakwater_crds::{
     report::Outcome,
@@ -13,6 +16,7 @@ use crate::{
     deviation,
     draft::Draft,
     fleet::{self, Standing},
+    gate::{self, Passage},
     observed::{Fleet, Tenant},
     revert, road,
 };
@@ -78,21 +82,31 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
     } else {
         match draft.observed.spec.spec.on_new_version {
             OnNewVersion::Queue => {
-                if draft.status.queued.as_deref() != Some(wanted) {
-                    draft.tell("Queued", false, format!("version {wanted} waits until {candidate} is done"));
-                }
-                draft.status.queued = Some(wanted.to_owned());
+                queue(draft, wanted, format!("version {wanted} waits until {candidate} is done"));
             }
-            OnNewVersion::Supersede => {
-                draft.tell(
-                    "Superseded",
-                    false,
-                    format!("version {wanted} takes over from {candidate}, from the first wave"),
-                );
-                start(draft, wanted);
-            }
+            OnNewVersion::Supersede => supersede(draft, wanted, &candidate),
         }
     }
+}
+
+/// Lets a version wait for the one under way; told once.
+fn queue(draft: &mut Draft<'_>, wanted: &str, why: String) {
+    if draft.status.queued.as_deref() != Some(wanted) {
+        draft.tell("Queued", false, why);
+    }
+    draft.status.queued = Some(wanted.to_owned());
+}
+
+/// Lets a version take over, unless its gate keeps it waiting.
+fn supersede(draft: &mut Draft<'_>, wanted: &str, candidate: &str) {
+    match gate::open_deviations(draft, wanted) {
+        Passage::Shut(why) => return queue(draft, wanted, why),
+        Passage::Warned(why) => draft.tell("OpenDeviations", true, why),
+        Passage::Open => {}
+    }
+    let message = format!("version {wanted} takes over from {candidate}, from the first wave");
+    draft.tell("Superseded", false, message);
+    start(draft, wanted);
 }
 
 fn idle(draft: &mut Draft<'_>, wanted: &str) {
@@ -154,7 +168,7 @@ pub(crate) fn begin(draft: &mut Draft<'_>) {
         draft.status.stable_version = Some(wanted);
         draft.status.completed_at = Some(draft.now);
         draft.enter(Phase::Completed);
-    } else if may_start(draft) {
+    } else if may_start(draft, &wanted) {
         start(draft, &wanted);
         draft.status.adoption = None;
         draft.tell("Started", false, format!("version {wanted} is under way over {live} tenants"));
@@ -215,8 +229,16 @@ fn reject(draft: &mut Draft<'_>, wanted: &str) {
     draft.muster();
 }
 
-/// What must be true before the first tenant is touched: owners released, every tenant in a wave.
-fn may_start(draft: &mut Draft<'_>) -> bool {
+/// What must be true before the first tenant is touched: deviations answered, owners released, every tenant in a wave.
+fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
+    let warned = match gate::open_deviations(draft, wanted) {
+        Passage::Shut(why) => {
+            draft.hold("OpenDeviations", true, why);
+            None
+        }
+        Passage::Warned(why) => Some(why),
+        Passage::Open => None,
+    };
     let (held, unmatched) =
         (draft.count(|s| *s == Standing::NotReleased), draft.count(|s| *s == Standing::Unmatched));
     if held > 0 {
@@ -230,7 +252,11 @@ fn may_start(draft: &mut Draft<'_>) -> bool {
             format!("{unmatched} tenants are in no wave, and spec.unmatched is Refuse"),
         );
     }
-    draft.holds.is_empty()
+    let may = draft.holds.is_empty();
+    if let Some(why) = warned.filter(|_| may) {
+        draft.tell("OpenDeviations", true, why);
+    }
+    may
 }
 
 /// Learns the stable version of a fleet without history (R33). False while a human is asked.
@@ -330,6 +356,7 @@ fn start(draft: &mut Draft<'_>, wanted: &str) {
     draft.status.report = None;
     draft.status.slos = Vec::new();
     draft.judges = vec![State::default(); draft.observed.spec.spec.slos.len()];
+    draft.traces = vec![Arc::default(); draft.judges.len()];
     draft.evidence = vec![None; draft.judges.len()];
     draft.enter(Phase::Advancing);
 }

@@ -1,36 +1,36 @@
-//! Whether the release deviates, and the report that says so before the first write (rules R4, R11, R14, R19). Pure.
+//! Whether the release deviates, and what is done about it (rules R4, R11, R14, R19). Pure.
 
 use breakwater_crds::{
-    report::{Appended, DeviationReportSpec, DeviationReportStatus, Outcome, WaveCount, WorstTenant},
+    report::Outcome,
     rollout::{DeviationAction, Wave},
-    scalars::Span,
-    status::{Condition, ConditionStatus, Phase, RevertStatus},
+    status::{Condition, ConditionStatus, Phase},
 };
-use breakwater_slo::{Action, Evidence, Guard};
+use breakwater_slo::{Action, Evidence, Guard, Verdict};
 
 use crate::{
     conditions,
-    draft::{Draft, clip},
+    draft::Draft,
     fleet::{self, Standing},
     observed::{Cause, Marker, Tenant},
-    outcome::ReportWrite,
-    revert,
+    report, revert,
+    spec::{alpha_share, is_per_tenant},
 };
 
 /// How many failed tenants are looked at to learn the cause.
 const DIAGNOSED: usize = 5;
-/// Most tenants named in a report.
-const WORST_MAX: usize = 32;
-/// Most further deviations kept in a report.
-const APPENDED_MAX: usize = 16;
 
 /// A deviation as found.
-struct Found {
-    reason: String,
-    message: String,
-    slo: Option<usize>,
-    by: String,
-    manual: bool,
+pub(crate) struct Found {
+    /// One word for machines.
+    pub(crate) reason: String,
+    /// The sentence with the numbers (R30).
+    pub(crate) message: String,
+    /// Index of the SLO that spoke, if one did.
+    pub(crate) slo: Option<usize>,
+    /// Who asked for it, where somebody did.
+    pub(crate) by: String,
+    /// It was asked for, or stands already: no policy softens it.
+    pub(crate) manual: bool,
 }
 
 /// Looks for a deviation of the version under way, and answers it as `onDeviation` says.
@@ -51,15 +51,15 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
         return;
     };
     if draft.observed.spec.spec.on_deviation.action == DeviationAction::Hold && !found.manual {
-        if open_report(draft, &version).is_none() {
+        if report::open(draft, &version).is_none() {
             draft.tell("Deviation", true, found.message.clone());
         }
-        write_report(draft, &version, &found, Outcome::Held);
+        report::write(draft, &version, &found, Outcome::Held);
         draft.hold("Deviating", false, found.message);
         return;
     }
     draft.tell("Deviation", true, found.message.clone());
-    write_report(draft, &version, &found, Outcome::Reverting);
+    report::write(draft, &version, &found, Outcome::Reverting);
     if completed {
         forget_stable(draft, &version);
     }
@@ -91,19 +91,45 @@ fn already_rejected(draft: &Draft<'_>, version: &str) -> Option<Found> {
     })
 }
 
-/// An SLO's guard deviates.
+/// An SLO's guard deviates, or the comparisons of all of them together do.
 fn measured(draft: &Draft<'_>) -> Option<Found> {
-    let wave = draft.wave_name();
-    draft.evidence.iter().enumerate().find_map(|(i, evidence)| {
-        let evidence = evidence.as_ref().filter(|evidence| evidence.action == Action::Deviate)?;
-        Some(Found {
-            reason: guard_reason(evidence).into(),
-            message: evidence.sentence(&draft.observed.spec.spec.slos[i].name, wave),
-            slo: Some(i),
-            by: String::new(),
-            manual: false,
-        })
+    let deviates = |evidence: &Option<Evidence>| {
+        evidence.as_ref().is_some_and(|evidence| evidence.action == Action::Deviate)
+    };
+    let one = draft.evidence.iter().position(deviates);
+    let (slo, together) = one.map(|slo| (slo, String::new())).or_else(|| together(draft))?;
+    let evidence = draft.evidence[slo].as_ref()?;
+    let sentence = evidence.sentence(&draft.observed.spec.spec.slos[slo].name, draft.wave_name());
+    Some(Found {
+        reason: if together.is_empty() { guard_reason(evidence) } else { "Comparison" }.into(),
+        message: format!("{sentence}{together}"),
+        slo: Some(slo),
+        by: String::new(),
+        manual: false,
     })
+}
+
+/// Several SLOs, each of them short of its limit, pass it together (analysis.md 2): the one that says most, and the words
+/// for it. What has no data, or is not calibrated, says nothing.
+fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
+    let spec = &draft.observed.spec.spec;
+    let compared = spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
+    let mut said: Vec<(usize, f64, f64)> = Vec::new();
+    for (slo, (evidence, status)) in draft.evidence.iter().zip(&draft.status.slos).enumerate() {
+        let usable = |evidence: &&Evidence| match evidence.verdict {
+            Verdict::NoData | Verdict::Uncalibrated => false,
+            Verdict::Healthy | Verdict::Inconclusive | Verdict::Deviating => true,
+        };
+        if let Some(ln_e) = evidence.as_ref().filter(usable).and_then(|evidence| evidence.ln_e) {
+            said.push((slo, alpha_share(compared, status.anew), ln_e));
+        }
+    }
+    let shares: Vec<(f64, f64)> = said.iter().map(|(_, share, ln_e)| (*share, *ln_e)).collect();
+    let combined = breakwater_slo::combine(&shares, spec.judge.alpha.as_ratio());
+    let (slo, ..) = *said.iter().max_by(|(_, a, e), (_, b, f)| (a.ln() + e).total_cmp(&(b.ln() + f)))?;
+    let words =
+        format!("; together with the other SLOs, certainty {:.2}%", (combined.certainty * 1e4).floor() / 1e2);
+    combined.deviates.then_some((slo, words))
 }
 
 /// The guard's name for machines.
@@ -115,6 +141,8 @@ pub(crate) fn guard_reason(evidence: &Evidence) -> &'static str {
         Some(Guard::UpdateCost) => "UpdateCost",
         Some(Guard::TelemetryLost) => "TelemetryLost",
         Some(Guard::NoData(_)) => "NoData",
+        Some(Guard::Comparison) => "Comparison",
+        Some(Guard::Uncalibrated) => "Uncalibrated",
         None => "Inconclusive",
     }
 }
@@ -219,121 +247,4 @@ pub(crate) fn forget_stable(draft: &mut Draft<'_>, version: &str) {
     let most = tally.into_iter().max_by_key(|(_, tenants)| *tenants).map(|(version, _)| version.to_owned());
     draft.status.stable_version = most;
     draft.status.candidate_version = Some(version.to_owned());
-}
-
-/// Name and account of the report that is open for this version, if one is.
-fn open_report(draft: &Draft<'_>, version: &str) -> Option<(String, DeviationReportStatus)> {
-    let open =
-        draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none())?;
-    let pending = draft.reports.get(&open.name).map(|write| write.status.clone());
-    Some((open.name.clone(), pending.unwrap_or_else(|| open.status.clone())))
-        .filter(|(_, s)| s.closed_by.is_none())
-}
-
-/// One open report per (rollout, version): written anew, or appended to.
-fn write_report(draft: &mut Draft<'_>, version: &str, found: &Found, outcome: Outcome) {
-    let (name, status) = match open_report(draft, version) {
-        Some((name, mut status)) if status.outcome.is_some() => {
-            let again = status.outcome != Some(outcome) || found.reason != status.reason;
-            if again && status.message != found.message {
-                status.appended.push(Appended { at: draft.now, message: clip(&found.message) });
-                let surplus = status.appended.len().saturating_sub(APPENDED_MAX);
-                status.appended.drain(..surplus);
-            }
-            status.outcome = Some(outcome);
-            (name, status)
-        }
-        Some((name, _)) => (name, account(draft, found, outcome)),
-        None => (report_name(draft, version), account(draft, found, outcome)),
-    };
-    draft.status.report = Some(name.clone());
-    store_report(draft, name, version, status);
-}
-
-fn store_report(draft: &mut Draft<'_>, name: String, version: &str, status: DeviationReportStatus) {
-    let unchanged =
-        draft.observed.reports.iter().any(|report| report.name == name && report.status == status);
-    if !unchanged {
-        let spec =
-            DeviationReportSpec { rollout: draft.observed.name.to_owned(), version: version.to_owned() };
-        draft.reports.insert(name.clone(), ReportWrite { name, spec, status });
-    }
-}
-
-/// `{rollout}-{hash of version}-{n}`, n counting on from the reports there are.
-fn report_name(draft: &Draft<'_>, version: &str) -> String {
-    let hash = breakwater_crds::marker::stable_hash(&[version]) >> 32;
-    let stem = format!("{}-{hash:08x}-", draft.observed.name);
-    let taken = draft
-        .observed
-        .reports
-        .iter()
-        .filter_map(|report| report.name.strip_prefix(&stem)?.parse::<u32>().ok());
-    format!("{stem}{}", taken.max().unwrap_or(0) + 1)
-}
-
-/// The first account of a deviation.
-fn account(draft: &Draft<'_>, found: &Found, outcome: Outcome) -> DeviationReportStatus {
-    let evidence = found.slo.and_then(|i| draft.evidence[i].as_ref());
-    let mut touched = vec![0_u32; draft.observed.spec.spec.waves.len()];
-    for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_updated()) {
-        if let Some(wave) = place.wave.filter(|_| fleet::own(tenant).is_some()) {
-            touched[wave] += 1;
-        }
-    }
-    let waves = draft.observed.spec.spec.waves.iter().zip(touched);
-    let waves = waves.map(|(wave, touched)| WaveCount { name: wave.name.clone(), touched });
-    DeviationReportStatus {
-        outcome: Some(outcome),
-        reason: found.reason.clone(),
-        message: clip(&found.message),
-        slo: found.slo.map(|i| draft.observed.spec.spec.slos[i].name.clone()),
-        value: evidence.and_then(|e| e.value),
-        baseline: evidence.and_then(|e| e.baseline),
-        limit: evidence.and_then(|e| e.limit),
-        window: evidence.map(|e| Span::seconds(e.window_seconds)),
-        requested_by: found.by.clone(),
-        wave: draft.wave_name().to_owned(),
-        started_at: draft.status.started_at,
-        decided_at: Some(draft.now),
-        finished_at: None,
-        waves: waves.collect(),
-        reverted: 0,
-        failed: 0,
-        worst: evidence.map_or_else(Vec::new, |evidence| worst(draft, evidence)),
-        attribution: None,
-        closed_by: None,
-        appended: Vec::new(),
-    }
-}
-
-fn worst(draft: &Draft<'_>, evidence: &Evidence) -> Vec<WorstTenant> {
-    let named = |id| draft.observed.tenants.iter().find(|tenant| tenant.id == id);
-    let worst = evidence.guilty.iter().take(WORST_MAX).filter_map(|(id, counts)| {
-        let tenant = named(*id)?;
-        Some(WorstTenant {
-            tenant: format!("{}/{}", tenant.namespace, tenant.name),
-            bad: counts.bad,
-            total: counts.total,
-        })
-    });
-    worst.collect()
-}
-
-/// Ends the account of a revert.
-pub(crate) fn close_report(draft: &mut Draft<'_>, version: &str, outcome: Outcome, revert: &RevertStatus) {
-    let name = draft.status.report.clone();
-    let report = draft.observed.reports.iter().find(|report| Some(&report.name) == name.as_ref());
-    let report = report.or_else(|| {
-        draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none())
-    });
-    let Some((name, mut status)) = report.map(|report| (report.name.clone(), report.status.clone())) else {
-        return;
-    };
-    status.outcome = Some(outcome);
-    status.finished_at = revert.finished_at;
-    status.reverted = revert.reverted;
-    status.failed = revert.failed;
-    status.attribution = revert.attribution;
-    store_report(draft, name, version, status);
 }

@@ -13,6 +13,7 @@ use crate::{
     fleet::{self, Context, Place, Standing},
     observed::{Claim, Fleet, Marker, Observed, Tenant},
     outcome::{Purpose, ReportWrite, Write},
+    trace::Trace,
 };
 
 /// Why nothing advances. It ends by itself with its cause.
@@ -47,6 +48,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) places: Vec<Place>,
     pub(crate) holds: Vec<Hold>,
     pub(crate) judges: Vec<State>,
+    pub(crate) traces: Vec<Arc<Trace>>,
     pub(crate) evidence: Vec<Option<Evidence>>,
     pub(crate) reports: BTreeMap<String, ReportWrite>,
     pub(crate) writes: Vec<Write>,
@@ -77,6 +79,7 @@ impl<'a> Draft<'a> {
             places: Vec::new(),
             holds: Vec::new(),
             judges: Vec::new(),
+            traces: Vec::new(),
             evidence: Vec::new(),
             reports: BTreeMap::new(),
             writes: Vec::new(),

@@ -1,19 +1,26 @@
 //! From counts to verdicts: which arm a tenant was in, the judge's evidence, and the holds it asks for (R7, R10-R14). Pure.
 
+use std::sync::Arc;
+
 use breakwater_crds::{
     report::DeviationReportStatus,
     scalars::Span,
-    status::{Phase, SloStatus},
+    status::{Phase, SloStatus, WaveStatus},
 };
-use breakwater_slo::{Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, State, Verdict};
+use breakwater_slo::{
+    Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, Series, State, Verdict,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    account, comparing,
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
     observed::{Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
-    spec::is_per_tenant,
+    spec::{alpha_share, is_per_tenant},
+    study::Week,
+    trace::Trace,
 };
 
 /// After how long without data the condition `Blind` says so (analysis.md 4).
@@ -30,6 +37,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
     draft.status.counts.uninstrumented = 0;
     draft.evidence = vec![None; checked.spec.slos.len()];
     draft.judges = vec![State::default(); checked.spec.slos.len()];
+    draft.traces = vec![Arc::default(); checked.spec.slos.len()];
     if !draft.status.phase.is_under_way() && !reverting {
         return;
     }
@@ -40,15 +48,20 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
         // An edited SLO, and a version that took over, start anew (R9, R23).
         let is_same = |old: &SloStatus| old.name == slo.name && old.definition == *definition;
         let old = statuses.iter().find(|old| is_same(old));
-        let mut status = old.cloned().unwrap_or_else(|| SloStatus {
-            name: slo.name.clone(),
-            definition: definition.clone(),
-            ..SloStatus::default()
+        let mut status = old.cloned().unwrap_or_else(|| {
+            let edited = statuses.iter().find(|old| old.name == slo.name);
+            SloStatus {
+                name: slo.name.clone(),
+                definition: definition.clone(),
+                anew: edited.map_or(0, |old| old.anew.saturating_add(1)),
+                ..SloStatus::default()
+            }
         });
         let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &status);
         judge.feed(draft);
         judge.speak(draft, &mut status);
         draft.judges[i] = judge.state;
+        draft.traces[i] = judge.trace;
         draft.evidence[i] = judge.evidence;
         next.push(status);
     }
@@ -62,6 +75,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
 struct Judge<'a> {
     index: usize,
     state: State,
+    trace: Arc<Trace>,
     config: Option<Config>,
     reading: Option<&'a SloReading>,
     error: Option<String>,
@@ -77,7 +91,12 @@ impl<'a> Judge<'a> {
         let carried = reading.and_then(|reading| reading.state.clone()).filter(|_| is_carried);
         let state = carried.or_else(checkpoint).unwrap_or_default();
         let step = reading.map_or(0, |reading| reading.step_seconds);
-        let config = (step > 0).then(|| checked.judge(index, step));
+        let config = (step > 0).then(|| {
+            let mut config = checked.judge(index, step);
+            let compared = checked.spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
+            config.compare.weight = alpha_share(compared, status.anew);
+            config
+        });
         let mut error =
             reading.map_or_else(|| Some("nothing was read yet".to_owned()), |reading| reading.error.clone());
         if let Some(reading) = reading.filter(|_| is_per_tenant(&checked.spec.slos[index])) {
@@ -86,7 +105,8 @@ impl<'a> Judge<'a> {
                 error = Some("the seven days before the wave were not read yet".into());
             }
         }
-        Self { index, state, config, reading, error, evidence: None }
+        let trace = reading.and_then(|reading| reading.trace.clone()).filter(|_| is_carried);
+        Self { index, state, trace: trace.unwrap_or_default(), config, reading, error, evidence: None }
     }
 
     /// Feeds new steps, in order. Without the tenants' own history no guard may act, so nothing is fed yet.
@@ -100,6 +120,7 @@ impl<'a> Judge<'a> {
         if unread && matches!(config.kind, Kind::Ratio { .. }) {
             return;
         }
+        self.state.compare(comparing::comparison(draft, self.index, reading));
         let limit = guard_limit(config);
         for (step, recent) in
             reading.recent.iter().map(|s| (s, true)).chain(reading.steps.iter().map(|s| (s, false)))
@@ -117,7 +138,11 @@ impl<'a> Judge<'a> {
                 StepData::Values(values) => Reading::Values(values),
                 StepData::Missing(why) => Reading::Missing(why),
             };
-            let step = breakwater_slo::Step { end_seconds: step.end_seconds, reading: data };
+            let past = comparing::past(draft, reading, step.end_seconds, config.step_seconds);
+            let step = breakwater_slo::Step { past, ..breakwater_slo::Step::new(step.end_seconds, data) };
+            if draft.status.phase.is_under_way() {
+                account::take(&mut self.trace, config, reading, &step);
+            }
             if recent {
                 self.state.feed_recent(config, &step);
             } else {
@@ -160,6 +185,10 @@ impl<'a> Judge<'a> {
         };
         (status.value, status.baseline, status.limit) = (evidence.value, evidence.baseline, evidence.limit);
         status.window = Some(Span::seconds(evidence.window_seconds));
+        status.detectable = evidence.detectable.filter(|ratio| ratio.is_finite());
+        let combined =
+            evidence.ln_e.map(|ln_e| breakwater_slo::combine(&[(config.compare.weight, ln_e)], 1.0));
+        status.certainty = combined.map(|combined| combined.certainty);
         match (blind, status.no_data_since) {
             (true, None) => status.no_data_since = Some(draft.now),
             (false, Some(_)) => status.no_data_since = None,
@@ -280,7 +309,7 @@ pub(crate) fn history_wanted(draft: &Draft<'_>) -> Vec<Timestamp> {
 
 /// As of when a tenant's seven days before a wave's start are read (R14): before any rejected version of this Rollout
 /// was there in them. What that one did to its tenants must not excuse the version that mends it.
-fn as_of(draft: &Draft<'_>, started: Timestamp) -> Timestamp {
+pub(crate) fn as_of(draft: &Draft<'_>, started: Timestamp) -> Timestamp {
     let rejected = |report: &Report| {
         let DeviationReportStatus { started_at, decided_at, finished_at, .. } = &report.status;
         let begun = (*started_at)?;
@@ -298,7 +327,7 @@ fn as_of(draft: &Draft<'_>, started: Timestamp) -> Timestamp {
 }
 
 /// A third of the smallest limit that reverts, as a share of bad events: who burned so before is not judged (R14).
-fn guard_limit(config: &Config) -> f64 {
+pub(crate) fn guard_limit(config: &Config) -> f64 {
     let factors = config.page.iter().map(|pair| pair.factor).chain([config.sharp.factor]);
     match config.kind {
         Kind::Ratio { objective } => factors.fold(f64::INFINITY, f64::min) * (1.0 - objective) / 3.0,
@@ -321,27 +350,34 @@ fn sample(
         return Vec::new();
     };
     let waves = &draft.status.waves;
-    let history = |started: Option<Timestamp>| reading.history.get(&as_of(draft, started?));
-    let by_wave: Vec<_> = waves.iter().map(|wave| history(wave.started_at)).collect();
-    let newest = history(waves.iter().filter_map(|wave| wave.started_at).max());
-    let before = |place: &Place, tenant: &Tenant| -> Option<Counts> {
+    let started = |wave: &WaveStatus| wave.started_at.and_then(|at| reading.history.get(&as_of(draft, at)));
+    let weeks: Vec<Option<&Week>> = waves.iter().map(started).collect();
+    let mut walks: Vec<_> = weeks.iter().map(|week| week.map(|week| week.counts().walk())).collect();
+    let newest = waves.iter().max_by_key(|wave| wave.started_at).and_then(started);
+    let (mut newest_walk, mut counts) = (newest.map(|week| week.counts().walk()), counts.walk());
+    let mut before = |place: &Place, tenant: &Tenant| -> Option<(Counts, &Week)> {
         let own = place.wave.filter(|wave| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some()));
-        own.map_or(newest, |wave| by_wave[wave])?.get(&tenant.id).copied()
+        let (walk, week) = match own {
+            Some(wave) => (walks[wave].as_mut(), weeks[wave]),
+            None => (newest_walk.as_mut(), newest),
+        };
+        Some((walk?.get(tenant.id).copied()?, week?))
     };
-    draft
-        .fleet()
-        .filter_map(|(tenant, place)| {
-            let arm = arm(draft, tenant, place, start, end)?;
-            let before = before(place, tenant);
-            Some(Sample {
-                tenant: tenant.id,
-                arm,
-                series: counts.get(tenant.id),
-                instrumented: before.is_some(),
-                burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= limit),
-            })
-        })
-        .collect()
+    let mut samples = Vec::with_capacity(draft.places.len());
+    for (tenant, place) in draft.fleet() {
+        let Some(arm) = arm(draft, tenant, place, start, end) else { continue };
+        let before = before(place, tenant);
+        samples.push(Sample {
+            tenant: tenant.id,
+            arm,
+            series: counts.get(tenant.id).copied().unwrap_or(Series::Absent),
+            instrumented: before.is_some(),
+            burned_before: before.and_then(|(c, _)| c.ratio()).is_some_and(|ratio| ratio >= limit),
+            own: before.and_then(|(counts, week)| week.ratio(counts)),
+            usual: before.and_then(|(counts, _)| Week::usual(counts, step_seconds)),
+        });
+    }
+    samples
 }
 
 /// Where a tenant stood *during* a step, by the times on it; late steps are judged by what it was then.

@@ -2,23 +2,29 @@
 //!
 //! Neither kube nor tokio is in this crate's dependency tree; the executor gets no choices.
 
+mod account;
 mod actions;
 pub mod alerts;
 mod choose;
+mod comparing;
 mod conditions;
 mod deviation;
 mod draft;
 pub mod fleet;
+mod gate;
 mod judging;
 pub mod observed;
 pub mod outcome;
 pub mod promql;
 mod refuse;
+mod report;
 mod revert;
 mod road;
 pub mod schedule;
 pub mod spec;
+pub mod study;
 mod tell;
+pub mod trace;
 mod troubled;
 pub mod version;
 
@@ -36,10 +42,12 @@ use crate::draft::Draft;
 /// Planning again on a plan's own result, at the same time, changes nothing; that is a property test.
 pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let mut draft = Draft::new(observed, now);
+    tell::edit(&mut draft);
     actions::honour(&mut draft);
     choose::version(&mut draft);
     draft.muster();
     judging::judge(&mut draft);
+    account::trace(&mut draft);
     deviation::decide(&mut draft);
     match draft.status.phase {
         Phase::Pending | Phase::Adopting => choose::begin(&mut draft),
@@ -50,5 +58,6 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
         Phase::Completed | Phase::Reverted | Phase::RevertedPartly => {}
     }
     revert::write_back(&mut draft);
+    account::follow(&mut draft);
     tell::finish(draft)
 }

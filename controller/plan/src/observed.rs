@@ -13,7 +13,11 @@ use breakwater_crds::{
 use breakwater_slo::{Series, State, TenantId};
 use jiff::Timestamp;
 
-use crate::spec::Checked;
+use crate::{
+    spec::Checked,
+    study::{Studied, Week},
+    trace::Trace,
+};
 
 /// One Rollout and all that is known of its fleet at one instant.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ pub struct Observed<'a> {
     pub problems: &'a HashMap<TenantId, String>,
     /// Why failed tenants are not ready, as far as it was looked up (R4).
     pub causes: &'a HashMap<TenantId, Cause>,
+    /// Alerts of the spec's rules that fire, in words; for the account of a deviation only.
+    pub firing: &'a [String],
 }
 
 /// Whether the list of tenants may be relied on. Unknown is never safe: an incomplete one holds.
@@ -208,6 +214,8 @@ pub struct Report {
 pub struct SloReading {
     /// The judge's state that the last plan returned; `None` after a restart: the status's checkpoint is taken.
     pub state: Option<State>,
+    /// The trace that the last plan returned; `None` after a restart.
+    pub trace: Option<Arc<Trace>>,
     /// Steps after `status.slos[].evaluatedUntil`, in order, each exactly once.
     pub steps: Vec<Step>,
     /// Steps at or before it, in order: after a restart they refill the short windows only.
@@ -219,7 +227,11 @@ pub struct SloReading {
     /// How long after its end a step is read, in seconds: two scrape intervals, or 90 s.
     pub lag_seconds: i64,
     /// Bad and total over seven days before the keyed instant (a wave's start), by tenant (R14).
-    pub history: HashMap<Timestamp, HashMap<TenantId, breakwater_slo::Counts>>,
+    pub history: HashMap<Timestamp, Week>,
+    /// What came of the looks at the past, by the start of the wave that each was for; or why nothing did.
+    pub studies: HashMap<Timestamp, Result<Arc<Studied>, String>>,
+    /// How much of the look at the past that is under way is done, in `[0, 1]`.
+    pub study_progress: Option<f64>,
 }
 
 /// One step's answer.
@@ -244,46 +256,73 @@ pub enum StepData {
     Missing(String),
 }
 
-/// Series by tenant, in order of the tenants' ids. Shared: a reading is handed from plan to plan until it was judged.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Counted(Arc<[(TenantId, Series)]>);
+/// Something by tenant, in order of the tenants' ids. Shared: a reading is handed from plan to plan until it was judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByTenant<T>(Arc<[(TenantId, T)]>);
 
-impl Counted {
-    /// The series of each tenant, in any order; of a tenant that is in it twice, one stays.
-    pub fn new(mut series: Vec<(TenantId, Series)>) -> Self {
-        if !series.is_sorted_by(|(one, _), (other, _)| one < other) {
-            series.sort_by_key(|(tenant, _)| *tenant);
-            series.dedup_by_key(|(tenant, _)| *tenant);
+/// The series of one step.
+pub type Counted = ByTenant<Series>;
+
+impl<T> ByTenant<T> {
+    /// From pairs in any order; of a tenant that is in them twice, one stays.
+    pub fn new(mut pairs: Vec<(TenantId, T)>) -> Self {
+        if !pairs.is_sorted_by(|(one, _), (other, _)| one < other) {
+            pairs.sort_by_key(|(tenant, _)| *tenant);
+            pairs.dedup_by_key(|(tenant, _)| *tenant);
         }
-        Self(series.into())
+        Self(pairs.into())
     }
 
     /// In order of the tenants' ids.
-    pub fn as_slice(&self) -> &[(TenantId, Series)] {
+    pub fn as_slice(&self) -> &[(TenantId, T)] {
         &self.0
     }
 
-    /// The series of one tenant; `Absent` where there is none.
-    pub fn get(&self, tenant: TenantId) -> Series {
-        let at = self.0.binary_search_by_key(&tenant, |(tenant, _)| *tenant);
-        at.map_or(Series::Absent, |at| self.0[at].1)
+    /// What there is of one tenant.
+    pub fn get(&self, tenant: TenantId) -> Option<&T> {
+        self.walk().get(tenant)
+    }
+
+    /// Looks tenants up one after the other.
+    pub fn walk(&self) -> Walk<'_, T> {
+        Walk { pairs: &self.0, next: 0 }
     }
 }
 
-impl From<&[(TenantId, Series)]> for Counted {
-    /// From series that are mostly in order already: one allocation then.
-    fn from(series: &[(TenantId, Series)]) -> Self {
-        if series.is_sorted_by(|(one, _), (other, _)| one < other) {
-            Self(series.into())
+impl<T: Copy> From<&[(TenantId, T)]> for ByTenant<T> {
+    /// From pairs that are mostly in order already: one allocation then.
+    fn from(pairs: &[(TenantId, T)]) -> Self {
+        if pairs.is_sorted_by(|(one, _), (other, _)| one < other) {
+            Self(pairs.into())
         } else {
-            Self::new(series.to_vec())
+            Self::new(pairs.to_vec())
         }
     }
 }
 
-impl FromIterator<(TenantId, Series)> for Counted {
-    fn from_iter<I: IntoIterator<Item = (TenantId, Series)>>(series: I) -> Self {
-        Self::new(series.into_iter().collect())
+impl<T> FromIterator<(TenantId, T)> for ByTenant<T> {
+    fn from_iter<I: IntoIterator<Item = (TenantId, T)>>(pairs: I) -> Self {
+        Self::new(pairs.into_iter().collect())
+    }
+}
+
+/// Looks tenants up in a [`ByTenant`]: for one that follows on the last in a step, for others by halving.
+#[derive(Debug)]
+pub struct Walk<'a, T> {
+    pairs: &'a [(TenantId, T)],
+    next: usize,
+}
+
+impl<'a, T> Walk<'a, T> {
+    /// What there is of one tenant.
+    pub fn get(&mut self, tenant: TenantId) -> Option<&'a T> {
+        let here = self.pairs.get(self.next).filter(|(here, _)| *here == tenant);
+        if here.is_none() {
+            self.next = self.pairs.binary_search_by_key(&tenant, |(tenant, _)| *tenant).ok()?;
+        }
+        let (_, found) = self.pairs.get(self.next)?;
+        self.next += 1;
+        Some(found)
     }
 }
 

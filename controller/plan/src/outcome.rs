@@ -10,7 +10,11 @@ use breakwater_crds::{
 use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
 
-use crate::observed::{Marker, Tenant};
+use crate::{
+    observed::{Marker, Tenant},
+    study::Study,
+    trace::Trace,
+};
 
 /// Everything that is to happen next. Order of execution: reports, status, then the rest (R28).
 #[derive(Debug, Clone)]
@@ -34,14 +38,26 @@ pub struct Plan {
     pub transitions: Vec<Transition>,
     /// The judges' states, in order of the SLOs; handed back with the next observation.
     pub judges: Vec<State>,
-    /// Since when counts are wanted, if they are: steps after this, or after what was evaluated.
+    /// What both arms counted of late, in order of the SLOs; handed back with the next observation.
+    pub traces: Vec<Arc<Trace>>,
+    /// Since when counts are wanted, if they are: steps after this, or after what was evaluated or traced.
     pub watch_since: Option<Timestamp>,
     /// Instants at which the seven days before are wanted (wave starts).
     pub history_wanted: Vec<Timestamp>,
+    /// The look at the past that the newest wave's comparison waits for.
+    pub study: Option<Arc<Study>>,
     /// When to plan again even if nothing happens; `None`: only on events.
     pub wake_at: Option<Timestamp>,
     /// What the rollout waits for, in one sentence; "nothing to do" has a reason.
     pub waiting: String,
+}
+
+impl Plan {
+    /// End of the last step of an SLO that is not wanted again, in unix seconds.
+    pub fn read_until_seconds(&self, slo: usize) -> Option<i64> {
+        let judged = self.judges.get(slo).and_then(State::until_seconds);
+        judged.max(self.traces.get(slo).and_then(|trace| trace.until_seconds()))
+    }
 }
 
 /// A `DeviationReport` to create (if absent) and whose status to write.

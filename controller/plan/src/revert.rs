@@ -9,13 +9,13 @@ use breakwater_slo::Verdict;
 use jiff::Timestamp;
 
 use crate::{
-    choose, deviation,
+    choose,
     draft::{Draft, clip},
     fleet::{self, Standing},
     judging,
     observed::Tenant,
     outcome::Purpose,
-    road,
+    report, road,
 };
 
 /// How many times `verifyFor` a verification without data may take before it ends without an answer.
@@ -138,7 +138,7 @@ fn recovered(draft: &Draft<'_>) -> Option<Attribution> {
         Verdict::Healthy => Some(Attribution::Attributed),
         Verdict::Deviating => Some(Attribution::NotAttributed),
         Verdict::Inconclusive => spoke.then_some(Attribution::NotAttributed),
-        Verdict::NoData => None,
+        Verdict::NoData | Verdict::Uncalibrated => None,
     }
 }
 
@@ -170,9 +170,9 @@ fn finish(draft: &mut Draft<'_>, revert: &mut RevertStatus, attribution: Option<
         revert.reverted, revert.failed
     );
     let warning = !whole || attribution == Some(Attribution::NotAttributed);
-    draft.tell(phase.as_str(), warning, back);
+    draft.tell(phase.as_str(), warning, back.clone());
     if let Some(outcome) = outcome {
-        deviation::close_report(draft, version, outcome, revert);
+        report::close(draft, version, outcome, revert, &back);
     }
     draft.status.candidate_version = None;
     draft.enter(phase);

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     choose,
+    comparing::{self, Sufficient},
     draft::{Draft, Hold},
     fleet::{self, Standing},
     observed::Fleet,
@@ -273,6 +274,15 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
         draft.waiting = format!("wave {} soaks for another {}", spec.name, Span::seconds(left).rounded());
         return false;
     }
+    match comparing::sufficient(draft, index) {
+        Sufficient::NotYet(why) if !promoted => {
+            draft.enter(Phase::Soaking);
+            draft.waiting = why;
+            return false;
+        }
+        Sufficient::Never(why) if !promoted => draft.hold("Insufficient", true, why),
+        Sufficient::Yes | Sufficient::NotYet(_) | Sufficient::Never(_) => {}
+    }
     if spec.approval == Some(Approval::After) && draft.status.waves[index].approved_after.is_none() {
         await_approval(draft, spec, "before it ends");
         return false;
@@ -280,7 +290,16 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
     draft.enter(Phase::Soaking);
     // A promotion is a human's answer to what the SLOs only hold for; it overrides no deviation and no other hold.
     let answered = |hold: &Hold| {
-        matches!(hold.reason, "NoData" | "TelemetryLost" | "UpdateCost" | "BurnRate" | "SharpPath")
+        matches!(
+            hold.reason,
+            "NoData"
+                | "TelemetryLost"
+                | "UpdateCost"
+                | "BurnRate"
+                | "SharpPath"
+                | "Comparison"
+                | "Uncalibrated"
+        )
     };
     let blocks = |hold: &&Hold| !(promoted && answered(hold));
     if let Some(hold) = draft.holds.iter().find(blocks) {

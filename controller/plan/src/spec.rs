@@ -5,7 +5,7 @@ use std::fmt;
 use breakwater_crds::{
     rollout::RolloutSpec,
     scalars::{IntOrPercent, Percent},
-    slo::{Errors, Latency, Pair, Slo, Step},
+    slo::{AbsoluteMargin, Errors, Latency, Pair, Slo, Step},
 };
 use breakwater_slo as slo;
 
@@ -51,7 +51,7 @@ impl Checked {
         let schedule = Schedule::parse(&spec.schedule).map_err(|more| errors.extend(more)).ok();
         check_waves(spec, &mut errors);
         for (i, slo) in spec.slos.iter().enumerate() {
-            check_slo(slo, &format!("spec.slos[{i}]"), &mut errors);
+            check_slo(spec, slo, &format!("spec.slos[{i}]"), &mut errors);
         }
         errors.extend(alerts::check(&spec.alerts, "spec.alerts"));
         if let Some(prometheus) = &spec.prometheus {
@@ -68,12 +68,43 @@ impl Checked {
 
     /// The judge's configuration of one SLO at a known step length.
     pub fn judge(&self, index: usize, step_seconds: i64) -> slo::Config {
-        judge_config(&self.spec.slos[index], step_seconds)
+        let slo = &self.spec.slos[index];
+        slo::Config { compare: compare_config(&self.spec, slo), ..judge_config(slo, step_seconds) }
+    }
+}
+
+/// Share of alpha that the SLOs have between them; the rest is for evidence that starts anew.
+const ALPHA_AT_FIRST: f64 = 0.9;
+
+/// An SLO's share of the release's alpha when its evidence has started anew so many times in it (R9): what was given
+/// before is spent, so each time half of what is left is given.
+pub(crate) fn alpha_share(slos: usize, anew: u32) -> f64 {
+    let slos = slos.max(1) as f64;
+    if anew == 0 {
+        ALPHA_AT_FIRST / slos
+    } else {
+        (1.0 - ALPHA_AT_FIRST) / slos * 0.5_f64.powi(anew.min(1_000).cast_signed())
+    }
+}
+
+/// What the comparison of an SLO tolerates. Bucket edges are not read, and traffic is not compared.
+fn compare_config(spec: &RolloutSpec, slo: &Slo) -> slo::Compare {
+    let compared = spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
+    slo::Compare {
+        ratio: slo.margin.ratio,
+        absolute: match slo.margin.absolute {
+            AbsoluteMargin::Auto => None,
+            AbsoluteMargin::Share(share) => Some(share.as_ratio()),
+        },
+        alpha: spec.judge.alpha.as_ratio(),
+        weight: alpha_share(compared, 0),
+        shape: false,
+        traffic: None,
     }
 }
 
 /// The judge's configuration of an SLO.
-pub fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
+fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
     let pairs = |pairs: &[Pair]| pairs.iter().map(pair).collect();
     let kind = match &spec.limit {
         Some(limit) => {
@@ -93,6 +124,7 @@ pub fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
             min_bad: spec.sharp.min_bad,
         },
         update_cost_max: spec.update_cost.max.as_ratio(),
+        compare: slo::Compare::default(),
     };
     match spec.step {
         Step::Auto => config.rounded_to_steps(),
@@ -144,15 +176,18 @@ fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn check_slo(spec: &Slo, path: &str, errors: &mut Vec<FieldError>) {
+fn check_slo(rollout: &RolloutSpec, spec: &Slo, path: &str, errors: &mut Vec<FieldError>) {
     errors.extend(promql::check(spec, path));
     // Steps of `auto` are known at run time only; a minute is the usual one, and windows are rounded to it.
     let step_seconds = match spec.step {
         Step::Auto => 60,
         Step::Fixed(span) => span.as_seconds(),
     };
-    if let Err(error) = slo::check(&judge_config(spec, step_seconds)) {
-        errors.push(FieldError::new(format!("{path}.{}", error.field), error.problem.to_string()));
+    let config = slo::Config { compare: compare_config(rollout, spec), ..judge_config(spec, step_seconds) };
+    if let Err(error) = slo::check(&config) {
+        let of_judge = matches!(error.field.as_str(), "alpha" | "weight");
+        let at = if of_judge { "spec.judge" } else { path };
+        errors.push(FieldError::new(format!("{at}.{}", error.field), error.problem.to_string()));
     }
 }
 

@@ -3,11 +3,13 @@
 use breakwater_crds::{
     action::RolloutActionStatus,
     scalars::Span,
-    status::{Brake, ConditionStatus, Counts, Phase, Progress, RolloutStatus, SloStatus, WaveStatus},
+    status::{
+        Brake, ConditionStatus, Counts, Phase, Progress, RevertStatus, RolloutStatus, SloStatus, WaveStatus,
+    },
 };
 
 use crate::{
-    choose, conditions,
+    account, choose, comparing, conditions,
     draft::{Draft, clip},
     fleet::Standing,
     judging,
@@ -45,8 +47,14 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         decided,
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
+        study: comparing::study(&draft),
         // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
-        watch_since: draft.status.started_at.filter(|_| watched).map(|at| at.max(draft.observed.created_at)),
+        watch_since: draft
+            .status
+            .started_at
+            .filter(|_| watched)
+            .or_else(|| account::watch_since(&draft))
+            .map(|at| at.max(draft.observed.created_at)),
         wake_at: draft.wakes.iter().min().copied(),
         confirm,
         status: draft.status,
@@ -55,8 +63,20 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         diagnose: draft.diagnose,
         transitions: draft.transitions,
         judges: draft.judges,
+        traces: draft.traces,
         waiting: draft.waiting,
     }
+}
+
+/// An edit that is in force is a transition: whoever asks why something changed finds it among the others (R9, R31).
+pub(crate) fn edit(draft: &mut Draft<'_>) {
+    let (before, now) = (draft.observed.status.observed_generation, draft.observed.generation);
+    if before == 0 || before == now || draft.observed.refused.is_some() {
+        return;
+    }
+    let revision = draft.observed.revision.map_or_else(String::new, |name| format!(", kept as {name}"));
+    let version = &draft.observed.spec.spec.version;
+    draft.tell("SpecChanged", false, format!("generation {now} is in force{revision}; it wants {version}"));
 }
 
 /// The judges' states go into the status with what they were fed (R28); not where nothing is under way.
@@ -67,36 +87,51 @@ fn checkpoint(draft: &mut Draft<'_>) {
     }
 }
 
-/// The part of a status that is decisions: what a crash must not lose (R28).
+/// The part of a status that is decisions: what a crash must not lose (R28). What is left out is never copied: a plan
+/// is made every minute for weeks.
 fn skeleton(status: &RolloutStatus) -> RolloutStatus {
-    let mut bones = status.clone();
-    bones.summary = String::new();
-    bones.message = String::new();
-    bones.progress = Progress::default();
-    bones.counts = Counts::default();
-    bones.troubled = Vec::new();
-    for slo in &mut bones.slos {
-        let definition = std::mem::take(&mut slo.definition);
-        *slo = SloStatus { name: std::mem::take(&mut slo.name), definition, ..SloStatus::default() };
+    let RolloutStatus { slos, adoption, waves, revert, .. } = status;
+    RolloutStatus {
+        summary: String::new(),
+        message: String::new(),
+        progress: Progress::default(),
+        counts: Counts::default(),
+        troubled: Vec::new(),
+        slos: slos.iter().map(slo_bones).collect(),
+        conditions: Vec::new(),
+        history: Vec::new(),
+        adoption: adoption.clone().filter(|adoption| adoption.approved.is_some()),
+        waves: waves.iter().map(wave_bones).collect(),
+        revert: revert.clone().map(|revert| RevertStatus { reverted: 0, failed: 0, ..revert }),
+        observed_generation: status.observed_generation,
+        epoch: status.epoch,
+        phase: status.phase,
+        stable_version: status.stable_version.clone(),
+        candidate_version: status.candidate_version.clone(),
+        queued: status.queued.clone(),
+        rejected: status.rejected.clone(),
+        started_at: status.started_at,
+        watching_since: status.watching_since,
+        completed_at: status.completed_at,
+        wave: status.wave.clone(),
+        brakes: status.brakes.clone(),
+        processed: status.processed.clone(),
+        report: status.report.clone(),
+        accepted_revision: status.accepted_revision.clone(),
     }
-    bones.conditions = Vec::new();
-    bones.history = Vec::new();
-    bones.adoption = bones.adoption.filter(|adoption| adoption.approved.is_some());
-    for wave in &mut bones.waves {
-        let figures = WaveStatus {
-            total: 0,
-            updated: 0,
-            ready: 0,
-            failed: 0,
-            soaked_seconds: 0,
-            ..std::mem::take(wave)
-        };
-        *wave = figures;
+}
+
+fn slo_bones(slo: &SloStatus) -> SloStatus {
+    SloStatus {
+        name: slo.name.clone(),
+        definition: slo.definition.clone(),
+        anew: slo.anew,
+        ..SloStatus::default()
     }
-    if let Some(revert) = &mut bones.revert {
-        (revert.reverted, revert.failed) = (0, 0);
-    }
-    bones
+}
+
+fn wave_bones(wave: &WaveStatus) -> WaveStatus {
+    WaveStatus { total: 0, updated: 0, ready: 0, failed: 0, soaked_seconds: 0, ..wave.clone() }
 }
 
 fn count(draft: &mut Draft<'_>) {

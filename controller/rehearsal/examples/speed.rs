@@ -18,6 +18,10 @@ use breakwater_slo::TenantId;
 use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 
+/// The program's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tenant-minutes of each of the small runs.
 const TENANT_MINUTES: usize = 1_440_000;
 /// The scenario: nothing is wrong, so that there is something to watch all the time.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction, action::Verb, marker};
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction, action::Verb, marker, report::Investigation};
 use breakwater_operator::{ground::CountsOf, telemetry::Counts, tenants::lens::Lens};
 use breakwater_plan::spec::Checked;
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     apiserver::{ApiServer, Call, Failure, Fate, Fates, Unharmed},
     fleet::{Crew, Fleet, FleetSpec, Metrics, Population, shape::Shape},
+    outcome::Report,
     process::{self, Process},
     time::VirtualTime,
 };
@@ -251,6 +252,38 @@ impl Bed {
             tracing::debug!("an edit that the controller will refuse");
         }
         Ok(())
+    }
+
+    /// The reports of the Rollout as they are stored, in order of their names.
+    pub fn reports(&self) -> Vec<Report> {
+        let read = |object| serde_json::from_value::<DeviationReport>(object).ok();
+        let reports = self.api.list("DeviationReport").into_iter().filter_map(read);
+        let mine = reports.filter(|report| report.spec.rollout == self.name);
+        let mut reports: Vec<Report> = mine
+            .map(|report| Report {
+                name: report.name_any(),
+                spec: report.spec,
+                status: report.status.unwrap_or_default(),
+            })
+            .collect();
+        reports.sort_by(|a, b| a.name.cmp(&b.name));
+        reports
+    }
+
+    /// Answers the open reports of the Rollout, as `kubectl breakwater report --close` does; their names.
+    pub async fn answer_reports(&self, investigation: &Investigation) -> Result<Vec<String>, kube::Error> {
+        let api: kube::Api<DeviationReport> = kube::Api::namespaced(self.api.client("sre"), &self.namespace);
+        let patch = kube::api::Patch::Merge(json!({"spec": {"investigation": investigation}}));
+        let mut answered = Vec::new();
+        for report in api.list(&kube::api::ListParams::default()).await? {
+            let closed = report.status.as_ref().is_some_and(|status| status.closed_by.is_some());
+            let is_open = !report.spec.is_answered_for("") && !closed;
+            if report.spec.rollout == self.name && is_open {
+                api.patch(&report.name_any(), &kube::api::PatchParams::default(), &patch).await?;
+                answered.push(report.name_any());
+            }
+        }
+        Ok(answered)
     }
 
     /// Asks for something by a `RolloutAction`.

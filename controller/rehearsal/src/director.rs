@@ -1,6 +1,11 @@
 //! Plays a scenario: waits for each event's moment and makes it happen.
 
-use breakwater_crds::{RolloutStatus, Span, action::Verb, status::Phase};
+use breakwater_crds::{
+    RolloutStatus, Span,
+    action::Verb,
+    report::{Investigation, InvestigationState},
+    status::Phase,
+};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -178,6 +183,9 @@ impl Director {
                 ("ClockStep", format!("the controller's clock steps by {seconds} s"))
             }
             Happening::Act(verb, wave) => ("Act", self.act(verb, wave, bed, status)?),
+            Happening::Close(state, fixed_in) => {
+                ("CloseReport", self::close(bed, state, fixed_in).await.map_err(refused)?)
+            }
             Happening::Add(count) => {
                 bed.add_tenants(count).map_err(|why| BedError::Tenants(why.to_string()))?;
                 ("AddTenants", format!("{count} tenants are created"))
@@ -218,6 +226,21 @@ impl Director {
         };
         Ok(format!("a human asks: {verb:?}{about}"))
     }
+}
+
+/// People have looked into the open reports and say what they found.
+async fn close(
+    bed: &Bed,
+    state: InvestigationState,
+    fixed_in: Option<String>,
+) -> Result<String, kube::Error> {
+    let found = Investigation { state, fixed_in, notes: "rehearsed".into() };
+    let names = bed.answer_reports(&found).await?;
+    let fixed_in = found.fixed_in.map_or_else(String::new, |version| format!(" in {version}"));
+    Ok(match names.as_slice() {
+        [] => "no report is open".into(),
+        names => format!("{} is closed: {}{fixed_in}", names.join(", "), state.as_str()),
+    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -2,6 +2,7 @@
 //!
 //! Times are virtual; spans are seconds. Two runs of one seed give byte-identical JSON.
 
+use breakwater_crds::{DeviationReportSpec, DeviationReportStatus};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -35,10 +36,24 @@ pub struct Outcome {
     pub timeline: Vec<Event>,
     /// The road as it looked over time. At most 2,000 frames.
     pub frames: Vec<Frame>,
+    /// The `DeviationReports` as they stood at the end; not in the JSON, where each would be longer than all the rest.
+    #[serde(skip)]
+    pub reports: Vec<Report>,
     /// Requests to the API server by the controller: all, and of these writes to tenants.
     pub api_requests: u64,
     /// Writes to tenants among them.
     pub tenant_writes: u64,
+}
+
+/// A `DeviationReport` of a rehearsal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Its name.
+    pub name: String,
+    /// What it is about, and what people found out.
+    pub spec: DeviationReportSpec,
+    /// The controller's account.
+    pub status: DeviationReportStatus,
 }
 
 /// How a rehearsal ended.

@@ -221,6 +221,7 @@ fn sum_up(rehearsal: &Rehearsal, bed: &Bed, chronicle: Chronicle, end: End) -> O
         versions,
         timeline: chronicle.timeline,
         frames: chronicle.frames,
+        reports: bed.reports(),
         api_requests: bed.calls(),
         tenant_writes: bed.tenant_writes(),
     }

@@ -95,6 +95,26 @@ fn r4_a_crash_loop_holds_before_it_spreads() {
 }
 
 #[test]
+fn the_story_is_told_by_its_report_and_its_patch_release_waits_for_the_answer() {
+    let outcome = play("story");
+    assert_eq!((outcome.end, version(&outcome, "1.2.1").result), (End::Completed, VersionResult::Completed));
+    let [report] = outcome.reports.as_slice() else { panic!("{} reports", outcome.reports.len()) };
+    let status = &report.status;
+    assert_eq!((report.spec.version.as_str(), status.rejects()), ("1.2.0", true));
+    let found = report.spec.investigation.as_ref().expect("an answer");
+    assert_eq!((found.fixed_in.as_deref(), found.notes.as_str()), (Some("1.2.1"), "rehearsed"));
+    let spoke = status.slos.iter().find(|slo| Some(&slo.name) == status.slo.as_ref()).expect("an SLO spoke");
+    let chart = spoke.chart.as_ref().expect("counts around the decision");
+    let hours = chart.every.as_seconds() as f64 * chart.len() as f64 / 3_600.0;
+    assert!((3.8..=4.0).contains(&hours), "{hours} h around the decision");
+    let harm = spoke.harm.as_ref().expect("harm");
+    assert!(harm.excess > 0.9 * (harm.bad - 0.01 * harm.total) && harm.tenants > 0, "{harm:?}");
+    assert!(!status.worst.is_empty() && spoke.query.contains("http_requests_total"), "{status:?}");
+    let (first, decided) = (status.first_harm_at, version(&outcome, "1.2.0").detected_at);
+    assert!(first < decided && status.first_write_at <= status.last_ready_at, "{first:?} {decided:?}");
+}
+
+#[test]
 fn two_runs_of_a_seed_are_byte_identical_and_another_seed_is_another_run() {
     let short = Rehearsal { until: SignedDuration::from_hours(60), ..rehearsal("errors-double") };
     let json = |seed: u64| {

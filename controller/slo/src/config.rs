@@ -20,6 +20,34 @@ pub struct Config {
     pub sharp: Sharp,
     /// Share of bad events during warm-up, per wave, above which it holds. In `(0, 1]`.
     pub update_cost_max: f64,
+    /// The comparison with a baseline (analysis.md 2).
+    pub compare: Compare,
+}
+
+/// What the comparison of one SLO tolerates, and what certainty it takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compare {
+    /// `margin.ratio`, `r0`: a candidate with this many times the baseline's share of bad events is as good. At least 1.
+    pub ratio: f64,
+    /// `margin.absolute`, `d`: a share of bad events that is tolerated on top, in `[0, 1)`. `None`: a tenth of the
+    /// error budget, `0.1 * (1 - objective)`.
+    pub absolute: Option<f64>,
+    /// Probability of ever reverting for nothing, of the whole release (all its SLOs, all its waves). In `(0, 1)`.
+    pub alpha: f64,
+    /// The SLO's share `v` of the release's alpha, in `(0, 1]`: the shares of a release's SLOs sum to at most 1.
+    /// Evidence that starts anew (an edited SLO, R9) must come with what is left of the share, half of it say.
+    pub weight: f64,
+    /// Half of the evidence is the shape of the latency: the steps of this SLO carry [`crate::Tail`]s.
+    pub shape: bool,
+    /// A tenth of the evidence is traffic that vanishes: baseline tenants keep more than this many times the
+    /// candidates' share of their usual successes (at least 1). `None`: traffic is not compared.
+    pub traffic: Option<f64>,
+}
+
+impl Default for Compare {
+    fn default() -> Self {
+        Self { ratio: 1.2, absolute: None, alpha: 0.01, weight: 1.0, shape: false, traffic: None }
+    }
 }
 
 /// The two kinds of SLO.
@@ -86,6 +114,9 @@ pub enum Problem {
     /// Not a finite number above zero.
     #[error("{0} must be a finite number above zero")]
     NotPositive(f64),
+    /// Below 1, or not a finite number.
+    #[error("{0} must be a finite number of at least 1")]
+    BelowOne(f64),
     /// Not a finite number.
     #[error("{0} must be a finite number")]
     NotFinite(f64),
@@ -159,6 +190,7 @@ impl Config {
             hold: vec![pair(86_400, 7_200, 3.0), pair(259_200, 21_600, 1.0)],
             sharp: Sharp { long_seconds: 300, short_seconds: 60, factor: 14.4, min_bad: 10 },
             update_cost_max: 0.05,
+            compare: Compare::default(),
         }
     }
 
@@ -186,6 +218,15 @@ impl Config {
         self.step_seconds.max(1)
     }
 
+    /// `d`: the share of bad events that is tolerated on top of `ratio` times the baseline's.
+    pub(crate) fn absolute(&self) -> f64 {
+        let auto = match self.kind {
+            Kind::Ratio { objective } => 0.1 * (1.0 - objective),
+            Kind::Limit { .. } => 0.0,
+        };
+        self.compare.absolute.unwrap_or(auto)
+    }
+
     /// Distinct window lengths, ascending.
     pub(crate) fn windows(&self) -> Vec<i64> {
         let pairs =
@@ -206,7 +247,7 @@ pub(crate) fn whole_steps(seconds: i64, step_seconds: i64) -> i64 {
 
 /// Checks a configuration; the error names the first refused field as `spec.slos[]` calls it.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { kind, step_seconds, page, hold, sharp, update_cost_max } = config;
+    let Config { kind, step_seconds, page, hold, sharp, update_cost_max, compare } = config;
     refuse(*step_seconds < 1, "step", || Problem::NoTime(*step_seconds))?;
     match *kind {
         Kind::Ratio { objective } => {
@@ -221,7 +262,8 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
             check_pair(&Pair { long_seconds, short_seconds, factor }, "sharp", objective, *step_seconds)?;
             refuse(min_bad == 0, "sharp.minBad", || Problem::Zero)?;
             let cost = *update_cost_max;
-            refuse(!(cost > 0.0 && cost <= 1.0), "updateCost.max", || Problem::NotAShare(cost))
+            refuse(!(cost > 0.0 && cost <= 1.0), "updateCost.max", || Problem::NotAShare(cost))?;
+            check_compare(compare)
         }
         Kind::Limit { max, min, for_seconds } => {
             refuse(max.is_none() && min.is_none(), "limit", || Problem::NoBound)?;
@@ -235,6 +277,17 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
             check_window(for_seconds, "limit.for", *step_seconds)
         }
     }
+}
+
+fn check_compare(compare: &Compare) -> Result<(), ConfigError> {
+    let Compare { ratio, absolute, alpha, weight, shape: _, traffic } = *compare;
+    refuse(!(ratio.is_finite() && ratio >= 1.0), "margin.ratio", || Problem::BelowOne(ratio))?;
+    let absolute = absolute.unwrap_or(0.0);
+    refuse(!(0.0..1.0).contains(&absolute), "margin.absolute", || Problem::NotAShare(absolute))?;
+    refuse(!(alpha > 0.0 && alpha < 1.0), "alpha", || Problem::NotAShare(alpha))?;
+    refuse(!(weight > 0.0 && weight <= 1.0), "weight", || Problem::NotAShare(weight))?;
+    let traffic = traffic.unwrap_or(1.0);
+    refuse(!(traffic.is_finite() && traffic >= 1.0), "traffic", || Problem::BelowOne(traffic))
 }
 
 fn check_pair(pair: &Pair, at: &str, objective: f64, step_seconds: i64) -> Result<(), ConfigError> {

@@ -19,17 +19,22 @@ pub enum Verdict {
     Inconclusive,
     /// Nothing that can be trusted (R12): never a pass, never a revert.
     NoData,
+    /// The comparison is asked for and may not speak: no history, or it would have cried wolf on the past (R13). Holds and
+    /// asks, never reverts.
+    Uncalibrated,
 }
 
 impl Verdict {
-    /// Verdict over several SLOs (R11): `Deviating`, then `NoData`, then `Inconclusive`; `Healthy` only when all are.
+    /// Verdict over several SLOs (R11): `Deviating`, then `NoData`, `Uncalibrated`, `Inconclusive`; `Healthy` only when
+    /// all are.
     /// `None` where there are none: no verdict is not a good verdict.
     pub fn combine(verdicts: impl IntoIterator<Item = Self>) -> Option<Self> {
         verdicts.into_iter().max_by_key(|verdict| match verdict {
             Self::Healthy => 0,
             Self::Inconclusive => 1,
-            Self::NoData => 2,
-            Self::Deviating => 3,
+            Self::Uncalibrated => 2,
+            Self::NoData => 3,
+            Self::Deviating => 4,
         })
     }
 }
@@ -84,6 +89,10 @@ pub enum Guard {
     TelemetryLost,
     /// There is no data.
     NoData(NoData),
+    /// The sequential comparison with a baseline.
+    Comparison,
+    /// The comparison is asked for and not armed.
+    Uncalibrated,
 }
 
 /// How many tenants of an arm could be read in the newest evaluated step (R12).
@@ -138,8 +147,9 @@ pub struct Evidence {
     pub requests: f64,
     /// Bad events of the candidates in it.
     pub bad: f64,
-    /// Candidates that burn beyond the guard's limit over the sharp path's long window: most bad events beyond the
-    /// limit first, at most [`GUILTY_MAX`]. Empty where no guard spoke.
+    /// Candidates that burn beyond the guard's limit over the sharp path's long window, most bad events beyond the limit
+    /// first; of a comparison those that are worse than the baseline (false discovery rate at most alpha), most
+    /// evidence first, with their counts since they are. At most [`GUILTY_MAX`]. Empty where no guard spoke.
     pub guilty: Vec<(TenantId, Counts)>,
     /// How many burn so, named or not.
     pub guilty_total: usize,
@@ -149,6 +159,15 @@ pub struct Evidence {
     pub coverage: Coverage,
     /// Coverage of the baseline.
     pub baseline_coverage: Coverage,
+    /// `ln E` of this SLO's comparison, for [`crate::combine`]; `None` where it is not armed.
+    pub ln_e: Option<f64>,
+    /// Where this SLO alone would revert: `ln(1/(v*alpha))`; `None` where the comparison is not armed.
+    pub ln_limit: Option<f64>,
+    /// The smallest ratio that would have been found with 95 % probability with the wave's traffic so far.
+    pub detectable: Option<f64>,
+    /// Where the comparison deviates, those tenants whose own evidence carries this SLO's past its limit all alone: one of
+    /// them may be reverted by itself (R22). Most evidence first, at most [`GUILTY_MAX`].
+    pub alone: Vec<TenantId>,
     /// The figures as words, without SLO and wave.
     pub reason: String,
 }

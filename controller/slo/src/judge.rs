@@ -6,6 +6,7 @@
 use crate::config::{Config, Kind, Pair, whole_steps};
 use crate::evidence::{Action, Coverage, Evidence, GUILTY_MAX, Guard, NoData, Verdict};
 use crate::reading::{Counts, TenantId};
+use crate::speak;
 use crate::state::State;
 use crate::text::{count, number, percent, span, tenants, times};
 use crate::window::{Slot, Tally};
@@ -45,9 +46,12 @@ pub(crate) fn excess(max: Option<f64>, min: Option<f64>, value: f64) -> f64 {
 
 /// The evidence of `state` at `now_seconds`.
 pub(crate) fn evidence(state: &State, config: &Config, begun_seconds: i64, now_seconds: i64) -> Evidence {
-    if let Some(evidence) = out_of_time(state, config, begun_seconds, now_seconds) {
-        return evidence;
-    }
+    let guards = out_of_time(state, config, begun_seconds, now_seconds)
+        .unwrap_or_else(|| of_newest_step(state, config));
+    speak::join(state, config, guards)
+}
+
+fn of_newest_step(state: &State, config: &Config) -> Evidence {
     match config.kind {
         Kind::Limit { max, min, for_seconds } => bounds(state, max, min, for_seconds),
         Kind::Ratio { objective } => {
@@ -73,6 +77,10 @@ fn plain(state: &State, verdict: Verdict, action: Action, guard: Option<Guard>, 
         exempt: false,
         coverage: state.candidate,
         baseline_coverage: state.baseline,
+        ln_e: None,
+        ln_limit: None,
+        detectable: None,
+        alone: Vec::new(),
         reason,
     }
 }
@@ -226,9 +234,12 @@ impl Rule {
             Guard::Sharp => (long.candidate.holds_bad(config.sharp.min_bad), Action::Deviate),
             Guard::BurnRate { pair: _, page: true } => (short.candidate.holds_bad(BAD_MIN), Action::Deviate),
             Guard::BurnRate { pair: _, page: false } => (short.candidate.holds_bad(BAD_MIN), Action::Hold),
-            Guard::Limit | Guard::UpdateCost | Guard::TelemetryLost | Guard::NoData(_) => {
-                (false, Action::None)
-            }
+            Guard::Limit
+            | Guard::UpdateCost
+            | Guard::TelemetryLost
+            | Guard::NoData(_)
+            | Guard::Comparison
+            | Guard::Uncalibrated => (false, Action::None),
         };
         let ready = enough_bad && is_full(state, config, pair.short_seconds, short);
         Self { guard, action, pair, limit: pair.factor * (1.0 - objective), long, short, ready }

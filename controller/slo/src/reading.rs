@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::increment::Side;
+
 /// Stable hash of a tenant's namespace and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TenantId(pub u64);
@@ -103,6 +105,12 @@ pub struct Sample {
     pub instrumented: bool,
     /// It burned at a third of a guard's limit or more in its own 7 days before: no guard acts on it (R14).
     pub burned_before: bool,
+    /// The tenant's own share of bad events before its update, shrunk to the fleet's ([`crate::own_ratios`]), frozen at
+    /// a wave's start. `None`: not known, so it is in neither arm of the comparison.
+    pub own: Option<f64>,
+    /// The tenant's usual good events per step, mean over the days before, frozen as well: what [`crate::Compare`]'s
+    /// traffic is measured by. `None`: not known, so its traffic is not compared.
+    pub usual: Option<f64>,
 }
 
 /// What one step of one SLO came to.
@@ -116,6 +124,57 @@ pub enum Reading<'a> {
     Missing(&'a str),
 }
 
+/// The same tenants in the same minute of the week before *their own* update, pooled: what `History` compares with.
+///
+/// A minute of the past that serves `R` times (a rollout of three weeks meets it three times) must come divided by `R`:
+/// bad and good events, exposure and usual ones. Then the product of its uses has expectation at most 1, since
+/// `exp(-e/R * sum b)` is at most the mean of the `exp(-e*b)` (Jensen); counted anew each week it has not, as
+/// `E x^2 >= (E x)^2`. What this does not mend: from the second use on the past is known, so the bound holds at any fixed
+/// time, but not at any stopping time. That is one more reason why history reverts only where it was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Past {
+    /// Bad events, `sum e_i`.
+    pub bad: f64,
+    /// Standardised exposure, `sum n_i * q_i`, over the same tenants as are candidates in this step.
+    pub exposure: f64,
+    /// Good events, for the traffic.
+    pub good: f64,
+    /// `sum` of [`Sample::usual`] over those tenants.
+    pub usual: f64,
+}
+
+/// Requests slower than one bucket edge, pooled by arm: the shape of a latency (analysis.md 2).
+///
+/// Pooled by whoever reads the buckets, with [`Tail::add`], so that no bucket is kept per tenant and minute.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Tail {
+    /// The bucket's edge, in seconds.
+    pub edge_seconds: f64,
+    /// The candidates' requests above the edge.
+    pub candidate: Side,
+    /// The baseline's.
+    pub baseline: Side,
+}
+
+impl Tail {
+    /// Adds a tenant that had `above` of `requests` above the edge, and `own` (shrunk) before its update. What cannot
+    /// be counted is left out, and so are warming tenants.
+    pub fn add(&mut self, arm: Arm, above: f64, requests: f64, own: f64) {
+        if Counts::checked(above, requests).is_err() || !own.is_finite() || own <= 0.0 {
+            return;
+        }
+        let side = match arm {
+            Arm::Candidate => &mut self.candidate,
+            Arm::Baseline => &mut self.baseline,
+            Arm::Warming => return,
+        };
+        side.add(Side { bad: above, exposure: requests * own, requests });
+    }
+}
+
+/// Most edges of a [`Step`]: further ones are not looked at.
+pub const TAILS_MAX: usize = 16;
+
 /// One step: `(end_seconds - step_seconds, end_seconds]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step<'a> {
@@ -123,4 +182,15 @@ pub struct Step<'a> {
     pub end_seconds: i64,
     /// What was read for it.
     pub reading: Reading<'a>,
+    /// The candidates' own past, where the comparison takes it.
+    pub past: Option<Past>,
+    /// Tail counts, edges ascending, at most [`TAILS_MAX`], always the same edges; empty where there are none.
+    pub tails: &'a [Tail],
+}
+
+impl<'a> Step<'a> {
+    /// A step without past and without tails.
+    pub fn new(end_seconds: i64, reading: Reading<'a>) -> Self {
+        Self { end_seconds, reading, past: None, tails: &[] }
+    }
 }

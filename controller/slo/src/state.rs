@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Comparison;
+use crate::compare::encode::Stored;
+use crate::compare::ordered::Ordered;
 use crate::config::{Config, Kind};
 use crate::evidence::{Coverage, Evidence};
 use crate::judge;
-use crate::reading::{Arm, Discard, Reading, Sample, Series, Step};
+use crate::reading::{Arm, Discard, Reading, Sample, Series, Step, TenantId};
 use crate::recent::{Recent, counted};
 use crate::window::{Slot, Tally, Window};
 
@@ -15,7 +18,7 @@ const WHY_MAX_BYTES: usize = 200;
 /// Everything the judge remembers of one SLO.
 ///
 /// Serialised it is bounded whatever windows and steps are: for the default pairs 1.7 KB at 2,000 requests a minute,
-/// 2.5 KB at 400,000. The short windows per tenant are not serialised; refill them with [`State::feed_recent`].
+/// 2.5 KB at 400,000; the comparison adds 0.7 to 2.3 KB. The short windows per tenant are not serialised; refill them with [`State::feed_recent`].
 /// Equality is of what is serialised.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -45,8 +48,16 @@ pub struct State {
     pub(crate) lost_since_seconds: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_value: Option<LastValue>,
+    /// The comparison under way; none before it was armed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compared: Option<Stored>,
+    #[serde(skip)]
+    pub(crate) comparison: Comparison,
     #[serde(skip)]
     pub(crate) recent: Recent,
+    /// The last step's order of samples, see [`Ordered`].
+    #[serde(skip)]
+    order: Vec<u32>,
 }
 
 /// The newest value of a `query`.
@@ -96,13 +107,17 @@ impl PartialEq for State {
             baseline,
             lost_since_seconds,
             last_value,
+            compared,
+            comparison: _,
             recent: _,
+            order: _,
         } = self;
         (*until_seconds, *begun_seconds, *exposed_steps)
             == (other.until_seconds, other.begun_seconds, other.exposed_steps)
             && (windows, warming, missing) == (&other.windows, &other.warming, &other.missing)
             && (candidate, baseline) == (&other.candidate, &other.baseline)
             && (lost_since_seconds, last_value) == (&other.lost_since_seconds, &other.last_value)
+            && *compared == other.compared
     }
 }
 
@@ -123,9 +138,43 @@ impl State {
         self.warming = Tally::default();
     }
 
-    /// Evidence starts anew (verification after a revert, an edited SLO). Steps that were fed stay fed.
+    /// Evidence starts anew (verification after a revert, an edited SLO), with the comparison off. Steps that were fed stay
+    /// fed. Whoever arms the comparison again gives it what is left of its share of alpha ([`crate::Compare::weight`]).
     pub fn restart(&mut self) {
         *self = Self { until_seconds: self.until_seconds, ..Self::default() };
+    }
+
+    /// Whether the comparison may speak, and what was frozen for the wave under way. Call it when a wave starts and
+    /// after a restart of the process; a repeated call changes nothing. Steps that are fed while it is not armed are no
+    /// evidence of the comparison, neither way.
+    pub fn compare(&mut self, comparison: Comparison) {
+        if let Comparison::Armed(frozen) = &comparison {
+            self.compared.get_or_insert_with(Stored::begin).0.arm(frozen);
+        }
+        self.comparison = comparison;
+    }
+
+    /// Whether the comparison may speak, as it was said last.
+    pub fn comparison(&self) -> &Comparison {
+        &self.comparison
+    }
+
+    /// These tenants were reverted by themselves (R22): what is known against them no longer speaks against the release.
+    pub fn forgive(&mut self, tenants: &[TenantId]) {
+        if let Some(Stored(running)) = &mut self.compared {
+            running.forgive(tenants);
+        }
+    }
+
+    /// The smallest ratio that would have been found with 95 % probability with the traffic of the wave under way.
+    pub fn detectable(&self) -> Option<f64> {
+        self.compared.as_ref().and_then(|Stored(running)| running.detect.detectable())
+    }
+
+    /// The wave's exposure has excluded a ratio of `must_detect` (R7): it would have been found by now. A wave without
+    /// requests has excluded nothing.
+    pub fn excluded(&self, must_detect: f64) -> bool {
+        self.detectable().is_some_and(|detectable| detectable <= must_detect)
     }
 
     /// Coverage of the baseline in the newest evaluated step: what R10 checks before there is a verdict.
@@ -136,7 +185,7 @@ impl State {
     /// Takes one step. Each step once, in order: one that ends less than a step after the last one fed is ignored,
     /// since it was counted already. Steps that are left out count as missing.
     pub fn feed(&mut self, config: &Config, step: &Step<'_>) {
-        let Step { end_seconds, reading } = *step;
+        let Step { end_seconds, reading, past: _, tails: _ } = *step;
         let step_seconds = config.step();
         if self.until_seconds.is_some_and(|until| end_seconds.saturating_sub(until) < step_seconds) {
             return;
@@ -146,7 +195,9 @@ impl State {
         self.until_seconds = Some(end_seconds);
         match (config.kind, reading) {
             (Kind::Ratio { objective: _ }, Reading::Counts(samples)) if !samples.is_empty() => {
-                self.feed_counts(config, end_seconds, samples);
+                let mut order = std::mem::take(&mut self.order);
+                self.feed_counts(config, step, &Ordered::new(samples, &mut order));
+                self.order = order;
             }
             (Kind::Limit { max, min, for_seconds: _ }, Reading::Values(values))
                 if !values.is_empty() && values.iter().all(|value| value.is_finite()) =>
@@ -172,12 +223,15 @@ impl State {
     /// Refills the short windows per tenant after a restart of the process, with steps that were fed before: those that
     /// end in `(until_seconds - sharp.long, until_seconds]`, in order. Steps not yet fed are ignored.
     pub fn feed_recent(&mut self, config: &Config, step: &Step<'_>) {
-        let Step { end_seconds, reading } = *step;
+        let Step { end_seconds, reading, past: _, tails: _ } = *step;
         if self.until_seconds.is_none_or(|until| end_seconds > until) {
             return;
         }
         match reading {
-            Reading::Counts(samples) => self.recent.feed(config, end_seconds, samples),
+            Reading::Counts(samples) => {
+                let ordered = Ordered::new(samples, &mut self.order);
+                self.recent.feed(config, end_seconds, &ordered);
+            }
             Reading::Values(_) | Reading::Missing(_) => {}
         }
     }
@@ -196,11 +250,12 @@ impl State {
             .map(|known| known.saturating_add(limit_seconds).saturating_add(1))
     }
 
-    fn feed_counts(&mut self, config: &Config, end_seconds: i64, samples: &[Sample]) {
+    fn feed_counts(&mut self, config: &Config, step: &Step<'_>, samples: &Ordered<'_>) {
+        let end_seconds = step.end_seconds;
         let start_seconds = end_seconds.saturating_sub(config.step());
         let mut counts = Slot::default();
         (self.candidate, self.baseline) = (Coverage::default(), Coverage::default());
-        for sample in samples {
+        for sample in samples.iter() {
             let tally = counted(sample).unwrap_or_default();
             match sample.arm {
                 Arm::Candidate => {
@@ -227,6 +282,9 @@ impl State {
             window.add(start_seconds, counts);
         }
         self.recent.feed(config, end_seconds, samples);
+        if let (Comparison::Armed(frozen), Some(Stored(running))) = (&self.comparison, &mut self.compared) {
+            running.feed(config, frozen, step, samples);
+        }
         let lost =
             judge::is_low(self.candidate) && self.baseline.instrumented > 0 && !judge::is_low(self.baseline);
         self.lost_since_seconds = lost.then(|| self.lost_since_seconds.unwrap_or(start_seconds));

@@ -38,6 +38,13 @@ fn a_refused_field_is_named() {
         ("sharp.factor", |c| c.sharp.factor = 200.0),
         ("sharp.minBad", |c| c.sharp.min_bad = 0),
         ("updateCost.max", |c| c.update_cost_max = 0.0),
+        ("margin.ratio", |c| c.compare.ratio = 0.9),
+        ("margin.ratio", |c| c.compare.ratio = f64::NAN),
+        ("margin.absolute", |c| c.compare.absolute = Some(1.0)),
+        ("margin.absolute", |c| c.compare.absolute = Some(-0.1)),
+        ("alpha", |c| c.compare.alpha = 0.0),
+        ("weight", |c| c.compare.weight = 1.1),
+        ("traffic", |c| c.compare.traffic = Some(0.5)),
         ("updateCost.max", |c| c.update_cost_max = f64::NAN),
         ("updateCost.max", |c| c.update_cost_max = 1.1),
     ];

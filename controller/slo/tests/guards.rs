@@ -378,7 +378,7 @@ fn after_a_restart_of_the_process_the_sharp_path_holds_until_the_tenants_are_kno
     assert!(bed.sentence().ends_with("holding until the tenants are known"), "{}", bed.sentence());
     for minutes_ago in [2, 1, 0] {
         let end_seconds = bed.now_seconds - 60 * minutes_ago;
-        bed.state.feed_recent(&bed.config, &Step { end_seconds, reading: Reading::Counts(&samples) });
+        bed.state.feed_recent(&bed.config, &Step::new(end_seconds, Reading::Counts(&samples)));
     }
     assert_eq!(bed.evidence(), before);
 }

@@ -2,10 +2,10 @@
 
 mod bed;
 
-use bed::{Bed, START_SECONDS, STEP_SECONDS, api_errors, counted};
+use bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted};
 use breakwater_slo::{
-    Action, Arm, Config, Counts, Discard, Evidence, Kind, Reading, Sample, Series, State, Step, TenantId,
-    Verdict,
+    Action, Against, Arm, Comparison, Config, Counts, Discard, Doubt, Evidence, Frozen, Kind, Past, Reading,
+    Sample, Series, Side, State, Step, Tail, TenantId, Verdict,
 };
 use proptest::prelude::*;
 
@@ -24,13 +24,17 @@ fn any_series() -> impl Strategy<Value = Series> {
 
 fn any_sample(tenant: u64) -> impl Strategy<Value = Sample> {
     let arm = prop_oneof![4 => Just(Arm::Candidate), 4 => Just(Arm::Baseline), 1 => Just(Arm::Warming)];
-    (arm, any_series(), prop::bool::weighted(0.9), prop::bool::weighted(0.1)).prop_map(
-        move |(arm, series, instrumented, burned_before)| Sample {
+    let own =
+        prop_oneof![4 => (1e-4..0.1_f64).prop_map(Some), 1 => any::<f64>().prop_map(Some), 1 => Just(None)];
+    (arm, any_series(), prop::bool::weighted(0.9), prop::bool::weighted(0.1), own).prop_map(
+        move |(arm, series, instrumented, burned_before, own)| Sample {
             tenant: TenantId(tenant),
             arm,
             series,
             instrumented,
             burned_before,
+            own,
+            usual: own.map(|own| own * 1e4),
         },
     )
 }
@@ -81,6 +85,25 @@ fn any_config() -> impl Strategy<Value = Config> {
     ]
 }
 
+/// Everything that a planner may say of the comparison.
+fn any_comparison() -> impl Strategy<Value = Comparison> {
+    let against = prop_oneof![
+        Just(Against::Others),
+        Just(Against::Both),
+        Just(Against::History { chosen: true }),
+        Just(Against::History { chosen: false }),
+    ];
+    let armed = (against, 0..5_u64)
+        .prop_map(|(against, own)| Comparison::Armed(Frozen { against, ..bed::frozen(0..own) }.into()));
+    let doubt = any::<bool>().prop_map(|guards| Doubt { reason: "ümlaut ".repeat(50), guards });
+    prop_oneof![
+        2 => Just(Comparison::Off),
+        1 => Just(Comparison::Pending("no history".into())),
+        1 => doubt.prop_map(Comparison::Uncalibrated),
+        4 => armed,
+    ]
+}
+
 fn is_sound(evidence: &Evidence) -> Result<(), TestCaseError> {
     let Evidence { verdict, action, value, baseline, limit, requests, bad, guilty, reason, .. } = evidence;
     prop_assert_eq!(*verdict == Verdict::Deviating, *action == Action::Deviate);
@@ -89,7 +112,10 @@ fn is_sound(evidence: &Evidence) -> Result<(), TestCaseError> {
     let numbers = [*value, *baseline, *limit, Some(*requests), Some(*bad)];
     prop_assert!(numbers.into_iter().flatten().all(f64::is_finite), "{:?}", evidence);
     prop_assert!(guilty.iter().all(|(_, counts)| counts.bad <= counts.total && counts.total > 0.0));
-    prop_assert!(!reason.is_empty() && reason.len() < 400, "{}", reason);
+    prop_assert!(*verdict != Verdict::Uncalibrated || *action == Action::Hold);
+    prop_assert!(evidence.ln_e.is_none_or(f64::is_finite) && evidence.detectable.is_none_or(f64::is_finite));
+    prop_assert!(evidence.alone.len() <= evidence.guilty_total.max(32));
+    prop_assert!(!reason.is_empty() && reason.len() < 600, "{}", reason);
     Ok(())
 }
 
@@ -97,7 +123,7 @@ fn fed(config: &Config, readings: &[Owned]) -> State {
     let mut state = State::default();
     for (step, reading) in (1_i64..).zip(readings) {
         let end_seconds = START_SECONDS.saturating_add(step.saturating_mul(config.step_seconds));
-        state.feed(config, &Step { end_seconds, reading: reading.reading() });
+        state.feed(config, &Step::new(end_seconds, reading.reading()));
     }
     state
 }
@@ -110,13 +136,21 @@ proptest! {
         config in any_config(),
         steps in prop::collection::vec((prop_oneof![3 => Just(60_i64), 1 => any::<i64>()], any_reading()), 0..40),
         now_seconds in any::<i64>(),
+        comparison in any_comparison(),
+        numbers in any::<(f64, f64, f64)>(),
     ) {
+        let mut config = config;
+        (config.compare.shape, config.compare.traffic) = (numbers.0 > 0.0, (numbers.1 > 0.0).then_some(1.5));
         let mut state = State::default();
+        state.compare(comparison);
         let mut end_seconds = START_SECONDS;
+        let past = Some(Past { bad: numbers.0, exposure: numbers.1, good: numbers.2, usual: numbers.0 });
+        let tail = Tail { candidate: Side { bad: numbers.0, exposure: numbers.1, requests: 1.0 }, ..Tail::default() };
         for (gap_seconds, reading) in &steps {
             end_seconds = end_seconds.saturating_add(*gap_seconds);
-            state.feed(&config, &Step { end_seconds, reading: reading.reading() });
-            state.feed_recent(&config, &Step { end_seconds, reading: reading.reading() });
+            let step = Step { past, tails: &[tail], ..Step::new(end_seconds, reading.reading()) };
+            state.feed(&config, &step);
+            state.feed_recent(&config, &Step::new(end_seconds, reading.reading()));
             for now_seconds in [now_seconds, end_seconds] {
                 if let Some(evidence) = state.evidence(&config, now_seconds) {
                     is_sound(&evidence)?;
@@ -131,7 +165,7 @@ proptest! {
         state.begin(START_SECONDS);
         for step in 1..=count {
             let end_seconds = START_SECONDS.saturating_add(step.saturating_mul(config.step_seconds));
-            state.feed(&config, &Step { end_seconds, reading: Reading::Missing("time-out") });
+            state.feed(&config, &Step::new(end_seconds, Reading::Missing("time-out")));
             let evidence = state.evidence(&config, end_seconds);
             let verdict = evidence.map(|evidence| evidence.verdict);
             prop_assert!(matches!(verdict, Some(Verdict::NoData | Verdict::Inconclusive)), "{:?}", verdict);
@@ -146,8 +180,8 @@ proptest! {
         for (step, reading) in (1_i64..).zip(&readings) {
             for late_seconds in [0, -30, 30] {
                 let end_seconds = START_SECONDS + step * STEP_SECONDS + late_seconds;
-                again.feed(&config, &Step { end_seconds, reading: reading.reading() });
-                again.feed_recent(&config, &Step { end_seconds: end_seconds.min(START_SECONDS + step * STEP_SECONDS), reading: reading.reading() });
+                again.feed(&config, &Step::new(end_seconds, reading.reading()));
+                again.feed_recent(&config, &Step::new(end_seconds.min(START_SECONDS + step * STEP_SECONDS), reading.reading()));
             }
         }
         prop_assert_eq!(format!("{:?}", again), format!("{:?}", state));
@@ -164,7 +198,7 @@ proptest! {
         prop_assert_eq!(&back, &state);
         for (step, reading) in (1_i64..).zip(&readings) {
             let end_seconds = START_SECONDS.saturating_add(step.saturating_mul(config.step_seconds));
-            back.feed_recent(&config, &Step { end_seconds, reading: reading.reading() });
+            back.feed_recent(&config, &Step::new(end_seconds, reading.reading()));
         }
         let now_seconds = state.until_seconds().unwrap_or(START_SECONDS);
         prop_assert_eq!(back.evidence(&config, now_seconds), state.evidence(&config, now_seconds));
@@ -215,32 +249,10 @@ proptest! {
     }
 }
 
-/// A small generator (xorshift, Marsaglia 2003), so that a failure names its seed.
-struct Noise(u64);
-
-impl Noise {
-    fn unit(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Poisson by Knuth's product of uniforms.
-    fn poisson(&mut self, mean: f64) -> f64 {
-        let (limit, mut product, mut count) = ((-mean).exp(), self.unit(), 0.0);
-        while product > limit {
-            product *= self.unit();
-            count += 1.0;
-        }
-        count
-    }
-}
-
 #[test]
 fn healthy_streams_never_deviate_in_a_week_of_minutes() {
     for seed in 1..=4 {
-        let mut noise = Noise(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
+        let mut noise = Noise::new(seed);
         let mut bed = Bed::new(api_errors());
         for minute in 0..10_080_u32 {
             // Day cycle of the traffic and of the errors, 0.1 % to 0.3 %, small tenants; a share that grows.

@@ -46,6 +46,7 @@ alerts:
 waves:
   - {name: all, soak: 7d, maxConcurrent: 100%}
 revert: {maxConcurrent: 100%, verifyFor: 5s}
+gates: {openDeviations: Ignore}
 "#;
 
 /// Everything the benches stand on.

@@ -77,7 +77,10 @@ async fn acts(scene: &Scene, programs: &Programs) -> Result<Figures> {
     rollout.reverts("1.2.0").await?;
     scene.all_run("1.1.0").await?;
     let figures = Figures::of(scene, &rollout, bad).await?;
-    screen.announce("3/3  Version 1.2.1 is the patch: 1.2.0 stays out, its fix goes the same road.");
+    screen.announce(
+        "3/3  The report is closed; version 1.2.1 is the patch: 1.2.0 stays out, its fix goes the same road.",
+    );
+    programs.close_report(scene, "1.2.1").await?;
     rollout.wants("1.2.1").await?;
     rollout.completes("1.2.1").await?;
     scene.all_run("1.2.1").await?;
@@ -163,6 +166,23 @@ impl Programs {
         let status = command.status().context("run cargo build")?;
         ensure!(status.success(), "cargo build of our own programs ended with {status}");
         Ok(Self::in_folder(folder))
+    }
+
+    /// Closes the scene's report as an SRE does who has found the cause: `kubectl breakwater report NAME --close`.
+    async fn close_report(&self, scene: &Scene, version: &str) -> Result<()> {
+        let reports = scene.reports().await?;
+        let name = reports.first().and_then(|report| report["metadata"]["name"].as_str());
+        let name = name.context("there is no report of the bad version")?;
+        let status = Command::new(&self.plugin)
+            .args(["report", name, "--namespace", scene.namespace(), "--close", "fixed", "--in", version])
+            .args(["--notes", "shown on the road"])
+            .env("KUBECONFIG", scene.bed().control_plane().api().kubeconfig("admin"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null()) // the screen is the other command's
+            .status()
+            .context("run kubectl-breakwater report")?;
+        ensure!(status.success(), "kubectl breakwater report {name} --close ended with {status}");
+        Ok(())
     }
 
     fn in_folder(folder: &Path) -> Self {

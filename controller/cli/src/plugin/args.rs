@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use breakwater_crds::Span;
+use breakwater_crds::{Span, report::InvestigationState};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
@@ -77,6 +77,11 @@ pub enum Form {
     Wide,
     /// `kind.group/name`, one a line.
     Name,
+    /// Markdown; for `report`
+    #[value(name = "md")]
+    Markdown,
+    /// One HTML file with charts; for `report`
+    Html,
 }
 
 /// What to do.
@@ -91,6 +96,8 @@ pub enum Command {
         /// Name of the Rollout; one that was deleted still has its actions and reports
         name: String,
     },
+    /// List deviation reports, show one (-o html with charts, -o md for a ticket), or close one
+    Report(Report),
     /// Tell by exit code whether the wanted version is Completed; for CI
     Status(Status),
     /// Let a wave start, or end, that waits for an approval; also starts the adoption of a fleet
@@ -167,6 +174,54 @@ pub struct Tenants {
     /// Objects that one request reads
     #[arg(long, value_name = "COUNT", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub chunk_size: u32,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+While a report is open, other versions of its Rollout wait (spec.gates.openDeviations: Require, Warn, Ignore).
+
+Examples:
+  kubectl breakwater report                                      the namespace's reports, newest first
+  kubectl breakwater report app-1a2b3c4d-1 -o html --out a.html  one file with charts, fit to attach to an incident
+  kubectl breakwater report app-1a2b3c4d-1 --close fixed --in 1.2.1 --notes 'cache key; INC-4711'")]
+pub struct Report {
+    /// Name of the report; without it: a table
+    pub name: Option<String>,
+    /// Write to this file instead of to standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "close")]
+    pub out: Option<PathBuf>,
+    /// Say what was found, which lets other versions start
+    #[arg(long, value_name = "ANSWER")]
+    pub close: Option<Close>,
+    /// The version that mends it; for --close fixed
+    #[arg(long = "in", value_name = "VERSION", requires = "close")]
+    pub fixed_in: Option<String>,
+    /// What was found; without it the notes stay as they are
+    #[arg(long, value_name = "TEXT", requires = "close")]
+    pub notes: Option<String>,
+}
+
+/// What an investigation found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Close {
+    /// The release was the cause, and a version mends it
+    Fixed,
+    /// The release was the cause
+    Attributed,
+    /// Something else was
+    NotAttributed,
+}
+
+impl Close {
+    /// The state as the API has it.
+    pub const fn state(self) -> InvestigationState {
+        match self {
+            Self::Fixed => InvestigationState::Fixed,
+            Self::Attributed => InvestigationState::Attributed,
+            Self::NotAttributed => InvestigationState::NotAttributed,
+        }
+    }
 }
 
 /// Arguments of `status`.
@@ -360,6 +415,8 @@ mod tests {
         assert!(parse(&["stop", "app", "--all"]).is_err(), "one or all");
         assert!(parse(&["revert", "app"]).is_err(), "a revert needs a reason");
         assert!(parse(&["revert", "app", "--reason", ""]).is_err(), "and one that says something");
+        assert!(parse(&["report", "app-1-1", "--close", "fixed", "--in", "1.2.1"]).is_ok());
+        assert!(parse(&["report", "app-1-1", "--in", "1.2.1"]).is_err(), "an answer first");
     }
 
     #[test]

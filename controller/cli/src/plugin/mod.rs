@@ -1,7 +1,7 @@
 //! `kubectl breakwater`: reads Rollouts and shows them, and asks for things by creating `RolloutAction`s.
 //!
 //! Pure: [`args`], [`list`], [`paint`], [`request`], [`text`], [`tree`], [`verdict`], and the inner halves of
-//! [`failure`], [`get`], [`history`] and [`tenants`]. The rest talks to the API server through a [`session::Session`].
+//! [`failure`], [`get`], [`history`], [`report`] and [`tenants`]. The rest talks to the API server through a [`session::Session`].
 
 pub mod act;
 pub mod args;
@@ -12,6 +12,7 @@ pub mod history;
 pub mod list;
 pub mod output;
 pub mod paint;
+pub mod report;
 pub mod request;
 pub mod session;
 pub mod status;
@@ -42,12 +43,17 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             "-A/--all-namespaces is for `get` without a name; name one namespace with -n",
         ));
     }
+    let is_page = matches!(global.output, Some(args::Form::Html | args::Form::Markdown));
+    if is_page && !matches!(command, Command::Report(_)) {
+        return Err(Failure::usage("-o html and -o md are for `report`; others have -o json and -o yaml"));
+    }
     let session = Session::connect(&global).await?;
     let ask = |name: &str, asking: args::Asking| Ask { rollout: name.to_owned(), no_wait: asking.no_wait };
     match command {
         Command::Get(args) => get::run(&session, output, args).await,
         Command::Tenants(args) => tenants::run(&session, output, args).await,
         Command::History { name } => history::run(&session, output, &name).await,
+        Command::Report(args) => report::run(&session, output, args).await,
         Command::Status(args) => status::run(&session, output, args).await,
         Command::Approve(args) => {
             let (wave, version) = (args.wave, args.version);

@@ -25,6 +25,12 @@ impl Output {
         Self { form: flags.output, paint: Paint::of_stdout(flags.no_color) }
     }
 
+    /// The same without colours, whatever the output is: for what is not made for terminals.
+    #[must_use]
+    pub const fn plain(self) -> Self {
+        Self { paint: Paint::new(false), ..self }
+    }
+
     /// The form asked for; none is for people.
     pub const fn form(self) -> Option<Form> {
         self.form
@@ -64,28 +70,40 @@ impl Output {
     where
         K: Resource<DynamicType = ()> + Serialize,
     {
-        if form == Form::Name {
-            let names: Vec<String> = objects.iter().map(|object| name_of(object)).collect();
-            return if names.is_empty() { Ok(()) } else { self.print(&names.join("\n")) };
-        }
-        let values = objects.iter().map(clean).collect::<Result<Vec<Value>, Failure>>()?;
-        match (values.as_slice(), one) {
-            ([only], true) => self.value(form, only),
-            _ => self.value(form, &json!({"apiVersion": "v1", "kind": "List", "items": values})),
-        }
+        let text = text_of(form, objects, one)?;
+        if text.is_empty() { Ok(()) } else { self.plain().print(&text) }
     }
 
     /// Prints a value as JSON or YAML.
     pub fn value<T: Serialize>(self, form: Form, value: &T) -> Result<(), Failure> {
-        let text = match form {
-            Form::Yaml => serde_yaml::to_string(value).map_err(|error| error.to_string()),
-            Form::Json | Form::Name | Form::Wide => {
-                serde_json::to_string_pretty(value).map_err(|error| error.to_string())
-            }
-        };
-        let text = text.map_err(|error| Failure::usage(format!("cannot print the object: {error}")))?;
-        Self { paint: Paint::new(false), ..self }.print(&text)
+        self.plain().print(&rendered(form, value)?)
     }
+}
+
+/// Objects in a form for machines: one as itself, several as a `List`.
+pub fn text_of<K>(form: Form, objects: &[K], one: bool) -> Result<String, Failure>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    if form == Form::Name {
+        let names: Vec<String> = objects.iter().map(|object| name_of(object)).collect();
+        return Ok(names.join("\n"));
+    }
+    let values = objects.iter().map(clean).collect::<Result<Vec<Value>, Failure>>()?;
+    match (values.as_slice(), one) {
+        ([only], true) => rendered(form, only),
+        _ => rendered(form, &json!({"apiVersion": "v1", "kind": "List", "items": values})),
+    }
+}
+
+fn rendered<T: Serialize>(form: Form, value: &T) -> Result<String, Failure> {
+    let text = match form {
+        Form::Yaml => serde_yaml::to_string(value).map_err(|error| error.to_string()),
+        Form::Json | Form::Name | Form::Wide | Form::Markdown | Form::Html => {
+            serde_json::to_string_pretty(value).map_err(|error| error.to_string())
+        }
+    };
+    text.map_err(|error| Failure::usage(format!("cannot print the object: {error}")))
 }
 
 /// `rolloutaction.breakwater.dev/app-approve-x7k2p`, as kubectl prints names.

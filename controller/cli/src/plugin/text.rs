@@ -1,6 +1,7 @@
 //! Laying out text: tables, fields, ages. Pure.
 
 use breakwater_crds::Span;
+pub use breakwater_page::text::{count, number, percent};
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 
@@ -58,40 +59,6 @@ pub fn or_dash(text: impl Into<String>) -> String {
     if text.is_empty() { "-".into() } else { text }
 }
 
-/// A whole number with commas: `12,340`.
-pub fn count(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A share as a percentage with three significant digits: `0.18%`, `1.8%`, `100%`.
-pub fn percent(share: f64) -> String {
-    format!("{}%", number(share * 100.0))
-}
-
-/// A number with three significant digits, without trailing zeros; large ones in full.
-pub fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return value.to_string();
-    }
-    let decimals = match value.abs() {
-        v if v >= 100.0 => 0,
-        v if v >= 10.0 => 1,
-        v if v >= 1.0 => 2,
-        v if v >= 0.1 => 3,
-        _ => 4,
-    };
-    let text = format!("{value:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,12 +68,5 @@ mod tests {
         assert_eq!(plain("a\x1b[31mb\nc"), "a [31mb c");
         let shown = table(["A"], [["x\x07\x1b]0;owned".to_owned()]]);
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
-    }
-
-    #[test]
-    fn numbers_have_three_digits_that_matter() {
-        let shown: Vec<_> = [0.0, 0.000_12, 0.018, 1.0, 0.995].map(percent).into();
-        assert_eq!(shown, ["0%", "0.012%", "1.8%", "100%", "99.5%"]);
-        assert_eq!(number(412_000.0), "412000");
     }
 }

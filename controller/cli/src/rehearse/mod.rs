@@ -6,7 +6,10 @@ mod input;
 mod progress;
 mod report;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use breakwater_crds::Span;
 use breakwater_rehearsal::{
@@ -14,7 +17,7 @@ use breakwater_rehearsal::{
     bed::BedError,
     distribution,
     fleet::Scenario,
-    outcome::{Distribution, Outcome},
+    outcome::{Distribution, Outcome, Report},
     page, rehearse,
 };
 use clap::ValueEnum;
@@ -52,6 +55,9 @@ pub struct Args {
     /// Write a report that stands alone, for a browser
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write each deviation report into this folder, as `kubectl breakwater report NAME -o html` would show it
+    #[arg(long, value_name = "FOLDER")]
+    pub reports: Option<PathBuf>,
     /// How the result is printed
     #[arg(short, long, value_enum, default_value_t = Form::Text)]
     pub output: Form,
@@ -130,8 +136,8 @@ fn read(args: &Args) -> Result<Rehearsal, String> {
     if args.runs.is_some_and(|runs| runs == 0 || runs > RUNS_MAX) {
         return Err(format!("--runs: must be between 1 and {RUNS_MAX}"));
     }
-    if args.runs.is_some() && args.html.is_some() {
-        return Err("--html shows one rehearsal; leave --runs out".into());
+    if args.runs.is_some() && (args.html.is_some() || args.reports.is_some()) {
+        return Err("--html and --reports show one rehearsal; leave --runs out".into());
     }
     let rollout = input::rollout(args.filename.as_deref())?;
     let scenario = input::scenario(&args.scenario)?;
@@ -148,7 +154,24 @@ fn one(args: &Args, rehearsal: &Rehearsal) -> Result<(), Failure> {
         std::fs::write(path, page::render(&outcome, &command(args)))
             .map_err(|why| Failure::Failed(format!("cannot write {}: {why}", path.display())))?;
     }
+    if let Some(folder) = &args.reports {
+        reports(folder, &outcome)?;
+    }
     result(args, &outcome, |outcome: &Outcome| report::outcome(outcome))
+}
+
+/// Every deviation report as a page of its own.
+fn reports(folder: &Path, outcome: &Outcome) -> Result<(), Failure> {
+    let namespace = outcome.rollout.split('/').next().unwrap_or_default();
+    let failed = |path: &Path, why| Failure::Failed(format!("cannot write {}: {why}", path.display()));
+    std::fs::create_dir_all(folder).map_err(|why| failed(folder, why))?;
+    for Report { name, spec, status } in &outcome.reports {
+        let page =
+            breakwater_page::report::html(&breakwater_page::report::Report { namespace, name, spec, status });
+        let path = folder.join(format!("{name}.html"));
+        std::fs::write(&path, page).map_err(|why| failed(&path, why))?;
+    }
+    Ok(())
 }
 
 fn many(args: &Args, rehearsal: &Rehearsal, runs: usize) -> Result<(), Failure> {

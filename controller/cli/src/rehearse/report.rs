@@ -12,7 +12,7 @@ use crate::plugin::{
 };
 
 /// Events that are left out of the timeline: they only lead from one that is shown to the next.
-const NOISE: [&str; 2] = ["WaveUpdated", "SoakStarted"];
+const NOISE: [&str; 3] = ["SpecChanged", "WaveUpdated", "SoakStarted"];
 
 /// One rehearsal.
 pub(super) fn outcome(outcome: &Outcome) -> String {

@@ -5,7 +5,10 @@ mod memory;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use breakwater_crds::{
     marker::stable_hash,
     rollout::AlertAction,
 };
-use breakwater_plan::alerts::{AlertRule, AlertTenant, Decision, decide};
+use breakwater_plan::alerts::{AlertRule, AlertTenant, Decision, Firing, decide};
 use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
@@ -37,6 +40,8 @@ use super::{
 const PAYLOAD_VERSION: &str = "4";
 /// Most names of stored actions that are remembered, to spare the API server repeats.
 const STORED_MAX: usize = 4_096;
+/// Most firing alerts that are told of one Rollout: one more than a report names, so that it says that there are more.
+const FIRING_MAX: usize = breakwater_crds::report::ALERTS_MAX + 1;
 /// Longest reason of an action, in characters: the CRD's limit.
 const REASON_MAX: usize = 1_024;
 
@@ -76,6 +81,9 @@ pub trait AlertTargets: Send + Sync + 'static {
         only: Option<(&'a str, &'a str)>,
     ) -> BoxFuture<'a, Result<Vec<AlertTarget>, String>>;
 
+    /// Remembers which alerts of a Rollout's rules fire, in words, for the account of a deviation.
+    fn heard<'a>(&'a self, namespace: &'a str, name: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()>;
+
     /// Creates a `RolloutAction`; a name that exists is no error. The future ends once it is durable.
     fn store<'a>(
         &'a self,
@@ -106,6 +114,8 @@ pub struct Alerts {
     metrics: Metrics,
     memory: Mutex<Memory>,
     stored: Mutex<HashSet<String>>,
+    /// Whether anybody was told of alerts that fire, and must hear when they do not any more.
+    heard: AtomicBool,
 }
 
 /// Alertmanager's payload, as far as it is read.
@@ -145,7 +155,14 @@ impl Alerts {
         metrics: Metrics,
     ) -> Self {
         let memory = Mutex::new(Memory::new(remembered));
-        Self { targets, requested_by, metrics, memory, stored: Mutex::default() }
+        Self {
+            targets,
+            requested_by,
+            metrics,
+            memory,
+            stored: Mutex::default(),
+            heard: AtomicBool::new(false),
+        }
     }
 
     /// Takes a payload for one Rollout or for all, and stores what it asks for. The number of actions that stand.
@@ -176,7 +193,8 @@ impl Alerts {
     /// Decides again from memory, for alerts that had not fired for long enough: to be called at each tick. The number
     /// of actions that stand.
     pub async fn redecide(&self, only: Option<(&str, &str)>, now: Timestamp) -> Result<usize, IntakeError> {
-        if self.memory.lock().unwrap_or_else(PoisonError::into_inner).is_empty(now) {
+        let silent = self.memory.lock().unwrap_or_else(PoisonError::into_inner).is_empty(now);
+        if silent && !self.heard.swap(false, Ordering::Relaxed) {
             return Ok(0);
         }
         let targets = self.targets.targets(only).await.map_err(IntakeError::Unavailable)?;
@@ -192,9 +210,11 @@ impl Alerts {
                 &target.name,
                 now,
             );
+            self.targets.heard(&target.namespace, &target.name, told(&firing, &target.rules)).await;
             if firing.is_empty() {
                 continue;
             }
+            self.heard.store(true, Ordering::Relaxed);
             let Some(version) = &target.version else { continue };
             for rule in target.rules.iter() {
                 let Some(decision) = decide(rule, &firing, &target.tenants, now) else { continue };
@@ -248,6 +268,20 @@ impl Alerts {
     }
 }
 
+/// The alerts that a rule matches, oldest first, in words: `SlowTenant{severity="page"} since ...`.
+fn told(firing: &[Firing], rules: &[AlertRule]) -> Vec<String> {
+    let mut mine: Vec<&Firing> =
+        firing.iter().filter(|alert| rules.iter().any(|rule| rule.matches(&alert.labels))).collect();
+    mine.sort_by_key(|alert| (alert.starts_at, &alert.fingerprint));
+    let words = |alert: &Firing| {
+        let name = alert.labels.get("alertname").map_or("alert", String::as_str);
+        let others = alert.labels.iter().filter(|(label, _)| *label != "alertname");
+        let others: Vec<String> = others.map(|(label, value)| format!("{label}={value:?}")).collect();
+        format!("{name}{{{}}} since {}", others.join(","), alert.starts_at)
+    };
+    mine.into_iter().take(FIRING_MAX).map(words).collect()
+}
+
 fn take(memory: &mut Memory, only: Option<(&str, &str)>, alert: PayloadAlert, now: Timestamp) {
     let PayloadAlert { status, labels, starts_at, ends_at, fingerprint } = alert;
     let fingerprint: String = if fingerprint.is_empty() {
@@ -262,7 +296,7 @@ fn take(memory: &mut Memory, only: Option<(&str, &str)>, alert: PayloadAlert, no
     if status == Status::Resolved || over {
         memory.resolve(only, &fingerprint);
     } else {
-        memory.fire(only, breakwater_plan::alerts::Firing { fingerprint, labels, starts_at }, now);
+        memory.fire(only, Firing { fingerprint, labels, starts_at }, now);
     }
 }
 

@@ -101,7 +101,8 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
         store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
     let causes = session.causes(now);
     let accepted = session.accepted.as_ref()?;
-    let readings = accepted.watching.readings(&session.judges, accepted.checked.spec.slos.len());
+    let judges = std::mem::take(&mut session.judges);
+    let readings = accepted.watching.readings(judges, &session.traces, accepted.checked.spec.slos.len());
     let stored = rollout.status.clone().unwrap_or_default();
     let status = session.carried.clone().unwrap_or(stored);
     let stop = context.leader.stop.borrow().clone();
@@ -129,6 +130,7 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
             readings: &readings,
             problems: &problems,
             causes: &causes,
+            firing: &session.firing,
         };
         let plan = plan(&observed, now);
         accepted.watching.want(&plan, tenants, names);
@@ -150,7 +152,8 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
     });
     // Somebody wiped it, or restored an old one: the memory of a Rollout is put back at once.
     let altered = session.confirmed.is_some() && session.confirmed != rollout.status;
-    if !session.owed && !due && !altered {
+    let decides = session.owed || due || altered;
+    if !decides && session.reports_owed.is_empty() {
         return Ok(());
     }
     if session.owed
@@ -163,6 +166,9 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
         let stored = store::report(context.client(), &session.key.namespace, write).await?;
         session.reports_written.insert(name.clone(), (stored, now));
         session.reports_owed.remove(&name);
+    }
+    if !decides {
+        return Ok(()); // an account goes on long after its last decision
     }
     session.confirmed = store::status(context.client(), rollout, &status).await?.status;
     session.stored = Some((status, now));

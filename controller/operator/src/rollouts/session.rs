@@ -11,6 +11,7 @@ use breakwater_plan::{
     observed::{Cause, Fleet, Report},
     outcome::{Plan, ReportWrite},
     spec::{Checked, FieldError},
+    trace::Trace,
 };
 use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
@@ -60,6 +61,10 @@ pub(super) struct Session {
     pub(super) reports_written: HashMap<String, (Report, Timestamp)>,
     /// The judges' states, in order of the SLOs; empty after a restart: the status's checkpoint is taken.
     pub(super) judges: Vec<State>,
+    /// What both arms counted of late, in order of the SLOs; lost with the process.
+    pub(super) traces: Vec<Arc<Trace>>,
+    /// Alerts of the spec's rules that fire, in words, as the webhook heard last.
+    pub(super) firing: Vec<String>,
     /// Names and times of actions that have their answer.
     pub(super) answered: Vec<(String, Timestamp)>,
     causes: HashMap<TenantId, (Cause, Timestamp)>,
@@ -102,6 +107,8 @@ impl Session {
             events_owed: Vec::new(),
             reports_written: HashMap::new(),
             judges: Vec::new(),
+            traces: Vec::new(),
+            firing: Vec::new(),
             answered: Vec::new(),
             causes: HashMap::new(),
             answers: Arc::default(),
@@ -168,7 +175,7 @@ impl Session {
     async fn adopt(&mut self, context: &Context, checked: Checked, lens: Lens, revision: String) {
         let definitions = |accepted: &Accepted| accepted.checked.definitions.clone();
         if self.accepted.as_ref().map(definitions).as_ref() != Some(&checked.definitions) {
-            self.judges = Vec::new();
+            (self.judges, self.traces) = (Vec::new(), Vec::new());
         }
         // The new subscription stands before the old one goes, so that an equal lens keeps its index.
         let subscription = context.tenants.subscribe(lens);
@@ -209,6 +216,7 @@ impl Session {
         self.reports_owed.extend(plan.reports.drain(..).map(|write| (write.name.clone(), write)));
         self.events_owed.append(&mut plan.transitions);
         self.judges = std::mem::take(&mut plan.judges);
+        self.traces = std::mem::take(&mut plan.traces);
     }
 
     /// UID of the Rollout as seen last.

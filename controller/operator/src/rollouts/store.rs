@@ -26,7 +26,8 @@ pub(super) fn as_us() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }
 }
 
-/// Creates a report if it is absent and writes its account; what is stored comes back.
+/// Creates a report if it is absent and writes its account; what is stored comes back. Of one that is there the status
+/// alone is written: what people found out (`spec.investigation`) is theirs.
 pub(super) async fn report(
     client: &Client,
     namespace: &str,
@@ -124,15 +125,54 @@ pub(super) async fn undecodable(
 /// How long what this process wrote is believed over the cache.
 const OVERLAY: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
-/// Reports as cached, overlaid by what this process wrote a moment ago and the cache may not show yet.
+/// Reports as cached, their accounts overlaid by what this process wrote a moment ago and the cache may not show yet.
+/// What people found out is always the cache's.
 pub(super) fn overlay(
     cached: Vec<Report>,
     written: &mut HashMap<String, (Report, Timestamp)>,
     now: Timestamp,
 ) -> Vec<Report> {
-    written.retain(|_, (own, at)| now.duration_since(*at) < OVERLAY && !cached.contains(own));
-    let mut reports: Vec<Report> =
-        cached.into_iter().filter(|report| !written.contains_key(&report.name)).collect();
-    reports.extend(written.values().map(|(own, _)| own.clone()));
+    let shown = |own: &Report| cached.iter().any(|it| it.name == own.name && it.status == own.status);
+    written.retain(|_, (own, at)| now.duration_since(*at) < OVERLAY && !shown(own));
+    let unseen = written.values().filter(|(own, _)| cached.iter().all(|it| it.name != own.name));
+    let mut reports: Vec<Report> = unseen.map(|(own, _)| own.clone()).collect();
+    reports.extend(cached.into_iter().map(|report| match written.get(&report.name) {
+        Some((own, _)) => Report { status: own.status.clone(), ..report },
+        None => report,
+    }));
     reports
+}
+
+#[cfg(test)]
+mod tests {
+    use breakwater_crds::{
+        DeviationReportSpec, DeviationReportStatus, Outcome,
+        report::{Investigation, InvestigationState},
+    };
+
+    use super::*;
+
+    fn report(name: &str, outcome: Outcome, answer: Option<InvestigationState>) -> Report {
+        let investigation = answer.map(|state| Investigation { state, ..Investigation::default() });
+        let spec = DeviationReportSpec { rollout: "app".into(), version: "2".into(), investigation };
+        let status = DeviationReportStatus { outcome: Some(outcome), ..DeviationReportStatus::default() };
+        Report { name: name.into(), spec, status }
+    }
+
+    #[test]
+    fn what_people_found_out_is_seen_at_once_and_what_we_wrote_is_believed_over_the_cache() {
+        let now: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
+        let own = |name: &str| (name.to_owned(), (report(name, Outcome::Reverted, None), now));
+        let mut written = HashMap::from([own("a"), own("b")]);
+        let cached = vec![report("a", Outcome::Reverting, Some(InvestigationState::Fixed))];
+        let mut seen = overlay(cached.clone(), &mut written, now);
+        seen.sort_by(|a, b| a.name.cmp(&b.name));
+        let told = [
+            report("a", Outcome::Reverted, Some(InvestigationState::Fixed)),
+            report("b", Outcome::Reverted, None),
+        ];
+        assert_eq!(seen, told);
+        let later = now + OVERLAY;
+        assert_eq!(overlay(cached.clone(), &mut written, later), cached, "until the cache must have it");
+    }
 }

@@ -45,6 +45,16 @@ impl AlertTargets for Targets {
         })
     }
 
+    fn heard<'a>(&'a self, namespace: &'a str, name: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let office = self.office.borrow().clone();
+            let sessions = office.map(|office| office.sessions()).unwrap_or_default();
+            for (_, session) in sessions.iter().filter(|(k, _)| k.namespace == namespace && k.name == name) {
+                session.lock().await.firing.clone_from(&firing);
+            }
+        })
+    }
+
     fn store<'a>(
         &'a self,
         namespace: &'a str,

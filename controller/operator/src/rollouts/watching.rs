@@ -6,6 +6,7 @@ use breakwater_plan::{
     Plan,
     observed::{SloReading, Tenant},
     spec::Checked,
+    trace::Trace,
 };
 use breakwater_slo::State;
 use jiff::Timestamp;
@@ -36,14 +37,17 @@ impl Watching {
         Self { feed, refill_seconds, ids: Mutex::new((u64::MAX, Arc::default())) }
     }
 
-    /// What is there, with the judges' states put in.
-    pub(super) fn readings(&self, judges: &[State], slos: usize) -> Vec<SloReading> {
+    /// What is there, with the judges' states, which come back with the plan, and the traces put in.
+    pub(super) fn readings(&self, judges: Vec<State>, traces: &[Arc<Trace>], slos: usize) -> Vec<SloReading> {
         let mut readings = match &self.feed {
             Ok(feed) => feed.readings(),
             Err(why) => vec![SloReading { error: Some(why.clone()), ..SloReading::default() }; slos],
         };
         for (reading, judge) in readings.iter_mut().zip(judges) {
-            reading.state = Some(judge.clone());
+            reading.state = Some(judge);
+        }
+        for (reading, trace) in readings.iter_mut().zip(traces) {
+            reading.trace = Some(trace.clone());
         }
         readings
     }
@@ -51,8 +55,8 @@ impl Watching {
     /// Says what the plan wants read next. `names` is the index's count of changes of names.
     pub(super) fn want(&self, plan: &Plan, tenants: &[Tenant], names: u64) {
         let Ok(feed) = &self.feed else { return };
-        let after = plan.judges.iter().map(|judge| {
-            let until = judge.until_seconds().and_then(|s| Timestamp::from_second(s).ok());
+        let after = (0..plan.judges.len()).map(|slo| {
+            let until = plan.read_until_seconds(slo).and_then(|s| Timestamp::from_second(s).ok());
             plan.watch_since.map(|since| until.map_or(since, |until| until.max(since)))
         });
         feed.want(Wanted {
@@ -60,6 +64,8 @@ impl Watching {
             ids: self.ids(tenants, names),
             refill_seconds: self.refill_seconds,
             history: plan.history_wanted.clone(),
+            study: plan.study.clone(),
+            studied: plan.status.waves.iter().filter_map(|wave| wave.started_at).collect(),
         });
     }
 

@@ -2,18 +2,20 @@
 //! what is there and never waits for Prometheus. I/O.
 
 use std::{
-    collections::HashMap,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use breakwater_plan::observed::SloReading;
+use breakwater_plan::{
+    observed::SloReading,
+    study::{Study, Week},
+};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Telemetry, due::STEPS_PER_PASS, ids::TenantIds, read::SloTelemetry};
+use super::{Telemetry, due::STEPS_PER_PASS, ids::TenantIds, read::SloTelemetry, studying::Studying};
 use crate::clock::Clock;
 
 /// Shortest and longest pause between two passes that no new wish cuts short.
@@ -34,6 +36,10 @@ pub struct Wanted {
     pub refill_seconds: i64,
     /// Instants whose seven days before are wanted (R14).
     pub history: Vec<Timestamp>,
+    /// The look at the past that is wanted.
+    pub study: Option<Arc<Study>>,
+    /// Looks whose results are still of use, by the start of their wave.
+    pub studied: Vec<Timestamp>,
 }
 
 /// The handle: say what is wanted, take what is there. Dropping it ends the task.
@@ -47,8 +53,8 @@ pub struct Feed {
 
 /// What was read for one SLO and not yet evaluated.
 #[derive(Debug, Default)]
-struct Held {
-    reading: SloReading,
+pub(super) struct Held {
+    pub(super) reading: SloReading,
     refilled: bool,
     /// Whether `recent` was seen by a plan.
     handed_over: bool,
@@ -63,6 +69,7 @@ impl Feed {
         let (told, changed) = watch::channel(0_u64);
         let shared = Arc::clone(&held);
         let task = tokio::spawn(async move {
+            let mut studying = Studying::default();
             loop {
                 let want = wishes.borrow_and_update().clone();
                 let now = clock();
@@ -70,6 +77,8 @@ impl Feed {
                 if news.any {
                     told.send_modify(|n| *n = n.wrapping_add(1));
                 }
+                let readers = || telemetry.slos().iter().map(|slo| slo.past()).collect();
+                studying.follow(want.study.as_ref(), readers, (&shared, &want.ids), &told, now);
                 let pause = if news.failed { PAUSE_AFTER_ERROR } else { news.pause(now) };
                 // A new wish is served at once, except after an error: Prometheus is not to be hammered.
                 tokio::select! {
@@ -96,6 +105,7 @@ impl Feed {
         for slot in self.held.iter() {
             let mut held = lock(slot);
             held.reading.history.retain(|at, _| wanted.history.contains(at));
+            held.reading.studies.retain(|at, _| wanted.studied.contains(at));
             if held.handed_over {
                 held.reading.recent.clear();
             }
@@ -233,12 +243,12 @@ async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News 
         if lock(slot).reading.history.contains_key(at) {
             continue;
         }
-        let answer: Result<HashMap<_, _>, String> = slo.history(*at, &want.ids).await;
+        let answer = slo.history(*at, &want.ids).await;
         let mut held = lock(slot);
         news.any = true;
         match answer {
             Ok(totals) => {
-                held.reading.history.insert(*at, totals);
+                held.reading.history.insert(*at, Week::new(totals));
             }
             Err(why) => {
                 held.reading.error.get_or_insert_with(|| format!("the week before {at}: {why}"));
@@ -251,7 +261,7 @@ async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News 
 }
 
 /// A poisoned lock holds data as good as any: every write to it is a single assignment.
-fn lock(slot: &Mutex<Held>) -> MutexGuard<'_, Held> {
+pub(super) fn lock(slot: &Mutex<Held>) -> MutexGuard<'_, Held> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

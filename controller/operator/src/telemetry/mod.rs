@@ -13,9 +13,11 @@ pub mod ids;
 pub mod order;
 pub mod parse;
 pub mod parts;
+mod past;
 pub mod read;
 pub mod sheet;
 pub mod sink;
+mod studying;
 
 pub use client::{Prometheus, Secret, Settings};
 pub use feed::{Feed, Wanted};

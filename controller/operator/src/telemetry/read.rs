@@ -1,18 +1,15 @@
 //! Asking for what is due: the steps of each SLO in order, the steps before a restart, the week before a wave. I/O,
 //! through [`Counts`], so that a rehearsal serves counts by the same way.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use breakwater_crds::slo::{Latency, Slo};
 use breakwater_plan::{
-    observed::{SloReading, Step, StepData},
+    observed::{ByTenant, SloReading, Step, StepData},
     promql::{self, Matchers, Queries, ROW_LABEL},
     spec::FieldError,
 };
-use breakwater_slo::{Counts as Events, TenantId};
+use breakwater_slo::Counts as Events;
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
@@ -21,6 +18,7 @@ use super::{
     ReadError,
     due::Rhythm,
     ids::TenantIds,
+    past::Past,
     sheet::{Grid, Sheet},
     sink::{Rows, Sink},
 };
@@ -170,17 +168,18 @@ impl SloTelemetry {
     }
 
     /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
-    pub async fn history(
-        &self,
-        at: Timestamp,
-        ids: &Arc<TenantIds>,
-    ) -> Result<HashMap<TenantId, Events>, String> {
-        let Some(query) = self.queries.history() else { return Ok(HashMap::new()) };
+    pub async fn history(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
+        let Some(query) = self.queries.history() else { return Ok(ByTenant::new(Vec::new())) };
         let mut sheet = self.sheet();
         sheet.begin(ids, Grid::instant(at.as_second()));
         self.source.query(&query, at, &mut sheet).await.map_err(|why| why.to_string())?;
         sheet.end()?;
         Ok(sheet.totals())
+    }
+
+    /// Another reader of the same series, for their past.
+    pub(super) fn past(&self) -> Past {
+        Past { source: self.source.clone(), queries: self.queries.clone() }
     }
 
     /// The sheet of the last answer, or a new one where that is in use.

@@ -1,13 +1,10 @@
 //! The sheet on which an answer is put down: a line per step, a field per tenant, used again for the next answer, so
 //! that a minute of a warm fleet costs no memory. Pure.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use breakwater_plan::{
-    observed::{Counted, StepData},
+    observed::{ByTenant, Counted, StepData},
     promql::{Measure, ROW_LABEL, Row},
 };
 use breakwater_slo::{Counts, Series, TenantId};
@@ -152,7 +149,7 @@ impl Sheet {
     }
 
     /// Bad and total by tenant; doubtful ones are left out.
-    pub fn totals(&self) -> HashMap<TenantId, Counts> {
+    pub fn totals(&self) -> ByTenant<Counts> {
         let counted = |(id, parts): (&TenantId, &Parts)| match parts.series(self.measure) {
             Series::Counted(counts) => Some((*id, counts)),
             Series::Idle | Series::Absent | Series::Discarded(_) => None,

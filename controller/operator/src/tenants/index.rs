@@ -98,7 +98,7 @@ impl Index {
         &self.lens
     }
 
-    /// Runs `f` on all tenants, in no particular order. Watches wait meanwhile, so `f` must not.
+    /// Runs `f` on all tenants, in no particular order (mostly in that of their ids). Watches wait meanwhile, so `f` must not.
     pub fn with<R>(&self, f: impl FnOnce(&[Tenant]) -> R) -> R {
         f(&self.read().tenants)
     }
@@ -161,7 +161,7 @@ impl Index {
         if inner.ended == Origin::Selector.known() | Origin::Marker.known() {
             inner.inherited = HashMap::new();
         }
-        inner.shrink();
+        inner.order();
         drop(inner);
         self.notify();
     }
@@ -405,7 +405,14 @@ impl Inner {
         }
     }
 
-    fn shrink(&mut self) {
+    /// Puts all in the order of their ids, in which counts come: to look one up after the other is then a walk.
+    fn order(&mut self) {
+        let mut all: Vec<(Tenant, Entry)> = self.tenants.drain(..).zip(self.entries.drain(..)).collect();
+        all.sort_unstable_by_key(|(tenant, _)| tenant.id);
+        (self.tenants, self.entries) = all.into_iter().unzip();
+        // As in `push`.
+        let at = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.by_id = self.tenants.iter().enumerate().map(|(i, tenant)| (tenant.id, at(i))).collect();
         self.tenants.shrink_to_fit();
         self.entries.shrink_to_fit();
         self.by_id.shrink_to_fit();

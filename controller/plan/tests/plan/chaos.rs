@@ -31,6 +31,8 @@ enum Event {
     Crash(Option<usize>),
     LoseStatus,
     Reject(usize),
+    Answer,
+    Alerts(bool),
     ClockBack(i64),
 }
 
@@ -95,11 +97,13 @@ fn event() -> impl Strategy<Value = Event> {
         3 => prop::option::of(0..4_usize).prop_map(Event::Crash),
         1 => Just(Event::LoseStatus),
         1 => (0..VERSIONS.len()).prop_map(Event::Reject),
+        2 => Just(Event::Answer),
+        1 => any::<bool>().prop_map(Event::Alerts),
         1 => prop::sample::select(vec![1_i64, 30, 3_600]).prop_map(Event::ClockBack),
     ]
 }
 
-const EDITS: usize = 14;
+const EDITS: usize = 16;
 
 /// Edits of the spec, by number.
 fn edit(number: usize, world: &World) -> Value {
@@ -125,6 +129,8 @@ fn edit(number: usize, world: &World) -> Value {
         12 => {
             json!({"schedule": {"deny": [{"from": world.now, "to": world.now + minutes(45), "reason": "freeze"}]}})
         }
+        13 => json!({"gates": {"openDeviations": "Warn"}}),
+        14 => json!({"gates": {"openDeviations": "Require"}}),
         _ => json!({"revert": {"maxConcurrent": 1}, "versionOrder": "None"}),
     }
 }
@@ -168,6 +174,10 @@ fn happen(world: &mut World, event: &Event) {
         }
         Event::Reject(version) if world.reports.len() < 3 => world.reject(VERSIONS[*version]),
         Event::Reject(_) => {}
+        Event::Answer => world.answer_reports(),
+        Event::Alerts(fire) => {
+            world.firing = fire.then(|| "SlowTenant{severity=page}".into()).into_iter().collect();
+        }
         Event::ClockBack(by) => world.now -= seconds(*by),
     }
 }
@@ -280,6 +290,7 @@ fn calm(world: &mut World) {
     }
     world.sims.retain(|sim| !sim.tenant.terminating);
     (world.fleet, world.stopped) = (Fleet::Complete, None);
+    world.answers_reports = true;
     world.outages.retain(|(_, to)| *to < now);
     world.outages.clear();
     world.in_flight.clear();

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod accounts;
 mod chaos;
+mod comparing;
+mod gates;
 mod oracles;
 mod progress;
 mod reverting;

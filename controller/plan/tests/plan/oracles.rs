@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use breakwater_crds::status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES};
+use breakwater_crds::{
+    report::REPORT_MAX_BYTES,
+    rollout::Gate as Gates,
+    status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES},
+};
 use breakwater_plan::{
     Observed, Plan,
     fleet::after,
@@ -34,6 +38,8 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
     }
     back_concurrency(observed, plan, &back, &out, now);
     a_decision_is_stored_first(observed, plan);
+    no_version_starts_over_an_open_report(observed, plan);
+    reports_are_bounded_and_leave_people_theirs(plan);
     assert!(plan.transitions.len() <= 40, "R31: {} transitions in one plan", plan.transitions.len());
 }
 
@@ -54,6 +60,30 @@ fn rejected(observed: &Observed<'_>, plan: &Plan) -> BTreeSet<String> {
             .map(|revert| revert.version.clone()),
     );
     out
+}
+
+/// `gates.openDeviations: Require`.
+fn no_version_starts_over_an_open_report(observed: &Observed<'_>, plan: &Plan) {
+    let starts = plan.status.phase.is_under_way() && plan.status.started_at != observed.status.started_at;
+    let Some(version) = plan.status.candidate_version.as_deref().filter(|_| starts) else { return };
+    if observed.spec.spec.gates.open_deviations != Gates::Require {
+        return;
+    }
+    let mut reports = observed.reports.to_vec();
+    crate::world::store(&mut reports, plan);
+    let open = reports.iter().find(|report| {
+        let answered = report.spec.is_answered_for(version) || report.status.closed_by.is_some();
+        report.spec.version != version && !answered
+    });
+    assert!(open.is_none(), "{version} starts over {open:?}");
+}
+
+fn reports_are_bounded_and_leave_people_theirs(plan: &Plan) {
+    for write in &plan.reports {
+        let bytes = serde_json::to_vec(&write.status).unwrap().len();
+        assert!(bytes <= REPORT_MAX_BYTES, "{bytes} bytes of {}", write.name);
+        assert_eq!(write.spec.investigation, None, "what people found out is not ours to write");
+    }
 }
 
 fn status_is_bounded(plan: &Plan) {

@@ -192,6 +192,7 @@ fn r18_a_fleet_that_is_not_all_known_reverts_what_is_known_and_does_not_end() {
 #[test]
 fn r19_a_report_rejects_a_version_for_good_until_a_retry_closes_it() {
     let mut world = World::usual("6.6.6");
+    world.answers_reports = true;
     world.until_phase(Phase::Reverted);
     assert_eq!(world.reports.len(), 1);
     assert_eq!(
@@ -276,6 +277,7 @@ fn r19_setting_the_version_back_to_the_stable_one_is_a_revert_that_rejects_nothi
 #[test]
 fn r19_a_completed_version_is_taken_out_by_an_action_to_what_each_tenant_had() {
     let mut world = World::usual("2.0.0");
+    world.answers_reports = true;
     world.set_version("c0", "0.9.0");
     world.until_phase(Phase::Completed);
     world.act(Verb::Revert, json!({"version": "2.0.0", "reason": "data loss"}));
@@ -292,6 +294,7 @@ fn r19_a_completed_version_is_taken_out_by_an_action_to_what_each_tenant_had() {
 fn r19_a_revert_asked_for_one_version_never_takes_out_another() {
     for policy in ["Supersede", "Queue"] {
         let mut world = World::usual("2.0.0");
+        world.answers_reports = true;
         world.edit(json!({ "onNewVersion": policy }));
         world.until_wave("one", Phase::Soaking);
         world.act(Verb::Revert, json!({"version": "2.0.0"}));
@@ -332,6 +335,7 @@ fn r20_a_revert_that_helps_is_attributed_one_that_does_not_is_not_and_one_withou
 #[test]
 fn r17_tenants_without_a_safe_version_are_taken_out_by_the_fix() {
     let mut world = World::usual("6.6.6");
+    world.answers_reports = true;
     world.until_wave("one", Phase::Soaking);
     world.reject("1.0.0");
     world.until_phase(Phase::RevertedPartly);

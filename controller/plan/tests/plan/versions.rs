@@ -63,6 +63,7 @@ fn r23_a_version_that_supersedes_starts_from_the_first_wave_with_fresh_evidence(
 #[test]
 fn r23_during_a_revert_the_revert_is_finished_first() {
     let mut world = World::usual("6.6.6");
+    world.answers_reports = true;
     world.edit(json!({"onNewVersion": "Supersede"}));
     world.until_phase(Phase::Reverting);
     world.edit(json!({"version": "2.0.0"}));
@@ -215,6 +216,7 @@ fn r33_a_status_that_is_lost_on_a_known_fleet_is_rebuilt() {
 #[test]
 fn r33_where_every_version_is_rejected_a_fix_still_goes_in() {
     let mut world = World::usual("1.0.1");
+    world.answers_reports = true;
     world.reject("1.0.0");
     world.until_phase(Phase::Completed);
     assert_eq!((world.on("1.0.1"), world.status.stable_version.as_deref()), (13, Some("1.0.1")));

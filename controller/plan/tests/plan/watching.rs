@@ -194,6 +194,7 @@ fn r14_an_outage_that_the_baseline_shares_and_tenants_that_burned_before_are_no_
 #[test]
 fn r14_what_a_rejected_version_did_does_not_excuse_the_version_that_mends_it() {
     let mut world = World::usual("2.0.0");
+    world.answers_reports = true;
     let begun = world.now;
     world.behaviours.get_mut("2.0.0").unwrap().errors = 0.4;
     world.until_phase(Phase::Reverted);

@@ -11,19 +11,22 @@ use breakwater_crds::{
     DeviationReportSpec, DeviationReportStatus, RolloutSpec, RolloutStatus,
     action::{ActionResult, RolloutActionSpec, Verb},
     marker::stable_hash,
+    report::{Investigation, InvestigationState},
     status::{Phase, Transition},
 };
 use breakwater_plan::{
     Observed, Plan,
     observed::{
-        Action, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading, Step,
-        StepData, Tenant,
+        Action, ByTenant, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading,
+        Step, StepData, Tenant,
     },
     outcome::{Purpose, Write},
     plan,
     spec::{Checked, is_per_tenant},
+    study::{Studied, Week},
+    trace::Trace,
 };
-use breakwater_slo::{Counts, Series, State, TenantId};
+use breakwater_slo::{Counts, Learned, Profile, Series, State, TenantId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -102,8 +105,16 @@ pub struct World {
     pub causes: HashMap<TenantId, Cause>,
     /// What a look-up of any tenant's cause finds.
     pub cause: Cause,
+    /// Alerts that fire.
+    pub firing: Vec<String>,
+    /// People answer every report before the next turn.
+    pub answers_reports: bool,
     judges: Vec<Option<State>>,
+    traces: Vec<Option<Arc<Trace>>>,
     histories: Vec<Timestamp>,
+    studies: HashMap<Timestamp, Result<Arc<Studied>, String>>,
+    /// What a look at the past comes to.
+    pub learned: Result<Learned, String>,
     watch_since: Option<Timestamp>,
     /// Up to where steps were handed over, by SLO.
     fetched: Vec<Option<i64>>,
@@ -142,8 +153,30 @@ pub fn spec(version: &str) -> Value {
         "watchAfter": "30m",
         "slos": [{"name": "api-errors", "errors": {"bad": "errors_total", "total": "requests_total"}, "objective": "99%",
                   "tenantLabels": ["tenant"], "step": "1m"}],
+        "judge": {"comparison": "Off"},
         "revert": {"maxConcurrent": 3, "verifyFor": "10m", "tenantDeadline": "10m"},
     })
+}
+
+/// What a quiet past teaches.
+pub fn learned() -> Learned {
+    Learned {
+        phi: 1.25,
+        phi_tenant: 1.25,
+        phi_past: 1.25,
+        phi_traffic: 1.25,
+        profile: week(),
+        doubt: None,
+        detectable: None,
+        replayed: 1_000,
+    }
+}
+
+/// Twenty tenants that had 0.4 % errors all week, in stretches of ten minutes: seconds, bad, exposure, good, usual.
+fn week() -> Profile {
+    let requests = 20.0 * 10.0 * REQUESTS;
+    let stretch = [600.0, requests * 0.004, requests * 0.001, requests * 0.996, requests];
+    serde_json::from_value(json!({"stretches": vec![stretch; 1_008]})).unwrap()
 }
 
 /// `base` with the members of `patch` in place of its own; null removes.
@@ -231,8 +264,13 @@ impl World {
             problems: HashMap::new(),
             causes: HashMap::new(),
             cause: Cause::Unknown,
+            firing: Vec::new(),
+            answers_reports: false,
             judges: vec![None; slos],
+            traces: vec![None; slos],
             histories: Vec::new(),
+            studies: HashMap::new(),
+            learned: Ok(learned()),
             watch_since: None,
             fetched: vec![None; slos],
             behaviours: behaviours.into_iter().map(|(version, how)| (version.to_owned(), how)).collect(),
@@ -267,6 +305,7 @@ impl World {
     fn forget_judges(&mut self) {
         let slos = self.spec.spec.slos.len();
         (self.judges, self.fetched) = (vec![None; slos], vec![None; slos]);
+        self.traces = vec![None; slos];
     }
 
     /// The controller starts anew: nothing but the API is left.
@@ -329,9 +368,18 @@ impl World {
     /// Somebody writes a report that rejects a version.
     pub fn reject(&mut self, version: &str) {
         let name = format!("app-by-hand-{version}");
-        let spec = DeviationReportSpec { rollout: "app".into(), version: version.into() };
+        let spec =
+            DeviationReportSpec { rollout: "app".into(), version: version.into(), investigation: None };
         self.reports.retain(|report| report.name != name); // names are unique: this one is made anew
         self.reports.push(Report { name, spec, status: DeviationReportStatus::default() });
+    }
+
+    /// People answer every report.
+    pub fn answer_reports(&mut self) {
+        let state = InvestigationState::Attributed;
+        for report in &mut self.reports {
+            report.spec.investigation = Some(Investigation { state, ..Investigation::default() });
+        }
     }
 
     pub fn told(&self, reason: &str) -> usize {
@@ -370,6 +418,7 @@ impl World {
             readings,
             problems: &self.problems,
             causes: &self.causes,
+            firing: &self.firing,
         }
     }
 
@@ -385,12 +434,12 @@ impl World {
         let mut settled = false;
         for _ in 0..4 {
             store(&mut reports, &last);
-            for (reading, judge) in readings.iter_mut().zip(&last.judges) {
-                reading
-                    .steps
-                    .retain(|step| judge.until_seconds().is_none_or(|until| step.end_seconds > until));
+            for (i, reading) in readings.iter_mut().enumerate() {
+                let until = last.read_until_seconds(i);
+                reading.steps.retain(|step| until.is_none_or(|until| step.end_seconds > until));
                 reading.recent.clear();
-                reading.state = Some(judge.clone());
+                reading.state = Some(last.judges[i].clone());
+                reading.trace = Some(last.traces[i].clone());
             }
             let observed = self.observe(&tenants, &readings, &last.status, &reports);
             let next = plan(&observed, self.now);
@@ -421,12 +470,20 @@ impl World {
         self.transitions.extend_from_slice(told);
         self.watch_since = plan.watch_since;
         self.histories.clone_from(&plan.history_wanted);
+        if let Some(study) = &plan.study {
+            let studied = self
+                .learned
+                .clone()
+                .map(|learned| Arc::new(Studied { learned, members: study.members.clone() }));
+            self.studies.insert(study.wave_started_at, studied);
+        }
         if plan.watch_since.is_none() {
             self.forget_judges();
         }
         for (i, judge) in plan.judges.iter().enumerate().filter(|_| plan.watch_since.is_some()) {
-            self.fetched[i] = judge.until_seconds().or(self.fetched[i]);
+            self.fetched[i] = plan.read_until_seconds(i).or(self.fetched[i]);
             self.judges[i] = Some(judge.clone());
+            self.traces[i] = Some(plan.traces[i].clone());
         }
         for result in &plan.results {
             let status = &result.status;
@@ -447,6 +504,9 @@ impl World {
     pub fn turn(&mut self) {
         for _ in 0..20 {
             let known = self.histories.clone();
+            if self.answers_reports {
+                self.answer_reports();
+            }
             let plan = self.think();
             let writable = plan.writes.iter().any(|write| !self.problems.contains_key(&write.tenant.id));
             let busy = !plan.confirm.is_empty()
@@ -557,13 +617,21 @@ impl World {
         let per_tenant = is_per_tenant(&self.spec.spec.slos[index]);
         let mut reading = SloReading {
             state: self.judges[index].clone(),
+            trace: self.traces[index].clone(),
             step_seconds: STEP_SECONDS,
             lag_seconds: LAG_SECONDS,
-            history: self.histories.iter().filter(|_| per_tenant).map(|at| (*at, self.history())).collect(),
+            history: self
+                .histories
+                .iter()
+                .filter(|_| per_tenant)
+                .map(|at| (*at, Week::new(self.history())))
+                .collect(),
+            studies: self.studies.clone(),
             ..SloReading::default()
         };
         let Some(since) = self.watch_since else { return reading };
         let known = self.status.slos.get(index).and_then(|slo| slo.evaluated_until).map(Timestamp::as_second);
+        let known = known.max(self.traces[index].as_ref().and_then(|trace| trace.until_seconds()));
         let from =
             known.map_or(since.as_second(), |known| known.max(since.as_second())).div_euclid(STEP_SECONDS)
                 + 1;
@@ -615,7 +683,7 @@ impl World {
         Series::Counted(Counts { bad: errors * REQUESTS, total: REQUESTS })
     }
 
-    fn history(&self) -> HashMap<TenantId, Counts> {
+    fn history(&self) -> ByTenant<Counts> {
         let known = self.sims.iter().filter(|sim| !self.uninstrumented.contains(&sim.tenant.id));
         let bad = |id| if self.burned_before.contains(&id) { 20_000.0 } else { 100.0 };
         known.map(|sim| (sim.tenant.id, Counts { bad: bad(sim.tenant.id), total: 100_000.0 })).collect()
@@ -626,14 +694,13 @@ impl World {
     }
 }
 
-/// Puts a plan's reports into the store.
+/// Puts a plan's reports into the store, as the API server does: of one that is there the status alone is written.
 pub fn store(reports: &mut Vec<Report>, plan: &Plan) {
     for write in &plan.reports {
-        let report =
-            Report { name: write.name.clone(), spec: write.spec.clone(), status: write.status.clone() };
-        match reports.iter_mut().find(|known| known.name == write.name) {
-            Some(known) => *known = report,
-            None => reports.push(report),
+        let (name, spec, status) = (write.name.clone(), write.spec.clone(), write.status.clone());
+        match reports.iter_mut().find(|known| known.name == name) {
+            Some(known) => known.status = status,
+            None => reports.push(Report { name, spec, status }),
         }
     }
 }

@@ -260,6 +260,7 @@ fn life(crashes: Option<(Crash, usize)>) -> End {
     live(&mut world, &|world| world.status.phase == Phase::Soaking);
     world.act(Verb::Revert, json!({"version": "6.6.6", "reason": "tickets"}));
     live(&mut world, &|world| world.status.phase == Phase::Reverted);
+    world.answer_reports();
     world.edit(json!({"version": "2.0.0"}));
     let hold = world.act(Verb::Hold, json!({"reason": "demo"}));
     live(&mut world, &|world| world.status.brakes.len() == 1 && world.actions.is_empty());

@@ -13,6 +13,7 @@ use breakwater_operator::{
     tenants::lens::Lens,
 };
 use breakwater_plan::promql::{Matchers, Measure, Queries, ROW_LABEL, Row};
+use breakwater_plan::study::coarse_seconds;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
@@ -102,9 +103,10 @@ impl Metrics {
             if shared.asks.contains_key(&queries.step(seconds)) {
                 continue;
             }
-            let known = shared.series.len();
+            let (known, coarse) = (shared.series.len(), coarse_seconds(seconds));
             let asks = [
                 (Some(queries.step(seconds)), Ask::Step { seconds }),
+                (Some(queries.step(coarse)), Ask::Step { seconds: coarse }),
                 (queries.history(), Ask::History),
                 (queries.scrapes(), Ask::Scrapes),
                 (queries.edges(), Ask::Edges),

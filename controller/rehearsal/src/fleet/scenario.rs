@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use breakwater_crds::{Percent, Span, action::Verb};
+use breakwater_crds::{Percent, Span, action::Verb, report::InvestigationState};
 use serde::{Deserialize, Serialize};
 
 use super::{fault::Fault, lie::Lie, spec::FleetSpec};
@@ -16,7 +16,8 @@ use super::{fault::Fault, lie::Lie, spec::FleetSpec};
 /// events:
 ///   - {publish: 1.1.0}                          # at the start
 ///   - {at: 4d, prometheus: Away, for: 10h}      # four days after the start
-///   - {after: Reverted, at: 1d, publish: 1.1.1} # a day after the Rollout is Reverted
+///   - {after: Reverted, at: 20h, close: Fixed, fixedIn: 1.1.1}   # people have found the cause
+///   - {after: Previous, at: 4h, publish: 1.1.1} # and publish what mends it
 /// ```
 ///
 /// Events happen in the order in which they stand. Each says exactly one thing.
@@ -81,6 +82,10 @@ pub struct Event {
     pub act: Option<Verb>,
     /// The wave that `act: Approve` is about; default: the one that waits.
     pub wave: Option<String>,
+    /// People close the open `DeviationReport`s with this answer; versions wait for it (`gates.openDeviations`).
+    pub close: Option<InvestigationState>,
+    /// The version that mends it; needed by `close: Fixed`.
+    pub fixed_in: Option<String>,
     /// So many tenants are created.
     pub add_tenants: Option<usize>,
     /// So many tenants are deleted, the oldest first.
@@ -104,6 +109,8 @@ pub enum Happening {
     ClockStep(i64),
     /// A human, or a program, asks for something.
     Act(Verb, Option<String>),
+    /// People answer the open reports.
+    Close(InvestigationState, Option<String>),
     /// Tenants come.
     Add(usize),
     /// Tenants go.
@@ -128,6 +135,13 @@ impl Event {
             all.push(Happening::ClockStep(seconds(step)?));
         }
         all.extend(self.act.map(|verb| Happening::Act(verb, self.wave.clone())));
+        if let Some(state) = self.close {
+            let fixed_in = self.fixed_in.clone();
+            if state == InvestigationState::Fixed && fixed_in.is_none() {
+                return Err("close: Fixed needs `fixedIn`: the version that mends it".into());
+            }
+            all.push(Happening::Close(state, fixed_in));
+        }
         all.extend(self.add_tenants.map(Happening::Add));
         all.extend(self.remove_tenants.map(Happening::Remove));
         let count = all.len();
@@ -135,7 +149,7 @@ impl Event {
             Some(one) if count == 1 => Ok(one),
             _ => Err(format!(
                 "says {count} things, and must say one of publish, prometheus, outage, apiServerAway, \
-                 restartController, clockStep, act, addTenants, removeTenants"
+                 restartController, clockStep, act, close, addTenants, removeTenants"
             )),
         }
     }
@@ -227,6 +241,7 @@ mod tests {
         assert!(refused("events: [{publish: 1.0.0, act: Revert}]").contains("events[0] says 2 things"));
         assert!(refused("events: [{at: 1d}]").contains("events[0] says 0 things"));
         assert!(refused("events: [{outage: 5%}]").contains("needs `for`"));
+        assert!(refused("events: [{close: Fixed}]").contains("needs `fixedIn`"));
         assert!(refused("versions: {1.1.0: {erors: 5%}}").contains("erors"));
         assert!(refused("versions: {1.1.0: {errorsFactor: -1}}").contains("versions.1.1.0: errorsFactor"));
         assert!(refused("fleet: {tenants: 0}").contains("tenants is 0"));

@@ -1,45 +1,33 @@
 //! The report as one HTML file that stands alone: no request leaves it. Pure.
 
 mod chart;
-mod style;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use breakwater_page::{document, text::span};
+use maud::{Markup, html};
 
 use crate::outcome::{By, End, Event, Outcome, VersionOutcome, VersionResult};
 
 /// Renders a rehearsal; `command` is what gives it again.
 pub fn render(outcome: &Outcome, command: &str) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Rehearsal of " (outcome.rollout) ": " (outcome.scenario) }
-                style { (PreEscaped(style::CSS)) }
+    document(
+        &format!("Rehearsal of {}: {}", outcome.rollout, outcome.scenario),
+        &html! {
+            (header(outcome))
+            (figures(outcome))
+            section { h2 { "Waves" } (chart::waves(outcome)) }
+            section { h2 { "Tenants" } (chart::tenants(outcome)) }
+            @for (index, slo) in outcome.slos.iter().enumerate() {
+                section { h2 { "SLO " code { (slo) } } (chart::slo(outcome, index)) }
             }
-            body {
-                main {
-                    (header(outcome))
-                    (figures(outcome))
-                    section { h2 { "Waves" } (chart::waves(outcome)) }
-                    section { h2 { "Tenants" } (chart::tenants(outcome)) }
-                    @for (index, slo) in outcome.slos.iter().enumerate() {
-                        section { h2 { "SLO " code { (slo) } } (chart::slo(outcome, index)) }
-                    }
-                    (versions(outcome))
-                    (events(outcome))
-                    section {
-                        h2 { "Again" }
-                        p { "The same seed gives the same rehearsal, byte for byte:" }
-                        pre { code { (command) } }
-                    }
-                }
+            (versions(outcome))
+            (events(outcome))
+            section {
+                h2 { "Again" }
+                p { "The same seed gives the same rehearsal, byte for byte:" }
+                pre { code { (command) } }
             }
-        }
-    };
-    page.into_string()
+        },
+    )
 }
 
 fn header(outcome: &Outcome) -> Markup {
@@ -165,21 +153,9 @@ fn result(result: VersionResult) -> &'static str {
     }
 }
 
-fn span(seconds: i64) -> String {
-    breakwater_crds::Span::seconds(seconds).rounded()
-}
-
 /// A whole number with thin spaces between thousands.
 fn count(value: f64) -> String {
-    let digits = format!("{:.0}", value.max(0.0));
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push('\u{2009}');
-        }
-        out.push(digit);
-    }
-    out
+    breakwater_page::text::grouped(value.max(0.0), '\u{2009}')
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ fn outcome(frames: Vec<Frame>) -> Outcome {
         versions: Vec::new(),
         timeline: Vec::new(),
         frames,
+        reports: Vec::new(),
         api_requests: 0,
         tenant_writes: 0,
     }

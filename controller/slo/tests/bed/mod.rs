@@ -2,7 +2,8 @@
 #![allow(dead_code, clippy::expect_used, reason = "every suite uses its part, and a test may panic")]
 
 use breakwater_slo::{
-    Arm, Config, Counts, Discard, Evidence, Reading, Sample, Series, State, Step, TenantId,
+    Against, Arm, Config, Counts, Discard, Evidence, Frozen, Members, PHI_MIN, Reading, Sample, Series,
+    State, Step, TenantId,
 };
 
 /// 2025-01-06 00:00:00 UTC, a whole number of every step.
@@ -14,7 +15,15 @@ pub fn api_errors() -> Config {
 }
 
 pub fn sample(tenant: u64, arm: Arm, series: Series) -> Sample {
-    Sample { tenant: TenantId(tenant), arm, series, instrumented: true, burned_before: false }
+    Sample {
+        tenant: TenantId(tenant),
+        arm,
+        series,
+        instrumented: true,
+        burned_before: false,
+        own: None,
+        usual: None,
+    }
 }
 
 pub fn counted(tenant: u64, arm: Arm, bad: f64, total: f64) -> Sample {
@@ -52,7 +61,7 @@ impl Bed {
 
     pub fn feed(&mut self, reading: Reading<'_>) -> &mut Self {
         self.now_seconds += self.config.step_seconds;
-        self.state.feed(&self.config, &Step { end_seconds: self.now_seconds, reading });
+        self.state.feed(&self.config, &Step::new(self.now_seconds, reading));
         self
     }
 
@@ -83,5 +92,50 @@ impl Bed {
 
     pub fn sentence(&self) -> String {
         self.evidence().sentence("api-errors", "early")
+    }
+}
+
+/// A small generator (xorshift, Marsaglia 2003), so that a failure names its seed.
+pub struct Noise(u64);
+
+impl Noise {
+    pub fn new(seed: u64) -> Self {
+        Self(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed))
+    }
+
+    pub fn unit(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Poisson by Knuth's product of uniforms.
+    pub fn poisson(&mut self, mean: f64) -> f64 {
+        let (limit, mut product, mut count) = ((-mean).exp(), self.unit(), 0.0);
+        while product > limit {
+            product *= self.unit();
+            count += 1.0;
+        }
+        count
+    }
+}
+
+/// The sample with its own ratio before.
+pub fn owned(sample: Sample, own: f64) -> Sample {
+    Sample { own: Some(own), ..sample }
+}
+
+/// Frozen for a first of two waves that has these tenants.
+pub fn frozen(own: std::ops::Range<u64>) -> Frozen {
+    Frozen {
+        against: Against::Others,
+        phi: PHI_MIN,
+        phi_tenant: PHI_MIN,
+        phi_past: PHI_MIN,
+        phi_traffic: 2.0,
+        planned_hours: 24 * 14,
+        planned_waves: 2,
+        waves: vec![Members::from(own.map(TenantId).collect::<Vec<_>>())],
     }
 }

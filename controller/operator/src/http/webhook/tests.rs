@@ -25,6 +25,7 @@ fn at(minutes: i64) -> Timestamp {
 struct Cluster {
     stored: Mutex<Vec<(String, RolloutActionSpec)>>,
     broken: Mutex<Option<&'static str>>,
+    firing: Mutex<Vec<String>>,
     target: Mutex<AlertTarget>,
 }
 
@@ -39,6 +40,11 @@ impl AlertTargets for Cluster {
         Box::pin(async move {
             broken.map_or(Ok(if known { vec![target] } else { Vec::new() }), |_| Err("not listed".into()))
         })
+    }
+
+    fn heard<'a>(&'a self, namespace: &'a str, name: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()> {
+        assert_eq!((namespace, name), ("ops", "app"));
+        Box::pin(async move { *self.firing.lock().unwrap() = firing })
     }
 
     fn store<'a>(
@@ -81,7 +87,12 @@ fn cluster() -> Arc<Cluster> {
         rules: vec![AlertRule::parse(&alert, "spec.alerts[0]").unwrap()].into(),
         tenants: candidates.into_iter().chain(baseline).collect(),
     };
-    Arc::new(Cluster { stored: Mutex::default(), broken: Mutex::default(), target: Mutex::new(target) })
+    Arc::new(Cluster {
+        stored: Mutex::default(),
+        broken: Mutex::default(),
+        firing: Mutex::default(),
+        target: Mutex::new(target),
+    })
 }
 
 fn alerts(cluster: &Arc<Cluster>) -> Arc<Alerts> {
@@ -160,6 +171,20 @@ async fn r15_resolved_alerts_end_the_count_and_so_does_silence() {
     assert_eq!(alerts.receive(None, &payload("firing", &["a"], at(40)), at(40)).await, Ok(0), "fires anew");
     assert_eq!(alerts.redecide(None, at(61)).await, Ok(0), "b was not repeated for an hour");
     assert!(cluster.stored.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_account_hears_which_alerts_fire_and_that_they_do_not_any_more() {
+    let cluster = cluster();
+    let alerts = alerts(&cluster);
+    let heard = || cluster.firing.lock().unwrap().clone();
+    alerts.receive(None, &payload("firing", &["b", "a"], at(-1)), at(0)).await.unwrap();
+    let told = |tenant: &str| format!("Errors{{severity=\"page\",tenant=\"{tenant}\"}} since {}", at(-1));
+    assert_eq!(heard(), [told("a"), told("b")]);
+    alerts.receive(None, &payload("resolved", &["a"], at(-1)), at(1)).await.unwrap();
+    assert_eq!(heard(), [told("b")]);
+    alerts.redecide(None, at(62)).await.unwrap();
+    assert!(heard().is_empty(), "b was not repeated for an hour");
 }
 
 #[tokio::test]

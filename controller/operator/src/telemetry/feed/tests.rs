@@ -88,7 +88,13 @@ impl Counts for Young {
 
 fn wanted(after: i64) -> Wanted {
     let ids = Arc::new(TenantIds::new([("a".into(), TenantId(1))]));
-    Wanted { ids, after: vec![Some(at(after))], refill_seconds: 120, history: vec![at(-6_000)] }
+    Wanted {
+        ids,
+        after: vec![Some(at(after))],
+        refill_seconds: 120,
+        history: vec![at(-6_000)],
+        ..Wanted::default()
+    }
 }
 
 fn ends(feed: &Feed) -> Vec<i64> {

@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use breakwater_slo::TenantId;
 use serde_json::json;
 
 use super::*;
@@ -159,7 +160,7 @@ async fn r14_the_week_before_is_asked_for_as_of_then() {
     let source = source(|_, at| Ok(fine(at)));
     let mut telemetry = telemetry(&source, errors());
     let history = telemetry.slos()[0].history(at(5_000), &ids()).await.unwrap();
-    assert_eq!(history, HashMap::from([(TenantId(1), Events { bad: 1.0, total: 9.0 })]));
+    assert_eq!(history.as_slice(), [(TenantId(1), Events { bad: 1.0, total: 9.0 })]);
     assert_eq!(source.asked.lock().unwrap()[0].1, 5_000);
 }
 

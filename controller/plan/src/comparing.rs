@@ -1,0 +1,209 @@
+//! What candidates are compared with, and when the comparison may speak (analysis.md 2, R7, R9, R13). Pure.
+
+use std::sync::Arc;
+
+use breakwater_crds::{
+    rollout::{Baseline, Comparison as Asked, OnInsufficient},
+    scalars::Span,
+};
+use breakwater_slo::{Against, Arm, Comparison, Design, Members, Past};
+use jiff::Timestamp;
+
+use crate::{
+    draft::Draft,
+    fleet::Standing,
+    judging::{as_of, instant},
+    observed::{ByTenant, SloReading},
+    spec::is_per_tenant,
+    study::Study,
+};
+
+/// With fewer candidates the own past is asked as well (analysis.md 2).
+const FEW: usize = 5;
+/// Restarts' mass is spread over the planned length, holds and windows included: so many times the soaks.
+const SLACK: f64 = 1.5;
+/// A week: how often a minute of it comes round.
+const WEEK: i64 = 7 * 86_400;
+
+/// Whether an SLO is compared at all.
+fn is_compared(draft: &Draft<'_>, slo: usize) -> bool {
+    let spec = &draft.observed.spec.spec;
+    spec.judge.comparison == Asked::On && is_per_tenant(&spec.slos[slo]) && draft.status.phase.is_under_way()
+}
+
+/// Whether an SLO's comparison may speak now, and with what was frozen. While a new wave's past is being read, the wave
+/// before it speaks on.
+pub(crate) fn comparison(draft: &Draft<'_>, slo: usize, reading: &SloReading) -> Comparison {
+    if !is_compared(draft, slo) {
+        return Comparison::Off;
+    }
+    let begun: Vec<Timestamp> = draft.status.waves.iter().filter_map(|wave| wave.started_at).collect();
+    let studied = |at: &Timestamp| reading.studies.get(at);
+    let members = |at: &Timestamp| match studied(at) {
+        Some(Ok(studied)) => studied.members.clone(),
+        // Nobody knows who they were: they count as joiners.
+        Some(Err(_)) | None => Members::default(),
+    };
+    let newest = (0..begun.len()).rev().find_map(|n| match studied(&begun[n]) {
+        Some(Ok(studied)) => Some((n, studied)),
+        Some(Err(_)) | None => None,
+    });
+    let Some((newest, studied)) = newest else {
+        let why = begun.last().and_then(|at| match studied(at)? {
+            Err(why) => Some(why.clone()),
+            Ok(_) => None,
+        });
+        let why = why.unwrap_or_else(|| match reading.study_progress {
+            Some(share) => format!("the past is being read, {:.0}%", share * 100.0),
+            None => "the past was not read yet".to_owned(),
+        });
+        return Comparison::Pending(why);
+    };
+    let waves = begun[..=newest].iter().map(members).collect();
+    let wave = draft.status.waves.iter().position(|wave| wave.started_at == Some(begun[newest])).unwrap_or(0);
+    studied.learned.comparison(design(draft, wave, waves, studied.members.len()))
+}
+
+/// The candidates' own past in one step, once the wave is complete: what it would be of a part of its tenants is not known.
+pub(crate) fn past(
+    draft: &Draft<'_>,
+    reading: &SloReading,
+    end_seconds: i64,
+    step_seconds: i64,
+) -> Option<Past> {
+    let wave = draft.status.waves.iter().rev().find(|wave| wave.started_at.is_some())?;
+    let end = instant(end_seconds - step_seconds);
+    wave.warm_at.filter(|warm| *warm <= end)?;
+    let Some(Ok(studied)) = reading.studies.get(&wave.started_at?) else { return None };
+    let weeks = (i64::from(planned_hours(draft)) * 3_600 / WEEK + 1).clamp(1, 1_000);
+    studied.learned.profile.past(end_seconds, step_seconds, u32::try_from(weeks).unwrap_or(1))
+}
+
+/// The look at the past that the newest wave's comparison waits for.
+pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
+    let compared: Vec<usize> =
+        (0..draft.observed.spec.spec.slos.len()).filter(|slo| is_compared(draft, *slo)).collect();
+    let (index, wave) =
+        draft.status.waves.iter().enumerate().rev().find(|(_, wave)| wave.started_at.is_some())?;
+    let wave_started_at = wave.started_at?;
+    let known = |slo: &usize| {
+        let reading = draft.observed.readings.get(*slo);
+        reading.is_some_and(|reading| matches!(reading.studies.get(&wave_started_at), Some(Ok(_))))
+    };
+    if compared.is_empty() || compared.iter().all(known) || !draft.is_complete() {
+        return None;
+    }
+    let judge = |slo: usize| {
+        let step = draft.observed.readings.get(slo).map_or(0, |reading| reading.step_seconds);
+        (compared.contains(&slo) && step > 0).then(|| draft.observed.spec.judge(slo, step))
+    };
+    let judges: Vec<_> = (0..draft.observed.spec.spec.slos.len()).map(judge).collect();
+    if !compared.iter().all(|slo| judges[*slo].is_some()) {
+        return None; // the steps are not known yet
+    }
+    let (mut arms, mut members) = (Vec::with_capacity(draft.places.len()), Vec::new());
+    for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
+        let is_candidate = place.standing.is_updated() || place.wave.is_some_and(|wave| wave <= index);
+        if place.standing == Standing::Contested {
+            continue;
+        }
+        arms.push((tenant.id, if is_candidate { Arm::Candidate } else { Arm::Baseline }));
+        if place.wave == Some(index) {
+            members.push(tenant.id);
+        }
+    }
+    let started = draft.status.started_at.unwrap_or(wave_started_at).min(wave_started_at);
+    let count = members.len();
+    let members = Members::from(members);
+    Some(Arc::new(Study {
+        wave_started_at,
+        week: as_of(draft, wave_started_at),
+        until: as_of(draft, started),
+        span_seconds: draft.observed.spec.spec.judge.history.as_seconds(),
+        arms: ByTenant::new(arms),
+        design: design(draft, index, vec![members.clone()], count),
+        members,
+        judges,
+    }))
+}
+
+/// What a wave's comparison is like.
+fn design(draft: &Draft<'_>, wave: usize, waves: Vec<Members>, members: usize) -> Design {
+    let candidates = waves.iter().map(Members::len).sum::<usize>().max(members);
+    Design {
+        against: against(draft, wave, candidates),
+        planned_hours: planned_hours(draft),
+        planned_waves: u32::try_from(draft.observed.spec.spec.waves.len()).unwrap_or(u32::MAX).max(1),
+        waves,
+    }
+}
+
+/// What to compare with from a wave on.
+fn against(draft: &Draft<'_>, wave: usize, candidates: usize) -> Against {
+    let baseline = draft.observed.spec.spec.waves.get(wave).map_or(Baseline::Auto, |wave| wave.baseline);
+    let is_last = draft.observed.spec.spec.waves.len() <= wave + 1;
+    match baseline {
+        Baseline::Others => Against::Others,
+        Baseline::History => Against::History { chosen: true },
+        Baseline::Both => Against::Both,
+        // As a wave goes on fewer and fewer of the others are left; in the last one nobody is.
+        Baseline::Auto
+            if is_last && draft.status.waves.get(wave).is_some_and(|wave| wave.completed_at.is_some()) =>
+        {
+            Against::History { chosen: false }
+        }
+        Baseline::Auto if candidates < FEW => Against::Both,
+        Baseline::Auto => Against::Others,
+    }
+}
+
+/// Length of the whole rollout as planned, in hours: soaks, watching, and room for what takes longer.
+fn planned_hours(draft: &Draft<'_>) -> u32 {
+    let spec = &draft.observed.spec.spec;
+    let soaks = spec.waves.iter().map(|wave| wave.soak).chain([spec.watch_after]);
+    let seconds: i64 = soaks.map(Span::as_seconds).fold(0, i64::saturating_add);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
+    let hours = (seconds as f64 * SLACK / 3_600.0).ceil().clamp(1.0, 1e6) as u32;
+    hours
+}
+
+/// Whether the wave's traffic would have found what `judge.mustDetect` says (R7).
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Sufficient {
+    /// It would, or nobody asks.
+    Yes,
+    /// Not yet: why. It may yet be.
+    NotYet(String),
+    /// Not within `maxSoak`: why. Only a human goes on.
+    Never(String),
+}
+
+/// Whether a wave that has soaked for its time may end.
+pub(crate) fn sufficient(draft: &Draft<'_>, wave: usize) -> Sufficient {
+    let spec = &draft.observed.spec.spec;
+    let least = spec.judge.must_detect;
+    let found = |slo: &usize| draft.judges.get(*slo).is_some_and(|judge| judge.excluded(least));
+    let Some(slo) = (0..spec.slos.len()).filter(|slo| is_compared(draft, *slo)).find(|slo| !found(slo))
+    else {
+        return Sufficient::Yes;
+    };
+    let detectable = draft.judges.get(slo).and_then(breakwater_slo::State::detectable);
+    let seen = detectable.map_or_else(|| "nothing yet".to_owned(), |ratio| format!("{ratio:.1}x at best"));
+    let (name, spec_wave) = (&spec.slos[slo].name, &spec.waves[wave]);
+    let why = format!(
+        "wave {} has soaked for {}, and with its traffic {name} would have found {seen} (mustDetect {least}x)",
+        spec_wave.name,
+        Span::seconds(draft.status.waves[wave].soaked_seconds).rounded()
+    );
+    let most = spec_wave.soak.as_seconds().saturating_mul(i64::from(spec.judge.max_soak.get()));
+    if draft.status.waves[wave].soaked_seconds < most {
+        return Sufficient::NotYet(why);
+    }
+    match spec.judge.on_insufficient {
+        OnInsufficient::Advance => Sufficient::Yes,
+        OnInsufficient::Hold => Sufficient::Never(format!(
+            "{why} within maxSoak ({}): promote it, or lower mustDetect",
+            spec.judge.max_soak
+        )),
+    }
+}

@@ -1,0 +1,227 @@
+//! A look at the past that arms a wave's comparison: what is to be read, and what is made of it (analysis.md 2). Pure.
+//!
+//! The planner asks for a [`Study`] when a wave starts; the reader goes through its [`Look`]s one after the other, hands
+//! each step to a [`Lesson`], and brings back a [`Studied`]. Nothing of the past is kept but that.
+
+use breakwater_slo::{
+    Arm, Config, Counts, Design, Learned, Learner, Members, Own, Sample, Series, own_ratios,
+};
+use jiff::Timestamp;
+
+use crate::{
+    judging,
+    observed::{ByTenant, Counted},
+};
+
+/// Steps of a look at the whole past: as fine as its own steps, or ten minutes.
+const COARSE_SECONDS: i64 = 600;
+/// Most steps of a past that is read in its own steps altogether.
+const FINE_STEPS_MAX: i64 = 1_500;
+/// The seven days that own ratios are of, in seconds.
+const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
+
+/// Steps in which a whole past is looked at: as many of the rollout's as make ten minutes.
+pub fn coarse_seconds(step_seconds: i64) -> i64 {
+    let step = step_seconds.max(1);
+    (COARSE_SECONDS / step).max(1) * step
+}
+
+/// Bad and total events of every tenant over seven days, and what is usual by them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Week {
+    counts: ByTenant<Counts>,
+    own: Option<Own>,
+}
+
+impl Week {
+    /// From the sums.
+    pub fn new(counts: ByTenant<Counts>) -> Self {
+        let own = own_ratios(counts.as_slice().iter().map(|(_, counts)| *counts));
+        Self { counts, own }
+    }
+
+    /// The sums.
+    pub fn counts(&self) -> &ByTenant<Counts> {
+        &self.counts
+    }
+
+    /// A tenant's own share of bad events, shrunk to the fleet's; `None` without requests.
+    pub fn ratio(&self, counts: Counts) -> Option<f64> {
+        self.own?.ratio(counts)
+    }
+
+    /// A tenant's good events per step, on average.
+    pub fn usual(counts: Counts, step_seconds: i64) -> Option<f64> {
+        let usual = (counts.total - counts.bad) * step_seconds as f64 / WEEK_SECONDS;
+        Some(usual).filter(|usual| *usual > 0.0)
+    }
+}
+
+/// What a plan wants to know of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Study {
+    /// Start of the wave that it arms; what comes of it is kept under this.
+    pub wave_started_at: Timestamp,
+    /// Which seven days the own ratios are of: a key of [`crate::observed::SloReading::history`].
+    pub week: Timestamp,
+    /// The past ends here: before the version, and before any rejected one.
+    pub until: Timestamp,
+    /// How long it is, in seconds.
+    pub span_seconds: i64,
+    /// The arms that tenants are going to be in; who is in none is not in it.
+    pub arms: ByTenant<Arm>,
+    /// The tenants of the wave itself.
+    pub members: Members,
+    /// What the wave will be like.
+    pub design: Design,
+    /// Per SLO, in the spec's order, its judge, with the step in which it is read; `None`: it is not compared.
+    pub judges: Vec<Option<Config>>,
+}
+
+/// One pass over a part of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// After this, in unix seconds.
+    pub from_seconds: i64,
+    /// Up to this.
+    pub until_seconds: i64,
+    /// In steps of this length.
+    pub step_seconds: i64,
+}
+
+/// What came of a study for one SLO; frozen for the wave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Studied {
+    /// Dispersions, the candidates' week, and the doubts.
+    pub learned: Learned,
+    /// The tenants of the wave at its start.
+    pub members: Members,
+}
+
+impl Study {
+    /// The passes over the past for an SLO with steps of `step_seconds`: the whole of it in stretches of ten minutes, and
+    /// its last part in the steps of the rollout, since the sharp path looks at minutes. A short past is read once.
+    pub fn looks(&self, step_seconds: i64) -> Vec<Look> {
+        let step = step_seconds.max(1);
+        let whole = |step: i64, span: i64| {
+            let until_seconds = self.until.as_second().div_euclid(step) * step;
+            Look { from_seconds: until_seconds - span / step * step, until_seconds, step_seconds: step }
+        };
+        if self.span_seconds / step <= FINE_STEPS_MAX {
+            return vec![whole(step, self.span_seconds)];
+        }
+        let coarse = coarse_seconds(step);
+        vec![whole(coarse, self.span_seconds), whole(step, FINE_STEPS_MAX * step)]
+    }
+
+    /// Length of the steps in which an SLO is read, in seconds; `None`: it is not compared.
+    pub fn step_seconds(&self, slo: usize) -> Option<i64> {
+        Some(self.judges.get(slo)?.as_ref()?.step_seconds)
+    }
+
+    /// Begins one pass; `None` for an SLO that is not compared.
+    pub fn lesson<'a>(&'a self, slo: usize, look: Look, week: &'a Week) -> Option<Lesson<'a>> {
+        let judge = self.judges.get(slo)?.as_ref()?;
+        let limit = judging::guard_limit(judge);
+        let step_seconds = look.step_seconds;
+        // Steps of ten minutes make windows of whole tens of minutes.
+        let config = Config { step_seconds, ..judge.clone() }.rounded_to_steps();
+        let learner = Learner::new(config, self.design.clone(), look.from_seconds, look.until_seconds);
+        Some(Lesson { learner, arms: &self.arms, week, limit, step_seconds, samples: Vec::new() })
+    }
+}
+
+/// One pass over the past of one SLO.
+#[derive(Debug)]
+pub struct Lesson<'a> {
+    learner: Learner,
+    arms: &'a ByTenant<Arm>,
+    week: &'a Week,
+    limit: f64,
+    step_seconds: i64,
+    samples: Vec<Sample>,
+}
+
+impl Lesson<'_> {
+    /// Takes one step, in order.
+    pub fn step(&mut self, end_seconds: i64, counted: &Counted) {
+        let (mut counts, mut week) = (counted.walk(), self.week.counts.walk());
+        self.samples.clear();
+        for (tenant, arm) in self.arms.as_slice() {
+            let before = week.get(*tenant).copied();
+            self.samples.push(Sample {
+                tenant: *tenant,
+                arm: *arm,
+                series: counts.get(*tenant).copied().unwrap_or(Series::Absent),
+                instrumented: before.is_some(),
+                burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= self.limit),
+                own: before.and_then(|before| self.week.ratio(before)),
+                usual: before.and_then(|before| Week::usual(before, self.step_seconds)),
+            });
+        }
+        self.learner.step(end_seconds, &self.samples);
+    }
+
+    /// What was learnt, or why nothing was.
+    pub fn finish(self) -> Result<Learned, String> {
+        self.learner.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use breakwater_slo::{Against, TenantId};
+
+    use super::*;
+
+    fn study(span_seconds: i64) -> Study {
+        let design =
+            Design { against: Against::Others, planned_hours: 1, planned_waves: 1, waves: Vec::new() };
+        let at = Timestamp::from_second(1_000_030).unwrap();
+        Study {
+            wave_started_at: at,
+            week: at,
+            until: at,
+            span_seconds,
+            arms: ByTenant::new(vec![(TenantId(1), Arm::Candidate)]),
+            members: vec![TenantId(1)].into(),
+            design,
+            judges: vec![Some(Config::ratio(0.99, 60)), None],
+        }
+    }
+
+    #[test]
+    fn a_long_past_is_looked_at_coarsely_and_its_end_finely() {
+        let looks = study(7 * 86_400).looks(60);
+        assert_eq!(looks.len(), 2);
+        assert_eq!((looks[0].step_seconds, looks[1].step_seconds), (600, 60));
+        assert_eq!(looks[0].until_seconds - looks[0].from_seconds, 7 * 86_400);
+        assert_eq!(looks[1].until_seconds - looks[1].from_seconds, 1_500 * 60);
+        assert!(
+            looks
+                .iter()
+                .all(|look| look.until_seconds % look.step_seconds == 0 && look.until_seconds <= 1_000_030)
+        );
+    }
+
+    #[test]
+    fn a_short_past_is_looked_at_once_in_its_own_steps() {
+        assert_eq!(
+            study(120).looks(5),
+            [Look { from_seconds: 999_910, until_seconds: 1_000_030, step_seconds: 5 }]
+        );
+        assert_eq!(
+            study(7 * 86_400).looks(300).iter().map(|look| look.step_seconds).collect::<Vec<_>>(),
+            [600, 300]
+        );
+    }
+
+    #[test]
+    fn own_ratios_are_of_the_week_and_usual_is_per_step() {
+        let counts = Counts { bad: 604.8, total: 604_800.0 };
+        let week = Week::new(ByTenant::new(vec![(TenantId(1), counts)]));
+        assert!(week.ratio(counts).is_some_and(|ratio| (ratio - 0.001).abs() < 1e-6));
+        assert!(Week::usual(counts, 60).is_some_and(|usual| (usual - 59.94).abs() < 1e-9));
+        assert_eq!(week.ratio(Counts { bad: 0.0, total: 0.0 }), None);
+    }
+}

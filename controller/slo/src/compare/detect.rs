@@ -1,0 +1,97 @@
+//! Which ratio would have been found with the traffic so far (analysis.md 2, R7). Pure.
+//!
+//! # Formula
+//! Had the candidates' rate been `R/r0` times what the margin just tolerates, from the wave's start on, then `ln S_j` of
+//! an alternative would by now have the mean `R*G_j - C_j` and the variance `R*V_j + U_j`, with sums over the steps
+//! ```text
+//! G = (n_c*y + d*m_c/r0) * A / phi        y = e_b/n_b
+//! C = (e_b*b + d*m_c*(exp(A) - 1)) / phi
+//! V = (n_c*y + d*m_c/r0) * A^2 / phi      U = e_b*b^2 / phi
+//! ```
+//! where `n_c`, `m_c` are the exposure and the requests of the *wave's own* tenants: a wave without any requests has
+//! excluded nothing, whatever went on in earlier ones. (Where counts are `phi` times as dispersed as Poisson ones, so is
+//! their sum; it is divided by `phi` twice.) `C_j` begins with what `S_j` lacked at the wave's start.
+//! The ratio `R` would have been found with probability 95 % where, for one alternative at least,
+//! `R*G - C - 1.645*sqrt(R*V + U) >= ln(7/share) - ln(v*alpha)`; the smallest such `R` is a root of a square equation.
+//!
+//! # Assumptions
+//! The normal distribution for sums of many steps; the step's own estimate of the baseline's rate, in which all sums
+//! are linear. `R` counts from the baseline's ratio; where bad events are so few that `margin.absolute` decides, from
+//! what the margin tolerates over `r0`, since a multiple of nearly nothing is nothing that users feel.
+//! An effect that begins later is the business of the restarts and not of this number.
+//!
+//! # Ratchet
+//! The smallest so far is kept: what would have been found by yesterday would have been found, and a night with
+//! little traffic does not undo it.
+
+use super::increment::{GAIN_COUNT, Side, Test};
+use super::mixture::Mixture;
+
+/// One-sided 95 % quantile of the normal distribution.
+const QUANTILE: f64 = 1.644_853_626_951_472_6;
+
+/// Sums since the wave's start, per alternative.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Detect {
+    pub(crate) gain: [f64; GAIN_COUNT],
+    pub(crate) cost: [f64; GAIN_COUNT],
+    pub(crate) gain_var: [f64; GAIN_COUNT],
+    pub(crate) cost_var: [f64; GAIN_COUNT],
+    /// The smallest ratio so far; infinite where there is none.
+    pub(crate) best: f64,
+}
+
+impl Default for Detect {
+    fn default() -> Self {
+        Self::begin(&Mixture::default(), 0.0)
+    }
+}
+
+impl Detect {
+    /// At a wave's start, where the pooled evidence stands as it does and `hourly` mass is to come within the hour.
+    pub(crate) fn begin(pooled: &Mixture, hourly: f64) -> Self {
+        let zero = [0.0; GAIN_COUNT];
+        let lacks = |ln_s: f64| -ln_s.max(hourly.ln()).max(-1e9);
+        Self { gain: zero, cost: pooled.ln_s.map(lacks), gain_var: zero, cost_var: zero, best: f64::INFINITY }
+    }
+
+    /// Takes a step. `needed`: the right-hand side above.
+    pub(crate) fn add(&mut self, test: &Test, wave: Side, baseline: Side, needed: f64) {
+        if wave.exposure <= 0.0 || baseline.exposure <= 0.0 {
+            return;
+        }
+        let tolerated = test.absolute * wave.requests;
+        let expected = wave.exposure * (baseline.bad / baseline.exposure) + tolerated / test.ratio;
+        let mut sums = *self;
+        for j in 0..GAIN_COUNT {
+            let (a, b) = test.slopes(j, wave.exposure, baseline.exposure);
+            sums.gain[j] += expected * a / test.phi;
+            sums.cost[j] += (baseline.bad * b + tolerated * a.exp_m1()) / test.phi;
+            sums.gain_var[j] += expected * a * a / test.phi;
+            sums.cost_var[j] += baseline.bad * b * b / test.phi;
+            let ratio = sums.smallest(j, needed);
+            sums.best = ratio.map_or(sums.best, |ratio| sums.best.min(ratio.max(test.ratio)));
+        }
+        if sums.gain.iter().chain(&sums.cost).all(|sum| sum.is_finite()) {
+            *self = sums;
+        }
+    }
+
+    /// The greater root of `(R*G - C - needed)^2 = z^2*(R*V + U)`.
+    fn smallest(&self, j: usize, needed: f64) -> Option<f64> {
+        let (gain, cost) = (self.gain[j], self.cost[j] + needed);
+        if gain <= 0.0 {
+            return None;
+        }
+        let z2 = QUANTILE * QUANTILE;
+        let a = gain * gain;
+        let half_b = gain * cost + 0.5 * z2 * self.gain_var[j];
+        let c = cost * cost - z2 * self.cost_var[j];
+        let root = (half_b + (half_b * half_b - a * c).max(0.0).sqrt()) / a;
+        root.is_finite().then_some(root)
+    }
+
+    pub(crate) fn detectable(&self) -> Option<f64> {
+        self.best.is_finite().then_some(self.best)
+    }
+}

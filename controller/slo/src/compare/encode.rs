@@ -1,0 +1,389 @@
+//! The comparison as one short string: what a checkpoint in the status holds (R27, R28). Pure.
+//!
+//! # Format
+//! Version `1`, then sections, each after a dot: clock, ledger, `P`, `B`, detectable sums, span, shape, traffic, tenants.
+//! A section that stands as at the start is empty. Digits are base64url. An exact number is 11 digits: the 64 bits of
+//! the float, most significant first, so that what is pooled goes on as if nothing had happened. A count is
+//! digits of 5 bits, least significant first, the sixth bit set where another follows. A stored logarithm (shape, tenants)
+//! is 3 digits: `floor(1024 * ln S) + 2^17`, 0 for none; rounding down loses a thousandth of a nat of evidence at most,
+//! and less evidence is always sound. A tenant is 11 digits of its identity, 3 of its weight, one for its wave, 21 of
+//! its evidence. At most [`KEPT_MAX`] tenants, so about 2.3 KB with everything on.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Clock;
+use super::detect::Detect;
+use super::increment::{GAIN_COUNT, Side};
+use super::mixture::Mixture;
+use super::onset::Span;
+use super::running::Running;
+use super::shape::Shape;
+use super::tenants::{GRID, KEPT_MAX, Ledger, Row, Tenants};
+use crate::reading::{TAILS_MAX, TenantId};
+
+const VERSION: &str = "1";
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Digits of 64 bits.
+const WORD: usize = 11;
+/// Digits of a stored logarithm or weight.
+const SHORT: usize = 3;
+/// Added to a stored logarithm.
+const ZERO: f64 = 131_072.0;
+/// Most waves that are read, whoever wrote them (R27).
+const WAVES_MAX: usize = 64;
+
+/// Why a stored comparison cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("the comparison is of another version")]
+    Version,
+    #[error("the comparison does not hold the sections that it should")]
+    Sections,
+    #[error("the comparison holds a number that cannot be")]
+    Number,
+    #[error("the comparison holds more than it may")]
+    TooLong,
+}
+
+/// [`Running`] as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Stored(pub(crate) Box<Running>);
+
+impl Stored {
+    /// Nothing compared yet.
+    pub(crate) fn begin() -> Self {
+        Self(Box::default())
+    }
+}
+
+impl PartialEq for Stored {
+    /// Equality of what is stored.
+    fn eq(&self, other: &Self) -> bool {
+        write(&self.0) == write(&other.0)
+    }
+}
+
+impl From<Stored> for String {
+    fn from(stored: Stored) -> Self {
+        write(&stored.0)
+    }
+}
+
+impl TryFrom<String> for Stored {
+    type Error = Unreadable;
+
+    fn try_from(text: String) -> Result<Self, Unreadable> {
+        read(&text).map(|running| Self(Box::new(running)))
+    }
+}
+
+fn write(running: &Running) -> String {
+    let Running { clock, ledger, pooled, past, detect, span, shape, traffic, tenants } = running;
+    let mut text = Text(VERSION.to_owned());
+    text.section(*clock != Clock::default(), |text| {
+        text.exact_time(clock.since_seconds);
+        text.count(u64::from(clock.hours));
+        text.exact(clock.mass);
+    });
+    text.section(*ledger != Ledger::default(), |text| {
+        text.exact(ledger.given);
+        text.exact(ledger.joiners);
+        text.count(u64::from(ledger.starts));
+        for weight in &ledger.weights {
+            text.count(u64::from(*weight));
+        }
+    });
+    text.section(*pooled != Mixture::default(), |text| text.exacts(&pooled.ln_s));
+    text.section(*past != Mixture::default(), |text| text.exacts(&past.ln_s));
+    text.section(*detect != Detect::default(), |text| {
+        for sums in [&detect.gain, &detect.cost, &detect.gain_var, &detect.cost_var] {
+            text.exacts(sums);
+        }
+        text.exact(detect.best);
+    });
+    text.section(*span != Span::default(), |text| {
+        text.exact_time(span.since_seconds);
+        text.exact(span.sum);
+        for Side { bad, exposure, requests } in [span.candidate, span.baseline] {
+            text.exacts(&[bad, exposure, requests]);
+        }
+    });
+    text.section(!shape.edges.is_empty(), |text| {
+        for edge in &shape.edges {
+            text.logs(&edge.ln_s);
+        }
+    });
+    let quiet = Mixture::default();
+    text.section((traffic.baseline, traffic.past) != (quiet, quiet), |text| {
+        text.exacts(&traffic.baseline.ln_s);
+        text.exacts(&traffic.past.ln_s);
+    });
+    let rows = tenants.worst();
+    let lost = tenants.rows.len() - rows.len();
+    let forgotten = u64::from(tenants.forgotten).saturating_add(lost as u64);
+    text.section(!rows.is_empty() || forgotten > 0, |text| {
+        text.count(forgotten);
+        for row in rows {
+            text.word(row.tenant.0);
+            text.short(row.weight_code);
+            text.digit(u32::from(row.is_current));
+            text.logs(&row.mixture.ln_s);
+        }
+    });
+    text.0
+}
+
+/// What is being written.
+struct Text(String);
+
+impl Text {
+    fn section(&mut self, is_there: bool, content: impl FnOnce(&mut Self)) {
+        self.0.push('.');
+        if is_there {
+            content(self);
+        }
+    }
+
+    fn digit(&mut self, digit: u32) {
+        self.0.push(char::from(DIGITS[digit as usize % 64]));
+    }
+
+    fn digits(&mut self, bits: u64, count: usize) {
+        for place in (0..count).rev() {
+            let digit = (bits >> (6 * place).min(63)) % 64;
+            self.digit(u32::try_from(digit).unwrap_or(0));
+        }
+    }
+
+    fn word(&mut self, bits: u64) {
+        self.digits(bits, WORD);
+    }
+
+    fn short(&mut self, code: u32) {
+        self.digits(u64::from(code), SHORT);
+    }
+
+    fn exact(&mut self, value: f64) {
+        self.word(value.to_bits());
+    }
+
+    fn exacts(&mut self, values: &[f64]) {
+        for value in values {
+            self.exact(*value);
+        }
+    }
+
+    fn exact_time(&mut self, seconds: Option<i64>) {
+        self.count(u64::from(seconds.is_some()));
+        self.word(seconds.unwrap_or(0).cast_unsigned());
+    }
+
+    fn count(&mut self, mut count: u64) {
+        while count >= 32 {
+            self.digit(u32::try_from(count % 32 + 32).unwrap_or(0));
+            count /= 32;
+        }
+        self.digit(u32::try_from(count).unwrap_or(0));
+    }
+
+    fn logs(&mut self, ln_s: &[f64; GAIN_COUNT]) {
+        for ln_s in ln_s {
+            let code = (ln_s * GRID).floor() + ZERO;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "clamped to 18 bits"
+            )]
+            self.short(code.clamp(0.0, 2.0 * ZERO - 1.0) as u32);
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Running, Unreadable> {
+    let mut sections = text.split('.');
+    if sections.next() != Some(VERSION) {
+        return Err(Unreadable::Version);
+    }
+    let mut next = || sections.next().map(Digits).ok_or(Unreadable::Sections);
+    let mut running = Running::default();
+    next()?.fill(|from| running.clock.read(from))?;
+    next()?.fill(|from| running.ledger.read(from))?;
+    next()?.fill(|from| running.pooled.read(from))?;
+    next()?.fill(|from| running.past.read(from))?;
+    next()?.fill(|from| running.detect.read(from))?;
+    next()?.fill(|from| running.span.read(from))?;
+    next()?.fill(|from| running.shape.read(from))?;
+    next()?.fill(|from| {
+        running.traffic.baseline.read(from)?;
+        running.traffic.past.read(from)
+    })?;
+    let mass = running.clock.mass;
+    next()?.fill(|from| Arc::make_mut(&mut running.tenants).read(from, mass))?;
+    if sections.next().is_some() { Err(Unreadable::Sections) } else { Ok(running) }
+}
+
+/// What is left to read of a section.
+struct Digits<'a>(&'a str);
+
+impl Digits<'_> {
+    /// Reads a section to its end, unless it is empty.
+    fn fill(mut self, with: impl FnOnce(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        with(&mut self)?;
+        if self.0.is_empty() { Ok(()) } else { Err(Unreadable::TooLong) }
+    }
+
+    fn digit(&mut self) -> Result<u64, Unreadable> {
+        let byte = *self.0.as_bytes().first().ok_or(Unreadable::Number)?;
+        let digit = DIGITS.iter().position(|known| *known == byte).ok_or(Unreadable::Number)?;
+        self.0 = &self.0[1..];
+        Ok(digit as u64)
+    }
+
+    fn digits(&mut self, count: usize) -> Result<u64, Unreadable> {
+        let mut bits = 0_u64;
+        for _ in 0..count {
+            bits = bits.checked_mul(64).ok_or(Unreadable::Number)? + self.digit()?;
+        }
+        Ok(bits)
+    }
+
+    fn short(&mut self) -> Result<u32, Unreadable> {
+        self.digits(SHORT).map(|code| u32::try_from(code).unwrap_or(0))
+    }
+
+    fn any(&mut self) -> Result<f64, Unreadable> {
+        let value = f64::from_bits(self.digits(WORD)?);
+        if value.is_nan() { Err(Unreadable::Number) } else { Ok(value) }
+    }
+
+    fn finite(&mut self) -> Result<f64, Unreadable> {
+        self.any().and_then(|value| if value.is_finite() { Ok(value) } else { Err(Unreadable::Number) })
+    }
+
+    /// In `[0, most]`, which may be infinite.
+    fn mass(&mut self, most: f64) -> Result<f64, Unreadable> {
+        self.any().and_then(
+            |value| {
+                if (0.0..=most).contains(&value) { Ok(value) } else { Err(Unreadable::Number) }
+            },
+        )
+    }
+
+    fn time(&mut self) -> Result<Option<i64>, Unreadable> {
+        let (is_there, seconds) = (self.count()?, self.digits(WORD)?.cast_signed());
+        Ok((is_there > 0).then_some(seconds))
+    }
+
+    fn count(&mut self) -> Result<u32, Unreadable> {
+        let mut count = 0_u64;
+        for place in 0..7 {
+            let digit = self.digit()?;
+            count |= (digit % 32) << (5 * place);
+            if digit < 32 {
+                return u32::try_from(count).map_err(|_| Unreadable::Number);
+            }
+        }
+        Err(Unreadable::Number)
+    }
+
+    fn side(&mut self) -> Result<Side, Unreadable> {
+        Ok(Side { bad: self.finite()?, exposure: self.finite()?, requests: self.finite()? })
+    }
+
+    fn logs(&mut self) -> Result<Mixture, Unreadable> {
+        let mut mixture = Mixture::EMPTY;
+        for ln_s in &mut mixture.ln_s {
+            let code = self.short()?;
+            if code > 0 {
+                *ln_s = (f64::from(code) - ZERO) / GRID;
+            }
+        }
+        Ok(mixture)
+    }
+}
+
+impl Clock {
+    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+        *self = Self { since_seconds: from.time()?, hours: from.count()?, mass: from.mass(0.5)? };
+        Ok(())
+    }
+}
+
+impl Ledger {
+    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+        (self.given, self.joiners, self.starts) = (from.mass(1.0)?, from.mass(1.0)?, from.count()?);
+        while !from.0.is_empty() {
+            if self.weights.len() == WAVES_MAX {
+                return Err(Unreadable::TooLong);
+            }
+            self.weights.push(from.count()?);
+        }
+        Ok(())
+    }
+}
+
+impl Mixture {
+    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+        for ln_s in &mut self.ln_s {
+            *ln_s = from.any()?.min(Self::LN_MAX);
+        }
+        Ok(())
+    }
+}
+
+impl Detect {
+    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+        for sums in [&mut self.gain, &mut self.cost, &mut self.gain_var, &mut self.cost_var] {
+            for sum in sums {
+                *sum = from.finite()?;
+            }
+        }
+        self.best = from.mass(f64::INFINITY)?;
+        Ok(())
+    }
+}
+
+impl Span {
+    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+        let (since_seconds, sum) = (from.time()?, from.finite()?);
+        *self = Self { since_seconds, sum, candidate: from.side()?, baseline: from.side()? };
+        Ok(())
+    }
+}
+
+impl Shape {
+    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+        while !from.0.is_empty() {
+            if self.edges.len() == TAILS_MAX {
+                return Err(Unreadable::TooLong);
+            }
+            self.edges.push(from.logs()?);
+        }
+        Ok(())
+    }
+}
+
+impl Tenants {
+    fn read(&mut self, from: &mut Digits<'_>, mass: f64) -> Result<(), Unreadable> {
+        self.forgotten = from.count()?;
+        while !from.0.is_empty() {
+            if self.rows.len() == KEPT_MAX {
+                return Err(Unreadable::TooLong);
+            }
+            let tenant = TenantId(from.digits(WORD)?);
+            if self.rows.last().is_some_and(|last| last.tenant >= tenant) {
+                return Err(Unreadable::Number);
+            }
+            let (weight_code, wave) = (from.short()?, from.digit()?);
+            self.rows.push(Row::new(tenant, weight_code, from.logs()?, mass, wave > 0));
+        }
+        self.sum = self.rows.iter().map(|row| row.value).sum();
+        Ok(())
+    }
+}
