@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 use breakwater_crds::slo::{Errors, Latency, Slo, Step};
 use frame::{Frame, named, row, union};
 pub use past::narrowed;
-pub use selector::Matchers;
-use selector::{Refusal, Selector, guarded, le_matcher};
+pub use selector::{Matchers, Refusal, Selector};
+use selector::{guarded, le_matcher};
 
 use crate::spec::FieldError;
 

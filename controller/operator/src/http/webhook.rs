@@ -2,6 +2,7 @@
 //! before the 2xx (R15). I/O through [`AlertTargets`]; the decision itself is [`breakwater_plan::alerts::decide`].
 
 mod memory;
+mod pull;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -28,6 +29,7 @@ use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
 use memory::Memory;
 pub use memory::{ALERTS_MAX, REMEMBERED};
+pub use pull::AlertPull;
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
@@ -83,6 +85,9 @@ pub trait AlertTargets: Send + Sync + 'static {
 
     /// Remembers which alerts of a Rollout's rules fire, in words, for the account of a deviation.
     fn heard<'a>(&'a self, namespace: &'a str, name: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()>;
+
+    /// The Rollouts under way whose alerts are to be asked for; none while this replica does not lead.
+    fn pulls<'a>(&'a self) -> BoxFuture<'a, Vec<AlertPull>>;
 
     /// Creates a `RolloutAction`; a name that exists is no error. The future ends once it is durable.
     fn store<'a>(

@@ -2,24 +2,31 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use breakwater_crds::rollout::BASELINE_SAMPLE;
 use breakwater_plan::{
     Plan,
     observed::{SloReading, Tenant},
     spec::Checked,
+    study::Study,
     trace::Trace,
 };
 use breakwater_slo::State;
 use jiff::Timestamp;
 
 use super::context::{Context, Key};
-use crate::telemetry::{Feed, Telemetry, TenantIds, Wanted};
+use crate::telemetry::{Chosen, Counts, Feed, Telemetry, TenantIds, Wanted};
 
 /// The reading of one accepted spec.
 pub(super) struct Watching {
+    source: Arc<dyn Counts>,
     feed: Result<Feed, String>,
     refill_seconds: i64,
     /// Names in metrics, made anew only when one changed: a hashing of ten thousand names per plan is as dear as the plan.
     ids: Mutex<(u64, Arc<TenantIds>)>,
+    /// Most tenants of the baseline whose past is read.
+    baseline_sample: usize,
+    /// Whose past is read, for a wave's start and a count of names: drawn once.
+    chosen: Mutex<Option<(Timestamp, u64, Option<Arc<Chosen>>)>>,
 }
 
 impl Watching {
@@ -29,12 +36,22 @@ impl Watching {
         let source = (context.leader.ground.counts)(&key.namespace, spec.prometheus.as_ref());
         let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
         let clock = context.leader.ground.clock.clone();
-        let feed =
-            Telemetry::new(source, &spec.slos, matchers).map(|telemetry| Feed::spawn(telemetry, clock));
+        let feed = Telemetry::new(source.clone(), &spec.slos, matchers)
+            .map(|telemetry| Feed::spawn(telemetry, clock));
         let feed =
             feed.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        let baseline_sample =
+            spec.prometheus.as_ref().map_or(BASELINE_SAMPLE, |prometheus| prometheus.baseline_sample);
+        let baseline_sample = usize::try_from(baseline_sample).unwrap_or(usize::MAX);
         let refill_seconds = spec.slos.iter().map(|slo| slo.sharp.long.as_seconds()).max().unwrap_or(0);
-        Self { feed, refill_seconds, ids: Mutex::new((u64::MAX, Arc::default())) }
+        Self {
+            source,
+            feed,
+            refill_seconds,
+            ids: Mutex::new((u64::MAX, Arc::default())),
+            baseline_sample,
+            chosen: Mutex::default(),
+        }
     }
 
     /// What is there, with the judges' states, which come back with the plan, and the traces put in.
@@ -65,8 +82,21 @@ impl Watching {
             refill_seconds: self.refill_seconds,
             history: plan.history_wanted.clone(),
             study: plan.study.clone(),
+            chosen: plan.study.as_ref().and_then(|study| self.chosen(study, tenants, names)),
             studied: plan.status.waves.iter().filter_map(|wave| wave.started_at).collect(),
         });
+    }
+
+    fn chosen(&self, study: &Study, tenants: &[Tenant], names: u64) -> Option<Arc<Chosen>> {
+        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*chosen {
+            Some((wave, of, chosen)) if (*wave, *of) == (study.wave_started_at, names) => chosen.clone(),
+            Some(_) | None => {
+                let drawn = Chosen::of(&study.arms, tenants, self.baseline_sample).map(Arc::new);
+                *chosen = Some((study.wave_started_at, names, drawn.clone()));
+                drawn
+            }
+        }
     }
 
     fn ids(&self, tenants: &[Tenant], names: u64) -> Arc<TenantIds> {
@@ -75,6 +105,11 @@ impl Watching {
             *ids = (names, Arc::new(TenantIds::of(tenants)));
         }
         ids.1.clone()
+    }
+
+    /// The Rollout's Prometheus, for other questions.
+    pub(super) fn source(&self) -> Arc<dyn Counts> {
+        self.source.clone()
     }
 
     /// Resolves when something new was read.

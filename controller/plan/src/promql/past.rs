@@ -1,6 +1,8 @@
 //! The queries of the past: totals over days, how far back the data reach, and the same queries of a few tenants only.
 //! Pure.
 
+use std::collections::BTreeSet;
+
 use promql_parser::{
     label::{MatchOp, Matcher},
     parser,
@@ -66,38 +68,34 @@ impl Queries {
     }
 
     fn matchers_of(&self, names: &[impl AsRef<str>], length_max: usize) -> Option<Vec<Matchers>> {
-        let (first, others) = self.labels.split_first()?;
         if matches!(self.sli, Sli::Values { .. }) {
             return None;
         }
-        let mut values = Vec::with_capacity(names.len());
+        // Of several labels the one that tells these tenants apart best; others who share its value come along.
+        let mut values: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); self.labels.len()];
         for name in names {
-            let (value, rest) = match others.len() {
-                0 => (name.as_ref(), 0),
-                _ => name
-                    .as_ref()
-                    .split_once('/')
-                    .map(|(value, rest)| (value, rest.matches('/').count() + 1))?,
+            let of_labels: Vec<&str> = match values.len() {
+                1 => vec![name.as_ref()],
+                _ => name.as_ref().split('/').collect(),
             };
             // A slash within a value: nobody knows where one label ends and the next begins.
-            if rest != others.len() {
+            if of_labels.len() != values.len() {
                 return None;
             }
-            values.push(value);
+            values.iter_mut().zip(of_labels).for_each(|(known, value)| _ = known.insert(value));
         }
-        values.sort_unstable();
-        values.dedup();
+        let (label, values) = self.labels.iter().zip(values).max_by_key(|(_, values)| values.len())?;
         let (mut parts, mut part, mut length) = (Vec::new(), Vec::new(), 0);
         for value in values {
             length += value.len() + 1;
             if length > length_max && !part.is_empty() {
-                parts.push(Matchers::one_of(first, &part).ok()?);
+                parts.push(Matchers::one_of(label, &part).ok()?);
                 part.clear();
                 length = value.len() + 1;
             }
             part.push(value);
         }
-        parts.push(Matchers::one_of(first, &part).ok()?);
+        parts.push(Matchers::one_of(label, &part).ok()?);
         Some(parts)
     }
 

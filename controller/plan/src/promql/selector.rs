@@ -151,6 +151,16 @@ impl Selector {
         Ok(printed)
     }
 
+    /// A metric's series that all of these hold for.
+    pub fn of(metric: &str, own: &[Matcher], matchers: &Matchers) -> Result<Self, Refusal> {
+        let own = promql_parser::label::Matchers::new(own.to_vec());
+        let mut selector = VectorSelector::new(Some(metric.to_owned()), own);
+        matchers.add_to(&mut selector);
+        let printed = Self(selector);
+        printed.survives_printing()?;
+        Ok(printed)
+    }
+
     /// The same with further matchers.
     pub fn with(&self, matchers: &Matchers) -> Self {
         let mut selector = self.0.clone();
