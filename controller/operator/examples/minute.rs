@@ -48,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes: usize = bodies.iter().map(String::len).sum();
     println!("{tenants} tenants, two SLOs, {:.1} MB of answers", bytes as f64 / 1e6);
     println!("{:<34} {:>8} {:>10} {:>12} {:>14}", "", "ms", "of typed", "peak MB", "allocs/tenant");
-    let named = (0..tenants).map(|n| (name(n).into(), TenantId(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15))));
+    let named =
+        (0..tenants).map(|n| (name(n).into(), TenantId(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15))));
     let ids = Arc::new(TenantIds::new(named));
     let labels: Arc<[String]> = vec!["tenant".to_owned()].into();
     let mut sheets =
@@ -56,7 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let typed = measure(tenants, || {
         for body in &bodies {
             let parsed: Typed = serde_json::from_str(body)?;
-            std::hint::black_box(parsed.data.result.iter().map(|row| row.metric.len() + row.value.1.len()).sum::<usize>());
+            std::hint::black_box(
+                parsed.data.result.iter().map(|row| row.metric.len() + row.value.1.len()).sum::<usize>(),
+            );
         }
         Ok(())
     })?;
@@ -72,7 +75,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Ok(())
     })?;
-    for (name, cost) in [("typed rows (serde_json)", &typed), ("tree (serde_json::Value)", &tree), ("to counts by tenant", &ours)] {
+    for (name, cost) in [
+        ("typed rows (serde_json)", &typed),
+        ("tree (serde_json::Value)", &tree),
+        ("to counts by tenant", &ours),
+    ] {
         let Cost { ms, peak_mb, allocations } = cost;
         println!("{name:<34} {ms:>8.1} {:>10.2} {peak_mb:>12.1} {allocations:>14.4}", ms / typed.ms);
     }

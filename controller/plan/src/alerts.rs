@@ -11,7 +11,7 @@ use promql_parser::{
     parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX},
 };
 
-pub use self::pull::pulled;
+pub use self::pull::{fingerprint, pulled};
 use crate::spec::FieldError;
 
 /// How many times the baseline's share the candidates' must be.

@@ -290,9 +290,7 @@ fn told(firing: &[Firing], rules: &[AlertRule]) -> Vec<String> {
 fn take(memory: &mut Memory, only: Option<(&str, &str)>, alert: PayloadAlert, now: Timestamp) {
     let PayloadAlert { status, labels, starts_at, ends_at, fingerprint } = alert;
     let fingerprint: String = if fingerprint.is_empty() {
-        let parts: Vec<&str> =
-            labels.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]).collect();
-        format!("{:016x}", stable_hash(&parts))
+        breakwater_plan::alerts::fingerprint(&labels)
     } else {
         fingerprint.chars().take(64).collect()
     };

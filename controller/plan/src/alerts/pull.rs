@@ -65,7 +65,7 @@ fn instant(seconds: f64, now: Timestamp) -> Option<Timestamp> {
 
 /// Alertmanager's fingerprint of labels: FNV-1a over names and values in order of the names, each with a byte that no text
 /// holds. An alert that is both pulled and pushed has one fingerprint, unless Prometheus adds external labels to the latter.
-fn fingerprint(labels: &BTreeMap<String, String>) -> String {
+pub fn fingerprint(labels: &BTreeMap<String, String>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for (name, value) in labels {
         for byte in name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]) {

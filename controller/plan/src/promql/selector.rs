@@ -162,6 +162,7 @@ impl Selector {
     }
 
     /// The same with further matchers.
+    #[must_use]
     pub fn with(&self, matchers: &Matchers) -> Self {
         let mut selector = self.0.clone();
         matchers.add_to(&mut selector);
