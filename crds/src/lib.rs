@@ -16,6 +16,7 @@ pub mod rollout;
 pub mod scalars;
 pub mod selector;
 pub mod slo;
+pub mod state;
 pub mod status;
 
 pub use action::{RolloutActionSpec, RolloutActionStatus, Verb};
@@ -23,10 +24,14 @@ pub use report::{DeviationReportSpec, DeviationReportStatus, Outcome};
 pub use rollout::RolloutSpec;
 pub use scalars::{IntOrPercent, Percent, Span};
 pub use selector::LabelSelector;
+pub use state::RolloutStateSpec;
 pub use status::{Condition, Phase, RolloutStatus};
 
 #[cfg(feature = "kube")]
-pub use crate::{action::RolloutAction, render::definitions, report::DeviationReport, rollout::Rollout};
+pub use crate::{
+    action::RolloutAction, render::definitions, report::DeviationReport, rollout::Rollout,
+    state::RolloutState,
+};
 
 /// The API group of every object here.
 pub const GROUP: &str = "breakwater.dev";

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-use crate::{DeviationReport, Rollout, RolloutAction};
+use crate::{DeviationReport, Rollout, RolloutAction, RolloutState};
 
 /// Said at the top of every rendered file.
 const HEADER: &str =
@@ -27,9 +27,9 @@ pub struct File {
     pub text: String,
 }
 
-/// The three `CustomResourceDefinitions` in the order in which they are rendered.
-pub fn definitions() -> [CustomResourceDefinition; 3] {
-    [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd()].map(hardened)
+/// The `CustomResourceDefinitions` in the order in which they are rendered.
+pub fn definitions() -> [CustomResourceDefinition; 4] {
+    [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()].map(hardened)
 }
 
 /// Every file that is rendered from the types.

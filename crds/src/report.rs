@@ -22,6 +22,8 @@ pub const ACTIONS_MAX: usize = 32;
 pub const CHANGES_MAX: usize = 64;
 /// Most firing alerts kept.
 pub const ALERTS_MAX: usize = 32;
+/// Most tenants that a version may be rejected for alone (R22): each of them is listed, since the list is the rejection.
+pub const REJECTED_FOR_MAX: usize = 256;
 /// Most tenants named that did not come back.
 pub const NOT_BACK_MAX: usize = 32;
 
@@ -198,6 +200,10 @@ pub struct DeviationReportStatus {
     /// Tenants that did not become ready again in time.
     #[serde(default)]
     pub failed: u32,
+    /// Tenants that the version is rejected for, and for nobody else (R22), in order of time, at most 256. It stands
+    /// whatever the outcome is, until a Retry closes the report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected_for: Vec<RejectedFor>,
     /// Tenants that did not come back, at most 32: `namespace/name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_back: Vec<String>,
@@ -257,9 +263,10 @@ impl DeviationReportStatus {
         self.revert_decided_at.or(self.decided_at)
     }
 
-    /// True while this report keeps its version from being rolled out (R19): any outcome but `Held`, not closed by a Retry.
+    /// True while this report keeps its version from being rolled out (R19): it goes or went out for all, not closed by a
+    /// Retry.
     pub fn rejects(&self) -> bool {
-        self.outcome != Some(Outcome::Held) && self.closed_by.is_none()
+        self.outcome.is_none_or(Outcome::is_revert) && self.closed_by.is_none()
     }
 }
 
@@ -275,6 +282,32 @@ pub enum Outcome {
     RevertedPartly,
     /// It only held.
     Held,
+    /// The tenants that were guilty by themselves went back; all others keep the version (R22).
+    TenantsReverted,
+}
+
+impl Outcome {
+    /// The version goes, or went, out for all.
+    pub const fn is_revert(self) -> bool {
+        match self {
+            Self::Reverting | Self::Reverted | Self::RevertedPartly => true,
+            Self::Held | Self::TenantsReverted => false,
+        }
+    }
+}
+
+/// A tenant that a version is rejected for (R22).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RejectedFor {
+    /// `namespace/name`.
+    pub tenant: String,
+    /// When that was decided.
+    pub at: Timestamp,
+    /// The guard that spoke: `SharpPath`, `Comparison`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// Whether the release was the cause, judged by whether its revert helped (R20).

@@ -285,7 +285,7 @@ pub enum Baseline {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Judge {
-    /// `On`, or `Off`: then burn rates, the sharp path, limits and alerts watch alone.
+    /// `Enabled`, or `Disabled`: then burn rates, the sharp path, limits and alerts watch alone.
     #[serde(default)]
     pub comparison: Comparison,
     /// Probability that the comparison ever reverts a version that is no worse, over all its waves and SLOs.
@@ -325,9 +325,9 @@ impl Default for Judge {
 pub enum Comparison {
     /// They are.
     #[default]
-    On,
+    Enabled,
     /// They are not.
-    Off,
+    Disabled,
 }
 
 /// What becomes of a wave that had too little traffic.
@@ -588,12 +588,33 @@ pub enum AlertAction {
 
 /// What a deviation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::KubeSchema),
+    x_kube(validation = kube::core::Rule::new("self.scope != 'Tenant' || self.action == 'Revert'")
+        .message("scope Tenant is about whom a revert is for: it needs action Revert")
+        .field_path(".scope"))
+)]
 #[serde(rename_all = "camelCase")]
 pub struct OnDeviation {
     /// Revert, or hold.
     #[serde(default)]
     pub action: DeviationAction,
+    /// Whom a revert is for: all, or a tenant that is guilty by itself.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// Whom a revert is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Scope {
+    /// Every tenant that was touched.
+    #[default]
+    Release,
+    /// A tenant that is guilty by itself goes back alone, and the version is rejected for it (R22). More of them than
+    /// `revert.maxTenantReverts`, and every other deviation, are the release's.
+    Tenant,
 }
 
 /// What a deviation does.
@@ -644,6 +665,10 @@ pub struct Revert {
     /// Time to become ready before a tenant gives its place to the next and is listed.
     #[serde(default = "thirty_minutes")]
     pub tenant_deadline: Span,
+    /// With `onDeviation.scope: Tenant`, most live tenants that go back alone under one version, at least 1 and at most
+    /// 256: one more is a deviation of the release.
+    #[serde(default = "one_in_a_hundred")]
+    pub max_tenant_reverts: IntOrPercent,
 }
 
 impl Default for Schedule {
@@ -654,8 +679,17 @@ impl Default for Schedule {
 
 impl Default for Revert {
     fn default() -> Self {
-        Self { max_concurrent: fifty(), verify_for: thirty_minutes(), tenant_deadline: thirty_minutes() }
+        Self {
+            max_concurrent: fifty(),
+            verify_for: thirty_minutes(),
+            tenant_deadline: thirty_minutes(),
+            max_tenant_reverts: one_in_a_hundred(),
+        }
     }
+}
+
+const fn one_in_a_hundred() -> IntOrPercent {
+    IntOrPercent::Percent(1)
 }
 
 const fn two_percent() -> IntOrPercent {

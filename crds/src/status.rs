@@ -87,6 +87,9 @@ pub struct RolloutStatus {
     /// Name of the `DeviationReport` that is open for the version under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
+    /// How many tenants the version under way is rejected for alone; the `DeviationReport` lists them (R22).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rejected_for: u32,
     /// The `ControllerRevision` that keeps the accepted spec (R9).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_revision: Option<String>,
@@ -296,6 +299,9 @@ pub struct WaveStatus {
     /// Who ended its soak early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted: Option<Approved>,
+    /// `RolloutStates` in which what its tenants were like before it is stored; absent: it is not stored yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub frozen: u32,
 }
 
 /// A human's word for a wave.
@@ -355,6 +361,9 @@ pub struct Counts {
     /// Tenants on a rejected version that still have to go back.
     #[serde(skip_serializing_if = "is_zero")]
     pub to_revert: u32,
+    /// Tenants that the wanted version is rejected for alone, and that are not on it (R22).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spared: u32,
 }
 
 /// A tenant that a human may want to look at.
@@ -369,7 +378,7 @@ pub struct TroubledTenant {
     /// Its wave.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wave: String,
-    /// `Failed`, `Contested`, `Claimed`, `OwnerNotReleased`, `RevertFailed`, `NoSafeVersion`, `Unreadable`, `NoConsent`, `Rewritten`, `NotReady`.
+    /// `Failed`, `Contested`, `Claimed`, `OwnerNotReleased`, `RevertFailed`, `NoSafeVersion`, `Unreadable`, `NoConsent`, `Reverted`.
     pub reason: String,
     /// More words: the owner, what is not ready.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -407,6 +416,12 @@ pub struct SloStatus {
     /// How certain the comparison is that the candidates are worse, in `[0, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certainty: Option<f64>,
+    /// Natural logarithm of the comparison's evidence; absent where it may not speak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ln_e: Option<f64>,
+    /// Where this SLO's evidence alone would be a deviation, in the same unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ln_limit: Option<f64>,
     /// Since when there is no data (R12).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_data_since: Option<Timestamp>,

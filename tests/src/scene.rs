@@ -55,7 +55,7 @@ slos:
     burnRate: {page: [{long: 30s, short: 10s, factor: 20}], hold: []}
     sharp: {long: 30s, short: 10s, factor: 14.4, minBad: 10}
 watchAfter: 10s
-judge: {comparison: Off}
+judge: {comparison: Disabled}
 revert: {verifyFor: 15s, tenantDeadline: 60s}
 "#;
 

@@ -394,6 +394,8 @@ async fn the_controller_has_the_rights_it_needs_and_no_more() -> Result<()> {
         (false, SHOP, "breakwater.dev", "rolloutactions/approve", "create", ""),
         (true, SHOP, "breakwater.dev", "deviationreports", "get list watch create", ""),
         (false, SHOP, "breakwater.dev", "deviationreports", "update patch delete", ""),
+        (true, SHOP, "breakwater.dev", "rolloutstates", "get list watch create delete", ""),
+        (false, SHOP, "breakwater.dev", "rolloutstates", "update patch", ""),
         (true, HOME, "coordination.k8s.io", "leases", "create", ""),
         (true, HOME, "coordination.k8s.io", "leases", "get update", "breakwater"),
         (false, SHOP, "coordination.k8s.io", "leases", "create get update", "breakwater"),
@@ -715,8 +717,11 @@ fn reactions() -> Vec<Case> {
         at("/spec/alerts/0/action", json!("Page")),
         at("/spec/onDeviation", json!("Revert")),
         at("/spec/onDeviation/action", json!("Ignore")),
+        at("/spec/onDeviation/scope", json!("Wave")),
+        at("/spec/onDeviation", json!({"action": "Hold", "scope": "Tenant"})),
         at("/spec/revert/maxConcurrent", json!("200%")),
         at("/spec/revert/verifyFor", json!("soon")),
         at("/spec/revert/tenantDeadline", json!("")),
+        at("/spec/revert/maxTenantReverts", json!("one")),
     ]
 }

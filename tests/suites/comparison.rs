@@ -20,7 +20,7 @@ version: 1.1.0
 waves:
   - {{name: canary, selector: {{matchLabels: {{ring: canary}}}}, soak: 60s, maxConcurrent: 2, baseline: Others}}
   - {{name: rest, soak: 5s, maxConcurrent: 5, baseline: Others}}
-judge: {{comparison: "On", history: 2m, mustDetect: 3, maxSoak: 20x, onInsufficient: Advance}}
+judge: {{comparison: Enabled, history: 2m, mustDetect: 3, maxSoak: 20x, onInsufficient: Advance}}
 slos:
   - name: errors
     errors: {{bad: 'app_requests_total{{code="500"}}', total: app_requests_total}}

@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod backtest;
 mod bed;
 mod churn;
 mod comparison;

@@ -2,11 +2,13 @@
 //!
 //! The binaries are tables of contents; arguments are parsed here once, into checked values.
 
+pub mod backtest;
 pub mod cluster;
 pub mod logging;
 pub mod names;
 pub mod plugin;
 pub mod rehearse;
+mod screen;
 pub mod settings;
 
 /// Makes ring the process's one TLS provider: first thing in `main`, for kube and the Prometheus client would each

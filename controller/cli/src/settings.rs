@@ -50,6 +50,18 @@ Without arguments it plays a built-in fleet and story.
 
 Exit codes: 0 the rehearsal ran, whatever became of the release; 1 it could not run; 2 bad input.")]
     Rehearse(Box<crate::rehearse::Args>),
+    /// Replay the judge over what Prometheus recorded: would it have cried wolf, and how soon are faults caught?
+    #[command(long_about = "\
+Replay the judge over what Prometheus recorded: would it have cried wolf, and how soon are faults caught?
+
+Nothing was rolled out then, so whatever the judge would have reverted is a false alarm; and faults that are put into the \
+recorded counts show how soon it catches them, wave by wave. The guards, the comparison, and what arms it are the \
+controller's own. Tenants are what the SLOs' tenantLabels name in the series; no cluster is needed, only Prometheus is \
+read, one query after the other.
+
+Exit codes: 0 no false alarm, and every fault of judge.mustDetect or more was found; 1 a false alarm, a comparison that \
+could not be armed, or such a fault that was not found; 2 bad input, or no answer from Prometheus.")]
+    Backtest(Box<crate::backtest::args::Args>),
     /// Print the completion script of a shell
     Completion {
         /// The shell
@@ -298,7 +310,7 @@ mod tests {
             [&["breakwater", "run", "--identity", "me", "--controller-namespace", "ns"], flags].concat();
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(arguments) => arguments.parse().map(|(settings, _)| settings),
-            Command::Rehearse(_) | Command::Completion { .. } => Err("not run".into()),
+            Command::Rehearse(_) | Command::Backtest(_) | Command::Completion { .. } => Err("not run".into()),
         }
     }
 

@@ -109,6 +109,7 @@ fn measure(n: usize) -> Result<(), Error> {
                 problems: &problems,
                 causes: &causes,
                 firing: &[],
+                kept: None,
             };
             let mut times: Vec<f64> = (0..RUNS)
                 .map(|_| {

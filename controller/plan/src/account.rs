@@ -79,7 +79,7 @@ fn tell_all(draft: &Draft<'_>, status: &mut DeviationReportStatus, found: &Found
     status.slos = (0..draft.observed.spec.spec.slos.len()).map(|i| slo(draft, i)).collect();
     let others = status.slos.iter().map(|slo| slo.others).max().unwrap_or(0);
     let wave = draft.observed.spec.spec.waves.iter().find(|wave| wave.name == draft.wave_name());
-    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::On;
+    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::Enabled;
     status.compared_with =
         words::compared_with(others, wave.map(|wave| wave.baseline).filter(|_| is_compared));
     status.generation = Some(draft.observed.generation);
@@ -113,7 +113,7 @@ fn slo(draft: &Draft<'_>, index: usize) -> SloAccount {
     let spec = &draft.observed.spec.spec.slos[index];
     let step = draft.observed.readings.get(index).map_or(0, |reading| reading.step_seconds);
     let evidence = draft.evidence.get(index).and_then(Option::as_ref);
-    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::On;
+    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::Enabled;
     let judge = draft.judges.get(index).filter(|judge| **judge != State::default());
     let mut account = SloAccount {
         name: spec.name.clone(),

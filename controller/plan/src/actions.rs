@@ -10,7 +10,7 @@ use jiff::{Timestamp, Unit};
 
 use crate::{
     draft::{Draft, clip_to},
-    observed::Action,
+    observed::{Action, Report},
     outcome::ReportWrite,
     report,
 };
@@ -249,7 +249,7 @@ fn retry(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
         .observed
         .reports
         .iter()
-        .filter(|r| r.spec.version == asked && r.status.rejects())
+        .filter(|r| r.spec.version == asked && (r.status.rejects() || rejects_for_some(r)))
         .cloned()
         .collect();
     if open.is_empty() {
@@ -264,4 +264,9 @@ fn retry(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
         draft.reports.insert(report.name.clone(), write);
     }
     Ok(format!("version {asked} is not rejected any more"))
+}
+
+/// The version is rejected for single tenants (R22); a Retry is for them too.
+fn rejects_for_some(report: &Report) -> bool {
+    report.status.closed_by.is_none() && !report.status.rejected_for.is_empty()
 }

@@ -10,15 +10,15 @@ use breakwater_crds::{
     rollout::{Adopt, OnNewVersion, Unmatched},
     status::{Adoption, OwnerCount, Phase, VERSIONS_MAX, VersionCount, WaveStatus},
 };
-use breakwater_slo::State;
+use breakwater_slo::{State, TenantId};
 
 use crate::{
     deviation,
     draft::Draft,
-    fleet::{self, Standing},
+    fleet::{self, Place, Standing},
     gate::{self, Passage},
     observed::{Fleet, Tenant},
-    revert, road,
+    revert, road, spared,
 };
 
 /// Follows `spec.version`: what is rejected, queued, superseded, or taken back by Git.
@@ -64,6 +64,7 @@ fn read_rejections(draft: &mut Draft<'_>) {
         .filter(|version| listed.insert(version.clone()))
         .take(VERSIONS_MAX)
         .collect();
+    spared::read(draft);
 }
 
 fn under_way(draft: &mut Draft<'_>, wanted: &str) {
@@ -198,7 +199,11 @@ fn is_there(draft: &Draft<'_>, wanted: &str) -> bool {
     let found = draft.status.stable_version.as_deref() == Some(wanted);
     let there =
         |standing: &Standing| matches!(standing, Standing::Ready { .. }) || (found && standing.is_updated());
-    draft.places.iter().filter(|place| place.standing.is_live()).all(|place| there(&place.standing))
+    let asked = |(tenant, place): &(&Tenant, &Place)| {
+        place.standing.is_live() && !spared::is_spared(draft, tenant, &place.standing)
+    };
+    let mut asked = draft.fleet().filter(asked).map(|(_, place)| there(&place.standing)).peekable();
+    asked.peek().is_some() && asked.all(|there| there)
 }
 
 /// The wanted version is rejected: nothing goes in, and what is left of a revert whose status was lost is carried
@@ -361,9 +366,10 @@ fn start(draft: &mut Draft<'_>, wanted: &str) {
     draft.enter(Phase::Advancing);
 }
 
-/// Where a tenant goes back to: its own last verified version, never a rejected one (R17).
-pub(crate) fn safe_version<'t>(draft: &'t Draft<'_>, recorded: &'t str) -> Option<&'t str> {
-    let fits = |version: &&str| !draft.out.contains(*version);
+/// Where a tenant goes back to: its own last verified version, never one that is rejected, be it for it alone (R17, R22).
+pub(crate) fn safe_version<'t>(draft: &'t Draft<'_>, tenant: TenantId, recorded: &'t str) -> Option<&'t str> {
+    let fits =
+        |version: &&str| !draft.out.contains(*version) && draft.spared.since(tenant, version).is_none();
     Some(recorded).filter(fits).or(draft.status.stable_version.as_deref().filter(fits))
 }
 
@@ -375,6 +381,6 @@ pub(crate) fn previous_version(draft: &Draft<'_>, tenant: &Tenant) -> Option<std
     let recorded = fleet::own(tenant)
         .filter(|marker| marker.target == *present && stable != Some(&**present))
         .map_or(present, |marker| &marker.previous);
-    let safe = safe_version(draft, recorded).unwrap_or(recorded);
+    let safe = safe_version(draft, tenant.id, recorded).unwrap_or(recorded);
     Some(if *safe == **recorded { recorded.clone() } else { safe.into() })
 }

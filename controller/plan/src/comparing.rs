@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use breakwater_crds::{
-    rollout::{Baseline, Comparison as Asked, OnInsufficient},
+    rollout::{Baseline, Comparison as Asked, OnInsufficient, RolloutSpec},
     scalars::Span,
 };
 use breakwater_slo::{Against, Arm, Comparison, Design, Members, Past};
@@ -26,9 +26,11 @@ const SLACK: f64 = 1.5;
 const WEEK: i64 = 7 * 86_400;
 
 /// Whether an SLO is compared at all.
-fn is_compared(draft: &Draft<'_>, slo: usize) -> bool {
+pub(crate) fn is_compared(draft: &Draft<'_>, slo: usize) -> bool {
     let spec = &draft.observed.spec.spec;
-    spec.judge.comparison == Asked::On && is_per_tenant(&spec.slos[slo]) && draft.status.phase.is_under_way()
+    spec.judge.comparison == Asked::Enabled
+        && is_per_tenant(&spec.slos[slo])
+        && draft.status.phase.is_under_way()
 }
 
 /// Whether an SLO's comparison may speak now, and with what was frozen. While a new wave's past is being read, the wave
@@ -37,8 +39,11 @@ pub(crate) fn comparison(draft: &Draft<'_>, slo: usize, reading: &SloReading) ->
     if !is_compared(draft, slo) {
         return Comparison::Off;
     }
+    if draft.observed.kept.is_none() {
+        return Comparison::Pending("what was frozen was not read yet".to_owned());
+    }
     let begun: Vec<Timestamp> = draft.status.waves.iter().filter_map(|wave| wave.started_at).collect();
-    let studied = |at: &Timestamp| reading.studies.get(at);
+    let studied = |at: &Timestamp| reading.study(at);
     let members = |at: &Timestamp| match studied(at) {
         Some(Ok(studied)) => studied.members.clone(),
         // Nobody knows who they were: they count as joiners.
@@ -50,7 +55,7 @@ pub(crate) fn comparison(draft: &Draft<'_>, slo: usize, reading: &SloReading) ->
     });
     let Some((newest, studied)) = newest else {
         let why = begun.last().and_then(|at| match studied(at)? {
-            Err(why) => Some(why.clone()),
+            Err(why) => Some(why.to_owned()),
             Ok(_) => None,
         });
         let why = why.unwrap_or_else(|| match reading.study_progress {
@@ -74,9 +79,15 @@ pub(crate) fn past(
     let wave = draft.status.waves.iter().rev().find(|wave| wave.started_at.is_some())?;
     let end = instant(end_seconds - step_seconds);
     wave.warm_at.filter(|warm| *warm <= end)?;
-    let Some(Ok(studied)) = reading.studies.get(&wave.started_at?) else { return None };
-    let weeks = (i64::from(planned_hours(draft)) * 3_600 / WEEK + 1).clamp(1, 1_000);
-    studied.learned.profile.past(end_seconds, step_seconds, u32::try_from(weeks).unwrap_or(1))
+    let Some(Ok(studied)) = reading.study(&wave.started_at?) else { return None };
+    let uses = weeks(&draft.observed.spec.spec);
+    studied.learned.profile.past(end_seconds, step_seconds, uses)
+}
+
+/// How many times the rollout as planned meets a minute of the week: what [`breakwater_slo::Profile::past`] divides by.
+pub fn weeks(spec: &RolloutSpec) -> u32 {
+    let weeks = (i64::from(planned_hours(spec)) * 3_600 / WEEK + 1).clamp(1, 1_000);
+    u32::try_from(weeks).unwrap_or(1)
 }
 
 /// The look at the past that the newest wave's comparison waits for.
@@ -88,23 +99,25 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
     let wave_started_at = wave.started_at?;
     let known = |slo: &usize| {
         let reading = draft.observed.readings.get(*slo);
-        reading.is_some_and(|reading| matches!(reading.studies.get(&wave_started_at), Some(Ok(_))))
+        reading.is_some_and(|reading| matches!(reading.study(&wave_started_at), Some(Ok(_))))
     };
-    if compared.is_empty() || compared.iter().all(known) || !draft.is_complete() {
+    let unknown: Vec<usize> = compared.into_iter().filter(|slo| !known(slo)).collect();
+    // What was frozen stands: until it was read nobody knows what is missing.
+    if unknown.is_empty() || !draft.is_complete() || draft.observed.kept.is_none() {
         return None;
     }
     let judge = |slo: usize| {
         let step = draft.observed.readings.get(slo).map_or(0, |reading| reading.step_seconds);
-        (compared.contains(&slo) && step > 0).then(|| draft.observed.spec.judge(slo, step))
+        (unknown.contains(&slo) && step > 0).then(|| draft.observed.spec.judge(slo, step))
     };
     let judges: Vec<_> = (0..draft.observed.spec.spec.slos.len()).map(judge).collect();
-    if !compared.iter().all(|slo| judges[*slo].is_some()) {
+    if !unknown.iter().all(|slo| judges[*slo].is_some()) {
         return None; // the steps are not known yet
     }
     let (mut arms, mut members) = (Vec::with_capacity(draft.places.len()), Vec::new());
     for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
         let is_candidate = place.standing.is_updated() || place.wave.is_some_and(|wave| wave <= index);
-        if place.standing == Standing::Contested {
+        if matches!(place.standing, Standing::Contested | Standing::Spared) {
             continue;
         }
         arms.push((tenant.id, if is_candidate { Arm::Candidate } else { Arm::Baseline }));
@@ -117,7 +130,7 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
     let members = Members::from(members);
     Some(Arc::new(Study {
         wave_started_at,
-        week: as_of(draft, wave_started_at),
+        week: as_of(draft, draft.status.waves.iter().filter_map(|wave| wave.started_at).min()?),
         until: as_of(draft, started),
         span_seconds: draft.observed.spec.spec.judge.history.as_seconds(),
         arms: ByTenant::new(arms),
@@ -129,37 +142,44 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
 
 /// What a wave's comparison is like.
 fn design(draft: &Draft<'_>, wave: usize, waves: Vec<Members>, members: usize) -> Design {
+    let is_complete = draft.status.waves.get(wave).is_some_and(|wave| wave.completed_at.is_some());
+    design_of(&draft.observed.spec.spec, wave, is_complete, waves, members)
+}
+
+/// What a wave's comparison is like; `waves` are the tenants of each wave begun so far, the wave itself has `members`, and
+/// all of them are updated where it `is_complete`.
+pub fn design_of(
+    spec: &RolloutSpec,
+    wave: usize,
+    is_complete: bool,
+    waves: Vec<Members>,
+    members: usize,
+) -> Design {
     let candidates = waves.iter().map(Members::len).sum::<usize>().max(members);
     Design {
-        against: against(draft, wave, candidates),
-        planned_hours: planned_hours(draft),
-        planned_waves: u32::try_from(draft.observed.spec.spec.waves.len()).unwrap_or(u32::MAX).max(1),
+        against: against(spec, wave, is_complete, candidates),
+        planned_hours: planned_hours(spec),
+        planned_waves: u32::try_from(spec.waves.len()).unwrap_or(u32::MAX).max(1),
         waves,
     }
 }
 
 /// What to compare with from a wave on.
-fn against(draft: &Draft<'_>, wave: usize, candidates: usize) -> Against {
-    let baseline = draft.observed.spec.spec.waves.get(wave).map_or(Baseline::Auto, |wave| wave.baseline);
-    let is_last = draft.observed.spec.spec.waves.len() <= wave + 1;
+fn against(spec: &RolloutSpec, wave: usize, is_complete: bool, candidates: usize) -> Against {
+    let baseline = spec.waves.get(wave).map_or(Baseline::Auto, |wave| wave.baseline);
+    let is_last = spec.waves.len() <= wave + 1;
     match baseline {
-        Baseline::Others => Against::Others,
         Baseline::History => Against::History { chosen: true },
         Baseline::Both => Against::Both,
         // As a wave goes on fewer and fewer of the others are left; in the last one nobody is.
-        Baseline::Auto
-            if is_last && draft.status.waves.get(wave).is_some_and(|wave| wave.completed_at.is_some()) =>
-        {
-            Against::History { chosen: false }
-        }
+        Baseline::Auto if is_last && is_complete => Against::History { chosen: false },
         Baseline::Auto if candidates < FEW => Against::Both,
-        Baseline::Auto => Against::Others,
+        Baseline::Others | Baseline::Auto => Against::Others,
     }
 }
 
 /// Length of the whole rollout as planned, in hours: soaks, watching, and room for what takes longer.
-fn planned_hours(draft: &Draft<'_>) -> u32 {
-    let spec = &draft.observed.spec.spec;
+fn planned_hours(spec: &RolloutSpec) -> u32 {
     let soaks = spec.waves.iter().map(|wave| wave.soak).chain([spec.watch_after]);
     let seconds: i64 = soaks.map(Span::as_seconds).fold(0, i64::saturating_add);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]

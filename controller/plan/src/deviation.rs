@@ -13,6 +13,7 @@ use crate::{
     fleet::{self, Standing},
     observed::{Cause, Marker, Tenant},
     report, revert,
+    spared::{self, Alone},
     spec::{alpha_share, is_per_tenant},
 };
 
@@ -43,12 +44,13 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
         draft.status.candidate_version.clone()
     };
     let Some(version) = version.filter(|_| under_way || completed) else { return };
+    let alone = spared::look(draft, &version);
     let Some(found) = manual(draft)
         .or_else(|| already_rejected(draft, &version))
-        .or_else(|| measured(draft))
+        .or_else(|| measured(draft, &alone))
         .or_else(|| failures(draft))
     else {
-        return;
+        return spared::send_back(draft, &version, &alone);
     };
     if draft.observed.spec.spec.on_deviation.action == DeviationAction::Hold && !found.manual {
         if report::open(draft, &version).is_none() {
@@ -91,18 +93,28 @@ fn already_rejected(draft: &Draft<'_>, version: &str) -> Option<Found> {
     })
 }
 
-/// An SLO's guard deviates, or the comparisons of all of them together do.
-fn measured(draft: &Draft<'_>) -> Option<Found> {
-    let deviates = |evidence: &Option<Evidence>| {
-        evidence.as_ref().is_some_and(|evidence| evidence.action == Action::Deviate)
+/// An SLO's guard deviates, more tenants than may be are guilty by themselves, or the comparisons of all SLOs together
+/// deviate: not where what one says is about such tenants and answered by sending them back (R22).
+fn measured(draft: &Draft<'_>, alone: &Alone) -> Option<Found> {
+    let deviates = |(slo, evidence): (usize, &Option<Evidence>)| {
+        let evidence = evidence.as_ref().filter(|_| !alone.answers(slo))?;
+        (evidence.action == Action::Deviate).then(|| (slo, String::new(), guard_reason(evidence)))
     };
-    let one = draft.evidence.iter().position(deviates);
-    let (slo, together) = one.map(|slo| (slo, String::new())).or_else(|| together(draft))?;
+    let excess = || {
+        let (slo, words) = alone.excess.clone()?;
+        Some((slo, words, guard_reason(draft.evidence[slo].as_ref()?)))
+    };
+    let all = || {
+        let (slo, words) = together(draft).filter(|_| alone.is_empty())?;
+        Some((slo, words, "Comparison"))
+    };
+    let one = || draft.evidence.iter().enumerate().find_map(deviates);
+    let (slo, words, reason) = excess().or_else(one).or_else(all)?;
     let evidence = draft.evidence[slo].as_ref()?;
     let sentence = evidence.sentence(&draft.observed.spec.spec.slos[slo].name, draft.wave_name());
     Some(Found {
-        reason: if together.is_empty() { guard_reason(evidence) } else { "Comparison" }.into(),
-        message: format!("{sentence}{together}"),
+        reason: reason.into(),
+        message: format!("{sentence}{words}"),
         slo: Some(slo),
         by: String::new(),
         manual: false,
@@ -133,7 +145,7 @@ fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
 }
 
 /// The guard's name for machines.
-pub(crate) fn guard_reason(evidence: &Evidence) -> &'static str {
+pub fn guard_reason(evidence: &Evidence) -> &'static str {
     match evidence.guard {
         Some(Guard::BurnRate { .. }) => "BurnRate",
         Some(Guard::Sharp) => "SharpPath",

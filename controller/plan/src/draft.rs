@@ -13,6 +13,7 @@ use crate::{
     fleet::{self, Context, Place, Standing},
     observed::{Claim, Fleet, Marker, Observed, Tenant},
     outcome::{Purpose, ReportWrite, Write},
+    spared::Spared,
     trace::Trace,
 };
 
@@ -45,6 +46,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) status: RolloutStatus,
     /// Versions that may not stay on any marked tenant: rejected ones, and the one that is taken out.
     pub(crate) out: BTreeSet<String>,
+    /// Versions that are rejected for single tenants (R22).
+    pub(crate) spared: Spared,
     pub(crate) places: Vec<Place>,
     pub(crate) holds: Vec<Hold>,
     pub(crate) judges: Vec<State>,
@@ -76,6 +79,7 @@ impl<'a> Draft<'a> {
             now,
             status,
             out: BTreeSet::new(),
+            spared: Spared::default(),
             places: Vec::new(),
             holds: Vec::new(),
             judges: Vec::new(),
@@ -149,6 +153,7 @@ impl<'a> Draft<'a> {
             spec: self.observed.spec,
             wanted: self.status.candidate_version.as_deref().unwrap_or(&self.observed.spec.spec.version),
             out: &self.out,
+            spared: &self.spared,
             stable: self.status.stable_version.as_deref(),
             reverting_since: self
                 .status
@@ -229,7 +234,10 @@ impl<'a> Draft<'a> {
     ) {
         let decided = match purpose {
             Purpose::Advance => self.status.started_at,
-            Purpose::Revert => self.status.revert.as_ref().map(|revert| revert.decided_at),
+            Purpose::Revert => {
+                let alone = tenant.version.version().and_then(|v| self.spared.since(tenant.id, v));
+                alone.max(self.status.revert.as_ref().map(|revert| revert.decided_at))
+            }
         };
         let marker = Marker {
             claim: Claim::Own,

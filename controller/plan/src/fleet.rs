@@ -6,17 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use breakwater_crds::{
-    rollout::{Unmatched, VersionOrder, Wave},
-    scalars::Span,
-    status::WaveStatus,
-};
+use breakwater_crds::{rollout::VersionOrder, scalars::Span, status::WaveStatus};
 use jiff::Timestamp;
 
 use crate::{
     observed::{Claim, Marker, Readiness, Reading, Tenant},
+    spared::Spared,
     spec::Checked,
     version::is_ahead,
+    waves::{self, Drawn},
 };
 
 /// What standing depends on beside the tenant itself.
@@ -28,6 +26,8 @@ pub struct Context<'a> {
     pub wanted: &'a str,
     /// Versions that may not stay on any marked tenant.
     pub out: &'a BTreeSet<String>,
+    /// Versions that are rejected for single tenants.
+    pub spared: &'a Spared,
     /// The last version that completed, where a revert goes whose own previous version is rejected.
     pub stable: Option<&'a str>,
     /// When the revert under way, or the one that is done, was decided; `None` on the road forward.
@@ -89,6 +89,8 @@ pub enum Standing {
         /// When its numbers begin to say something.
         warm_at: Timestamp,
     },
+    /// The wanted version is rejected for it alone, and it is not on it (R22).
+    Spared,
     /// On a version that must go.
     Outgoing,
     /// Written back, not ready yet.
@@ -116,6 +118,7 @@ impl Standing {
             | Self::Updating { .. }
             | Self::Failed
             | Self::Ready { .. }
+            | Self::Spared
             | Self::Outgoing
             | Self::Returning { .. }
             | Self::ReturnFailed
@@ -201,7 +204,11 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
         if context.out.contains(&**version) && goes_back(marker, context) {
             return Standing::Outgoing;
         }
-        if let Some(standing) = returned(tenant, marker, context) {
+        if goes_back_alone(tenant, marker, context) {
+            return Standing::Outgoing;
+        }
+        let returned = returned(tenant, marker, context);
+        if let Some(standing) = returned.or_else(|| returning_alone(tenant, marker, context)) {
             return standing;
         }
     }
@@ -213,6 +220,9 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
     }
     if **version == *context.wanted {
         return updated(tenant, own, context);
+    }
+    if is_spared(tenant, context) {
+        return Standing::Spared;
     }
     let order = context.spec.spec.version_order;
     if own.is_none() && order == VersionOrder::SemVer && context.is_ahead(version) {
@@ -231,6 +241,40 @@ fn goes_back(marker: &Marker, context: &Context<'_>) -> bool {
     is_out(context.wanted)
         || !is_out(&marker.previous)
         || context.stable.is_some_and(|stable| !is_out(stable))
+}
+
+/// The wanted version is rejected for this tenant, and not for all.
+fn is_spared(tenant: &Tenant, context: &Context<'_>) -> bool {
+    context.spared.since(tenant.id, context.wanted).is_some() && !context.out.contains(context.wanted)
+}
+
+/// True where a tenant's version is rejected for it alone, and it has another one to go to.
+fn goes_back_alone(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> bool {
+    let rejected = |version: &str| context.spared.since(tenant.id, version).is_some();
+    let is_safe = |version: &str| !rejected(version) && !context.out.contains(version);
+    rejected(&marker.target)
+        && !context.out.contains(&*marker.target)
+        && (is_safe(&marker.previous) || context.stable.is_some_and(is_safe))
+}
+
+/// Standing of a tenant that was written back alone and is not ready yet. Past its deadline another version than the one
+/// that is rejected for it may mend it.
+fn returning_alone(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> Option<Standing> {
+    let since = context.spared.first(tenant.id)?;
+    if marker.target != marker.previous || marker.written_at < since || tenant.dormant {
+        return None;
+    }
+    match &tenant.readiness {
+        Readiness::Ready { .. } => None,
+        Readiness::NotReady { .. } => {
+            let deadline = after(marker.written_at, context.spec.spec.revert.tenant_deadline);
+            if context.now < deadline {
+                Some(Standing::Returning { deadline })
+            } else {
+                is_spared(tenant, context).then_some(Standing::ReturnFailed)
+            }
+        }
+    }
 }
 
 /// Standing of a tenant that the revert under way wrote back: its marker asks for its own previous version.
@@ -288,82 +332,30 @@ pub(crate) fn seen_complete(marker: &Marker, waves: &[WaveStatus]) -> Option<Tim
 fn marked_wave(tenant: &Tenant, context: &Context<'_>) -> Option<usize> {
     let marker = own(tenant)?;
     let keeps = *marker.target == *context.wanted || context.out.contains(&*marker.target);
+    let keeps = keeps || is_spared(tenant, context);
     let keeps = keeps || context.reverting_since.is_some_and(|since| marker.written_at >= since);
     keeps.then(|| context.spec.spec.waves.iter().position(|wave| *wave.name == *marker.wave))?
 }
 
 /// Gives every live tenant without a written-down wave its own: selector, percent by draw, the rest (R5).
 fn assign_waves(tenants: &[Tenant], places: &mut [Place], context: &Context<'_>) {
-    let waves = &context.spec.spec.waves;
-    let bands = bands(waves);
-    let rest = waves.iter().position(|wave| wave.selector.is_none() && wave.percent.is_none());
-    let fallback = rest.or(match context.spec.spec.unmatched {
-        Unmatched::LastWave => waves.len().checked_sub(1),
-        Unmatched::Ignore | Unmatched::Refuse => None,
-    });
-    let mut drawn = Vec::new();
-    for (i, (tenant, place)) in tenants.iter().zip(places.iter_mut()).enumerate() {
-        if !place.standing.is_live() || place.wave.is_some() {
-            continue;
-        }
-        place.wave = tenant.selector_wave.map(usize::from).filter(|wave| *wave < waves.len());
-        if place.wave.is_some() {
-            continue;
-        }
-        place.wave = by_draw(tenant.id.0, &bands).or(fallback);
-        if place.wave.is_some() {
-            drawn.push(i);
-        } else if place.standing == Standing::Pending || own(tenant).is_none() {
+    let spec = &context.spec.spec;
+    let in_spec = |wave: &usize| *wave < spec.waves.len();
+    let live: Vec<usize> = (0..tenants.len()).filter(|i| places[*i].standing.is_live()).collect();
+    let drawn: Vec<Drawn> = live
+        .iter()
+        .map(|i| Drawn {
+            draw: tenants[*i].id,
+            bound: places[*i].wave.or_else(|| tenants[*i].selector_wave.map(usize::from).filter(in_spec)),
+        })
+        .collect();
+    let passed = |wave: usize| context.waves.get(wave).is_some_and(|status| status.passed_at.is_some());
+    for (i, wave) in live.into_iter().zip(waves::assign(spec, &drawn, passed)) {
+        let place = &mut places[i];
+        place.wave = wave;
+        if wave.is_none() && (place.standing == Standing::Pending || own(&tenants[i]).is_none()) {
             // What was touched stays known although no wave takes it any more: it is watched, and goes back.
             place.standing = Standing::Unmatched;
-        }
-    }
-    fill_empty_percent_waves(tenants, places, context, &drawn);
-}
-
-/// Upper bounds of the percent waves' bands, stacked in wave order, in percent.
-fn bands(waves: &[Wave]) -> Vec<(usize, f64)> {
-    let percents = waves.iter().enumerate().filter_map(|(i, wave)| Some((i, wave.percent?)));
-    percents
-        .scan(0.0, |upper, (wave, percent)| {
-            *upper += percent;
-            Some((wave, *upper))
-        })
-        .collect()
-}
-
-/// The percent wave into whose band the draw falls.
-fn by_draw(draw: u64, bands: &[(usize, f64)]) -> Option<usize> {
-    let percent = draw as f64 / 2.0_f64.powi(64) * 100.0;
-    bands.iter().find(|(_, upper)| percent < *upper).map(|(wave, _)| *wave)
-}
-
-/// An empty percent wave takes the lowest remaining draw of a later wave, unless it is passed: then nobody is missed,
-/// and a tenant that goes moves nobody forward (R5). `drawn` are the tenants that no selector and no marker bind.
-fn fill_empty_percent_waves(
-    tenants: &[Tenant],
-    places: &mut [Place],
-    context: &Context<'_>,
-    drawn: &[usize],
-) {
-    let waves = &context.spec.spec.waves;
-    let mut members = vec![0_usize; waves.len()];
-    for place in places.iter().filter(|place| place.standing.is_live()) {
-        if let Some(wave) = place.wave {
-            members[wave] += 1;
-        }
-    }
-    for wave in 0..waves.len() {
-        let passed = context.waves.get(wave).is_some_and(|status| status.passed_at.is_some());
-        if waves[wave].percent.is_none() || members[wave] > 0 || passed {
-            continue;
-        }
-        let later = drawn.iter().copied().filter(|i| places[*i].wave.is_some_and(|own| own > wave));
-        if let Some(lowest) = later.min_by_key(|i| tenants[*i].id.0)
-            && let Some(from) = places[lowest].wave.replace(wave)
-        {
-            members[from] -= 1;
-            members[wave] += 1;
         }
     }
 }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use breakwater_crds::{
     report::DeviationReportStatus,
     scalars::Span,
-    status::{Phase, SloStatus, WaveStatus},
+    status::{Phase, SloStatus},
 };
-use breakwater_slo::{
-    Action, Arm, Config, Counts, Evidence, Kind, NoData, Reading, Sample, Series, State, Verdict,
-};
+use breakwater_slo::{Action, Arm, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    account, comparing,
+    account,
+    before::Before,
+    comparing,
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
     observed::{Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
+    spared,
     spec::{alpha_share, is_per_tenant},
     study::Week,
     trace::Trace,
@@ -58,6 +59,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
             }
         });
         let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &status);
+        judge.state.forgive(&spared::forgotten(draft));
         judge.feed(draft);
         judge.speak(draft, &mut status);
         draft.judges[i] = judge.state;
@@ -186,6 +188,7 @@ impl<'a> Judge<'a> {
         (status.value, status.baseline, status.limit) = (evidence.value, evidence.baseline, evidence.limit);
         status.window = Some(Span::seconds(evidence.window_seconds));
         status.detectable = evidence.detectable.filter(|ratio| ratio.is_finite());
+        (status.ln_e, status.ln_limit) = (evidence.ln_e, evidence.ln_limit);
         let combined =
             evidence.ln_e.map(|ln_e| breakwater_slo::combine(&[(config.compare.weight, ln_e)], 1.0));
         status.certainty = combined.map(|combined| combined.certainty);
@@ -350,31 +353,24 @@ fn sample(
         return Vec::new();
     };
     let waves = &draft.status.waves;
-    let started = |wave: &WaveStatus| wave.started_at.and_then(|at| reading.history.get(&as_of(draft, at)));
-    let weeks: Vec<Option<&Week>> = waves.iter().map(started).collect();
-    let mut walks: Vec<_> = weeks.iter().map(|week| week.map(|week| week.counts().walk())).collect();
-    let newest = waves.iter().max_by_key(|wave| wave.started_at).and_then(started);
-    let (mut newest_walk, mut counts) = (newest.map(|week| week.counts().walk()), counts.walk());
-    let mut before = |place: &Place, tenant: &Tenant| -> Option<(Counts, &Week)> {
-        let own = place.wave.filter(|wave| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some()));
-        let (walk, week) = match own {
-            Some(wave) => (walks[wave].as_mut(), weeks[wave]),
-            None => (newest_walk.as_mut(), newest),
-        };
-        Some((walk?.get(tenant.id).copied()?, week?))
-    };
+    let has_started = |wave: &usize| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some());
+    let (mut weeks, mut counts) = (Before::new(draft, reading), counts.walk());
+    // What is usual is of the days before the version: an outage that all shared since then is not.
+    let first = (0..waves.len()).find(has_started);
+    let mut firsts = Before::new(draft, reading);
     let mut samples = Vec::with_capacity(draft.places.len());
     for (tenant, place) in draft.fleet() {
         let Some(arm) = arm(draft, tenant, place, start, end) else { continue };
-        let before = before(place, tenant);
+        let before = weeks.of(place.wave.filter(has_started), tenant.id);
+        let usual = firsts.of(first, tenant.id).or(before);
         samples.push(Sample {
             tenant: tenant.id,
             arm,
             series: counts.get(tenant.id).copied().unwrap_or(Series::Absent),
             instrumented: before.is_some(),
             burned_before: before.and_then(|(c, _)| c.ratio()).is_some_and(|ratio| ratio >= limit),
-            own: before.and_then(|(counts, week)| week.ratio(counts)),
-            usual: before.and_then(|(counts, _)| Week::usual(counts, step_seconds)),
+            own: usual.and_then(|(counts, week)| week.ratio(counts)),
+            usual: usual.and_then(|(counts, _)| Week::usual(counts, step_seconds)),
         });
     }
     samples
@@ -410,6 +406,7 @@ fn arm(draft: &Draft<'_>, tenant: &Tenant, place: &Place, start: Timestamp, end:
         | Standing::Unmatched
         | Standing::Contested
         | Standing::Unsure
+        | Standing::Spared
         | Standing::Outgoing
         | Standing::Returning { .. }
         | Standing::ReturnFailed => None,

@@ -5,12 +5,14 @@
 mod account;
 mod actions;
 pub mod alerts;
+mod before;
 mod choose;
-mod comparing;
+pub mod comparing;
 mod conditions;
 mod deviation;
 mod draft;
 pub mod fleet;
+pub mod frozen;
 mod gate;
 mod judging;
 pub mod observed;
@@ -21,16 +23,19 @@ mod report;
 mod revert;
 mod road;
 pub mod schedule;
+pub mod spared;
 pub mod spec;
 pub mod study;
 mod tell;
 pub mod trace;
 mod troubled;
 pub mod version;
+pub mod waves;
 
 use breakwater_crds::status::Phase;
 use jiff::Timestamp;
 
+pub use deviation::guard_reason;
 pub use observed::Observed;
 pub use outcome::Plan;
 pub use refuse::refuse;

@@ -14,6 +14,7 @@ use breakwater_slo::{Series, State, TenantId};
 use jiff::Timestamp;
 
 use crate::{
+    frozen::{Kept, Thawed},
     spec::Checked,
     study::{Studied, Week},
     trace::Trace,
@@ -60,6 +61,8 @@ pub struct Observed<'a> {
     pub causes: &'a HashMap<TenantId, Cause>,
     /// Alerts of the spec's rules that fire, in words; for the account of a deviation only.
     pub firing: &'a [String],
+    /// What was frozen and is stored; `None`: it was not read yet.
+    pub kept: Option<&'a Thawed>,
 }
 
 /// Whether the list of tenants may be relied on. Unknown is never safe: an incomplete one holds.
@@ -230,6 +233,8 @@ pub struct SloReading {
     pub history: HashMap<Timestamp, Week>,
     /// What came of the looks at the past, by the start of the wave that each was for; or why nothing did.
     pub studies: HashMap<Timestamp, Result<Arc<Studied>, String>>,
+    /// What was frozen and is stored, by the start of the wave: it stands before `history` and `studies`.
+    pub kept: HashMap<Timestamp, Kept>,
     /// How much of the look at the past that is under way is done, in `[0, 1]`.
     pub study_progress: Option<f64>,
 }

@@ -11,6 +11,7 @@ use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
 
 use crate::{
+    frozen::Freeze,
     observed::{Marker, Tenant},
     study::Study,
     trace::Trace,
@@ -46,6 +47,10 @@ pub struct Plan {
     pub history_wanted: Vec<Timestamp>,
     /// The look at the past that the newest wave's comparison waits for.
     pub study: Option<Arc<Study>>,
+    /// What is to be stored of the newest wave's start, after everything else; nothing waits for it.
+    pub freeze: Option<Freeze>,
+    /// Names of `RolloutStates` that are of no use any more.
+    pub outlived: Vec<String>,
     /// When to plan again even if nothing happens; `None`: only on events.
     pub wake_at: Option<Timestamp>,
     /// What the rollout waits for, in one sentence; "nothing to do" has a reason.

@@ -2,7 +2,7 @@
 //! appended to (R19). What stands in it is [`account`]'s. Pure.
 
 use breakwater_crds::{
-    report::{Appended, DeviationReportSpec, DeviationReportStatus, Outcome},
+    report::{Appended, DeviationReportSpec, DeviationReportStatus, Outcome, RejectedFor},
     status::RevertStatus,
 };
 
@@ -13,12 +13,18 @@ use crate::{
     outcome::ReportWrite,
 };
 
-/// Name and account of the report that is open for this version, if one is.
+/// Name and account of the report that is open for this version, if one is: a stored one, or one that this plan makes.
 pub(crate) fn open(draft: &Draft<'_>, version: &str) -> Option<(String, DeviationReportStatus)> {
-    let open =
-        draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none())?;
-    Some((open.name.clone(), pending(draft, &open.name).unwrap_or_else(|| open.status.clone())))
-        .filter(|(_, s)| s.closed_by.is_none())
+    let stored =
+        draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none());
+    let new = || draft.reports.values().find(|write| write.spec.version == version);
+    let (name, status) = match stored {
+        Some(stored) => {
+            (stored.name.clone(), pending(draft, &stored.name).unwrap_or_else(|| stored.status.clone()))
+        }
+        None => new().map(|write| (write.name.clone(), write.status.clone()))?,
+    };
+    Some((name, status)).filter(|(_, status)| status.closed_by.is_none())
 }
 
 /// Name, version and account of the report of the version under way, or of the one that went out last.
@@ -39,9 +45,12 @@ fn pending(draft: &Draft<'_>, name: &str) -> Option<DeviationReportStatus> {
 pub(crate) fn write(draft: &mut Draft<'_>, version: &str, found: &Found, outcome: Outcome) {
     let (name, status) = match open(draft, version) {
         Some((name, mut status)) if status.outcome.is_some() => {
-            let turns = status.outcome != Some(outcome);
+            let only_held = matches!(status.outcome, Some(Outcome::Held | Outcome::TenantsReverted));
+            // That it holds as well does not undo that tenants went back.
+            let outcome = if outcome == Outcome::Held { status.outcome.unwrap_or(outcome) } else { outcome };
+            let turns = status.outcome != Some(outcome) || outcome == Outcome::TenantsReverted;
             append(draft, &mut status, found, turns);
-            if outcome == Outcome::Reverting && status.outcome == Some(Outcome::Held) {
+            if outcome == Outcome::Reverting && only_held {
                 account::turn_to_revert(draft, &mut status, found);
             }
             status.outcome = Some(outcome);
@@ -51,6 +60,17 @@ pub(crate) fn write(draft: &mut Draft<'_>, version: &str, found: &Found, outcome
         None => (name_of(draft, version), account::open(draft, found, outcome)),
     };
     draft.status.report = Some(name.clone());
+    store(draft, name, version, status);
+}
+
+/// Lists the tenants that a version is rejected for alone, each once, in its open report.
+pub(crate) fn reject_for(draft: &mut Draft<'_>, version: &str, tenants: Vec<RejectedFor>) {
+    let Some((name, mut status)) = open(draft, version) else { return };
+    for rejected in tenants {
+        if status.rejected_for.iter().all(|known| known.tenant != rejected.tenant) {
+            status.rejected_for.push(rejected);
+        }
+    }
     store(draft, name, version, status);
 }
 

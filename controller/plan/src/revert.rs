@@ -87,7 +87,8 @@ fn stuck(draft: &Draft<'_>, revert: &RevertStatus) -> usize {
 
 /// True where the tenant has a version to go back to.
 pub(crate) fn has_safe_version(draft: &Draft<'_>, tenant: &Tenant) -> bool {
-    fleet::own(tenant).is_some_and(|marker| choose::safe_version(draft, &marker.previous).is_some())
+    fleet::own(tenant)
+        .is_some_and(|marker| choose::safe_version(draft, tenant.id, &marker.previous).is_some())
 }
 
 /// Watches the reverted tenants for `verifyFor` once they are warm (R20).
@@ -211,7 +212,8 @@ pub(crate) fn write_back(draft: &mut Draft<'_>) {
     for i in order {
         let tenant = &draft.observed.tenants[i];
         let Some(marker) = fleet::own(tenant) else { continue };
-        let Some(target) = choose::safe_version(draft, &marker.previous).map(std::sync::Arc::<str>::from)
+        let Some(target) =
+            choose::safe_version(draft, tenant.id, &marker.previous).map(std::sync::Arc::<str>::from)
         else {
             continue;
         };

@@ -14,9 +14,11 @@ use crate::{
     comparing::{self, Sufficient},
     draft::{Draft, Hold},
     fleet::{self, Standing},
-    observed::Fleet,
+    frozen,
+    observed::{Fleet, Tenant},
     outcome::Purpose,
     schedule::Gate,
+    spared,
 };
 
 /// Most tenants of one kind that one plan writes. The next plan comes as writes are answered; at a thousand patches a
@@ -29,6 +31,8 @@ struct Tally {
     waiting: usize,
     ready: usize,
     failed: usize,
+    /// The version is rejected for these alone: nobody waits for them (R22).
+    spared: usize,
     next_deadline: Option<Timestamp>,
     warm_at: Option<Timestamp>,
 }
@@ -53,6 +57,7 @@ pub(crate) fn advance(draft: &mut Draft<'_>) {
 /// What else keeps everything where it is.
 fn gather_holds(draft: &mut Draft<'_>) {
     gather_brakes(draft);
+    frozen::hold_for_newer(draft);
     if let Fleet::Incomplete(why) = &draft.observed.fleet {
         draft.hold("FleetUnknown", false, why.clone());
     }
@@ -69,7 +74,11 @@ fn gather_holds(draft: &mut Draft<'_>) {
         let message = crate::tell::owners_sentence(draft);
         draft.hold("OwnerNotReleased", true, message);
     }
-    let outgoing = draft.count(|s| *s == Standing::Outgoing);
+    // Who goes back alone keeps nobody else waiting (R22).
+    let of_all = |tenant: &Tenant| tenant.version.version().is_some_and(|v| draft.out.contains(&**v));
+    let outgoing =
+        draft.fleet().filter(|(tenant, place)| place.standing == Standing::Outgoing && of_all(tenant));
+    let outgoing = outgoing.count();
     if outgoing > 0 {
         draft.hold(
             "Reverting",
@@ -221,11 +230,15 @@ fn closed(draft: &mut Draft<'_>) -> Option<String> {
 }
 
 fn tally(draft: &Draft<'_>, index: usize) -> Tally {
-    let mut tally = Tally { total: 0, waiting: 0, ready: 0, failed: 0, next_deadline: None, warm_at: None };
-    for place in draft.places.iter().filter(|p| draft.is_reached(p.wave, index) && p.standing.is_live()) {
+    let mut tally =
+        Tally { total: 0, waiting: 0, ready: 0, failed: 0, spared: 0, next_deadline: None, warm_at: None };
+    for (tenant, place) in
+        draft.fleet().filter(|(_, p)| draft.is_reached(p.wave, index) && p.standing.is_live())
+    {
         let in_wave = usize::from(place.wave == Some(index));
         tally.total += in_wave;
         match &place.standing {
+            standing if spared::is_spared(draft, tenant, standing) => tally.spared += in_wave,
             Standing::Ready { warm_at } => {
                 tally.ready += in_wave;
                 tally.warm_at = tally.warm_at.max(Some(*warm_at));
@@ -240,11 +253,12 @@ fn tally(draft: &Draft<'_>, index: usize) -> Tally {
     tally
 }
 
-/// A wave is complete when its live tenants are updated and ready bar the failed ones it bears, one of them ready (R1).
+/// A wave is complete when its live tenants are updated and ready bar the failed ones it bears, one of them ready (R1),
+/// and bar those that the version is rejected for alone.
 fn is_complete(draft: &Draft<'_>, spec: &Wave, tally: &Tally) -> bool {
     let borne = tally.failed == 0 || tally.failed <= spec.max_failures.of(tally.total);
     tally.waiting == 0
-        && tally.ready > 0
+        && (tally.ready > 0 || tally.spared == tally.total)
         && borne
         && draft.is_complete()
         && draft.observed.in_flight.is_empty()

@@ -40,6 +40,17 @@ impl Week {
         Self { counts, own }
     }
 
+    /// Of some tenants alone, as they were frozen: what is usual is the whole fleet's, `fleet` of all events being bad.
+    pub fn frozen(counts: ByTenant<Counts>, fleet: Option<f64>) -> Self {
+        let fits = |fleet: &f64| fleet.is_finite() && *fleet > 0.0 && *fleet <= 1.0;
+        Self { counts, own: fleet.filter(fits).map(|fleet| Own { fleet }) }
+    }
+
+    /// Share of bad events over the whole fleet; `None` where nobody had any event.
+    pub fn fleet(&self) -> Option<f64> {
+        self.own.map(|own| own.fleet)
+    }
+
     /// The sums.
     pub fn counts(&self) -> &ByTenant<Counts> {
         &self.counts
@@ -74,7 +85,7 @@ pub struct Study {
     pub members: Members,
     /// What the wave will be like.
     pub design: Design,
-    /// Per SLO, in the spec's order, its judge, with the step in which it is read; `None`: it is not compared.
+    /// Per SLO, in the spec's order, its judge, with the step in which it is read; `None`: it is not compared, or known.
     pub judges: Vec<Option<Config>>,
 }
 
@@ -122,34 +133,38 @@ impl Study {
     /// Begins one pass; `None` for an SLO that is not compared.
     pub fn lesson<'a>(&'a self, slo: usize, look: Look, week: &'a Week) -> Option<Lesson<'a>> {
         let judge = self.judges.get(slo)?.as_ref()?;
-        let limit = judging::guard_limit(judge);
         let step_seconds = look.step_seconds;
         // Steps of ten minutes make windows of whole tens of minutes.
         let config = Config { step_seconds, ..judge.clone() }.rounded_to_steps();
         let learner = Learner::new(config, self.design.clone(), look.from_seconds, look.until_seconds);
-        Some(Lesson { learner, arms: &self.arms, week, limit, step_seconds, samples: Vec::new() })
+        let sampler = Sampler::new(judge, &self.arms, week, step_seconds);
+        Some(Lesson { learner, sampler, samples: Vec::new() })
     }
 }
 
-/// One pass over the past of one SLO.
-#[derive(Debug)]
-pub struct Lesson<'a> {
-    learner: Learner,
+/// From a past step's counts to samples, the tenants in the arms in which a rollout is going to put them.
+#[derive(Debug, Clone, Copy)]
+pub struct Sampler<'a> {
     arms: &'a ByTenant<Arm>,
     week: &'a Week,
+    /// A third of the smallest limit that reverts (R14).
     limit: f64,
     step_seconds: i64,
-    samples: Vec<Sample>,
 }
 
-impl Lesson<'_> {
-    /// Takes one step, in order.
-    pub fn step(&mut self, end_seconds: i64, counted: &Counted) {
+impl<'a> Sampler<'a> {
+    /// For steps of `step_seconds`; who is in no arm is in no sample.
+    pub fn new(judge: &Config, arms: &'a ByTenant<Arm>, week: &'a Week, step_seconds: i64) -> Self {
+        Self { arms, week, limit: judging::guard_limit(judge), step_seconds }
+    }
+
+    /// Puts the samples of one step in place of those that are there.
+    pub fn take(&self, counted: &Counted, samples: &mut Vec<Sample>) {
         let (mut counts, mut week) = (counted.walk(), self.week.counts.walk());
-        self.samples.clear();
-        for (tenant, arm) in self.arms.as_slice() {
+        samples.clear();
+        samples.extend(self.arms.as_slice().iter().map(|(tenant, arm)| {
             let before = week.get(*tenant).copied();
-            self.samples.push(Sample {
+            Sample {
                 tenant: *tenant,
                 arm: *arm,
                 series: counts.get(*tenant).copied().unwrap_or(Series::Absent),
@@ -157,8 +172,26 @@ impl Lesson<'_> {
                 burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= self.limit),
                 own: before.and_then(|before| self.week.ratio(before)),
                 usual: before.and_then(|before| Week::usual(before, self.step_seconds)),
-            });
+            }
+        }));
+    }
+}
+
+/// One pass over the past of one SLO.
+#[derive(Debug)]
+pub struct Lesson<'a> {
+    learner: Learner,
+    sampler: Sampler<'a>,
+    samples: Vec<Sample>,
+}
+
+impl Lesson<'_> {
+    /// Takes one step, in order. One without any series was not read: nothing is learnt from it.
+    pub fn step(&mut self, end_seconds: i64, counted: &Counted) {
+        if counted.as_slice().is_empty() {
+            return;
         }
+        self.sampler.take(counted, &mut self.samples);
         self.learner.step(end_seconds, &self.samples);
     }
 

@@ -12,14 +12,15 @@ use crate::{
     account, choose, comparing, conditions,
     draft::{Draft, clip},
     fleet::Standing,
-    judging,
+    frozen, judging,
     outcome::{ActionResult, Plan},
-    road, troubled,
+    revert, road, troubled,
 };
 
 /// Makes the plan of the draft.
 pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
     count(&mut draft);
+    frozen::note(&mut draft);
     draft.status.troubled = troubled::troubled(&draft);
     sentence(&mut draft);
     draft.status.conditions = conditions::conditions(&draft);
@@ -48,6 +49,8 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
         results: results.collect(),
         history_wanted: judging::history_wanted(&draft),
         study: comparing::study(&draft),
+        freeze: frozen::freeze(&draft),
+        outlived: frozen::outlived(&draft),
         // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
         watch_since: draft
             .status
@@ -117,6 +120,7 @@ fn skeleton(status: &RolloutStatus) -> RolloutStatus {
         brakes: status.brakes.clone(),
         processed: status.processed.clone(),
         report: status.report.clone(),
+        rejected_for: status.rejected_for,
         accepted_revision: status.accepted_revision.clone(),
     }
 }
@@ -131,7 +135,7 @@ fn slo_bones(slo: &SloStatus) -> SloStatus {
 }
 
 fn wave_bones(wave: &WaveStatus) -> WaveStatus {
-    WaveStatus { total: 0, updated: 0, ready: 0, failed: 0, soaked_seconds: 0, ..wave.clone() }
+    WaveStatus { total: 0, updated: 0, ready: 0, failed: 0, soaked_seconds: 0, frozen: 0, ..wave.clone() }
 }
 
 fn count(draft: &mut Draft<'_>) {
@@ -153,6 +157,7 @@ fn count(draft: &mut Draft<'_>) {
             Standing::Outgoing => counts.to_revert += 1,
             Standing::Failed | Standing::ReturnFailed => counts.failed += 1,
             Standing::Ready { .. } => counts.ready += 1,
+            Standing::Spared => counts.spared += 1,
             Standing::Ignored
             | Standing::Unsure
             | Standing::Pending
@@ -174,6 +179,7 @@ fn count(draft: &mut Draft<'_>) {
         }
     }
     draft.status.counts = counts;
+    draft.status.rejected_for = revert::clamp(draft.spared.tenants(draft.wanted()).count());
 }
 
 /// One line of state and one sentence of why.

@@ -44,6 +44,7 @@ enum Trouble {
     Contested,
     WriteRefused,
     OwnerNotReleased,
+    Reverted,
     Unreadable,
     Claimed,
     NoConsent,
@@ -58,6 +59,7 @@ impl Trouble {
             Self::Contested => "Contested",
             Self::WriteRefused => "WriteRefused",
             Self::OwnerNotReleased => "OwnerNotReleased",
+            Self::Reverted => "Reverted",
             Self::Unreadable => "Unreadable",
             Self::Claimed => "Claimed",
             Self::NoConsent => "NoConsent",
@@ -82,6 +84,11 @@ impl Trouble {
                 Reading::Unreadable(why) => why.to_string(),
                 Reading::Version(_) => String::new(),
             },
+            Self::Reverted => {
+                let wanted = draft.wanted();
+                let since = draft.spared.since(tenant.id, wanted).map(|at| format!(" since {at:.0}"));
+                format!("{wanted} is rejected for it alone{}", since.unwrap_or_default())
+            }
             Self::Claimed => "marked by another Rollout".into(),
             Self::NoConsent => {
                 format!("namespace lacks the label {}", breakwater_crds::marker::CONSENT_LABEL)
@@ -105,6 +112,7 @@ fn trouble(draft: &Draft<'_>, tenant: &Tenant, place: &Place) -> Option<Trouble>
         Standing::Failed => Some(Trouble::Failed),
         Standing::Contested => Some(Trouble::Contested),
         Standing::NotReleased => Some(Trouble::OwnerNotReleased),
+        Standing::Spared => Some(Trouble::Reverted),
         Standing::Unreadable => Some(Trouble::Unreadable),
         Standing::Claimed => Some(Trouble::Claimed),
         Standing::Unconsented => Some(Trouble::NoConsent),

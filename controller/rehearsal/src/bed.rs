@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction, action::Verb, marker, report::Investigation};
+use breakwater_crds::{
+    DeviationReport, Rollout, RolloutAction, RolloutState, action::Verb, marker, report::Investigation,
+};
 use breakwater_operator::{ground::CountsOf, telemetry::Counts, tenants::lens::Lens};
 use breakwater_plan::spec::Checked;
 use jiff::{SignedDuration, Timestamp};
@@ -108,7 +110,7 @@ impl Bed {
         let (shape, time) =
             (Shape::new(rollout, fleet).map_err(BedError::Tenants)?, VirtualTime::begin(ORIGIN));
         let api = ApiServer::new(time.true_clock());
-        for crd in [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd()] {
+        for crd in [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()] {
             let crd = serde_json::to_value(crd).map_err(|why| BedError::Tenants(why.to_string()))?;
             api.define(&crd).map_err(BedError::Tenants)?;
         }

@@ -331,7 +331,7 @@ impl Rule {
             Finding::OneTenant if guilty_total == 0 => {
                 (Verdict::Inconclusive, Action::Hold, "; holding until the tenants are known")
             }
-            Finding::OneTenant => (Verdict::Inconclusive, Action::Hold, "; one tenant alone holds"),
+            Finding::OneTenant => (Verdict::Inconclusive, Action::Hold, "; one tenant alone"),
             Finding::Exempt => (Verdict::Inconclusive, Action::Hold, "; the baseline burns as well: holding"),
             Finding::Holds => (Verdict::Inconclusive, Action::Hold, "; holding"),
         };

@@ -41,6 +41,18 @@ impl From<[f64; 5]> for Stretch {
 }
 
 impl Profile {
+    /// From rows of seconds, bad, exposure, good and usual, one per stretch of the week; `None` unless there is one for
+    /// each, or none at all.
+    pub fn from_rows(rows: Vec<[f64; 5]>) -> Option<Self> {
+        let is_whole = rows.is_empty() || rows.len() == STRETCHES;
+        is_whole.then(|| Self { stretches: rows.into_iter().map(Stretch::from).collect() })
+    }
+
+    /// Its rows, as [`Profile::from_rows`] takes them.
+    pub fn rows(&self) -> impl Iterator<Item = [f64; 5]> {
+        self.stretches.iter().map(|stretch| <[f64; 5]>::from(*stretch))
+    }
+
     /// Takes what the tenants had in the step that ends at `end_seconds`: counts, and successes as [`Side::bad`].
     pub(crate) fn add(&mut self, end_seconds: i64, step_seconds: i64, rate: Side, traffic: Side) {
         self.stretches.resize(STRETCHES, Stretch::default());
@@ -99,6 +111,9 @@ mod tests {
         assert_eq!(profile.past(next_week + 1_200, 60, 1), None, "never seen");
         let json = serde_json::to_string(&profile).unwrap();
         assert_eq!(serde_json::from_str::<Profile>(&json).unwrap(), profile);
+        assert_eq!(Profile::from_rows(profile.rows().collect()), Some(profile));
+        assert_eq!(Profile::from_rows(vec![[0.0; 5]; 3]), None);
+        assert_eq!(Profile::from_rows(Vec::new()), Some(Profile::default()));
     }
 
     #[test]

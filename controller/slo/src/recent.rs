@@ -66,6 +66,16 @@ impl Recent {
         }
     }
 
+    /// Forgets what was counted of these tenants.
+    pub(crate) fn forgive(&mut self, tenants: &[TenantId]) {
+        let rows = Arc::make_mut(&mut self.rows);
+        for tenant in tenants {
+            if let Ok(at) = rows.tenants.binary_search(tenant) {
+                rows.sums[at * rows.slots..(at + 1) * rows.slots].fill(Tally::default());
+            }
+        }
+    }
+
     /// Tenants with a bad event whose share of bad events is `limit` or more: most bad events beyond the limit first.
     pub(crate) fn guilty(&self, limit: f64) -> Vec<(TenantId, Counts)> {
         let rows = &*self.rows;

@@ -160,7 +160,16 @@ impl State {
     }
 
     /// These tenants were reverted by themselves (R22): what is known against them no longer speaks against the release.
+    ///
+    /// The guards' windows and the update cost hold everybody's counts in one sum, so nobody knows what of it is whose: they
+    /// fill anew, and until the shortest window is full nothing is `Healthy`. What the comparison knows of the others stays.
     pub fn forgive(&mut self, tenants: &[TenantId]) {
+        if tenants.is_empty() {
+            return;
+        }
+        self.windows.clear();
+        self.warming = Tally::default();
+        self.recent.forgive(tenants);
         if let Some(Stored(running)) = &mut self.compared {
             running.forgive(tenants);
         }

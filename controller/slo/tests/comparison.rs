@@ -439,7 +439,7 @@ fn minutes_full_of_errors_of_one_tenant_now_and_then_are_no_deviation_of_the_rel
             (0..50_u64)
                 .map(|tenant| {
                     let arm = if tenant < 5 { Arm::Candidate } else { Arm::Baseline };
-                    let is_burst = (minute as u64 + 97 * tenant) % 600 == 0;
+                    let is_burst = (minute as u64 + 97 * tenant).is_multiple_of(600);
                     let bad = if is_burst { 40.0 } else { noise.poisson(0.08) };
                     owned(counted(tenant, arm, bad, 40.0), 0.002)
                 })

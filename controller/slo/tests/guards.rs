@@ -105,7 +105,35 @@ fn a_tenant_with_one_stray_error_is_not_the_second_guilty_one() {
     let evidence = bed.evidence();
     assert_eq!((evidence.action, evidence.guilty_total), (Action::Hold, 1), "1 of 40, not 1 of 10");
     assert_eq!(evidence.guilty[0].0, TenantId(0));
-    insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 24.6% against 0% baseline (burn rate 49.1x, limit 14.4x) over 5m and 1m, 2040 requests, 1 tenant; one tenant alone holds");
+    insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 24.6% against 0% baseline (burn rate 49.1x, limit 14.4x) over 5m and 1m, 2040 requests, 1 tenant; one tenant alone");
+}
+
+#[test]
+fn who_was_forgiven_speaks_against_nobody_and_the_next_one_is_found_as_fast() {
+    let mut bed = Bed::new(api_errors());
+    let base = tenants(20, Arm::Baseline, 0.0, 1_000.0);
+    let torn = |bad: f64| [counted(0, Arm::Candidate, bad, 500.0), counted(1, Arm::Candidate, 0.0, 500.0)];
+    let warming = [counted(2, Arm::Warming, 400.0, 500.0)];
+    bed.minutes(4, &[&torn(500.0)[..], &warming, &base].concat());
+    assert_eq!(bed.evidence().guilty.len(), 1);
+    bed.state.forgive(&[TenantId(0)]);
+    let evidence = bed.evidence();
+    assert_eq!(
+        (evidence.verdict, evidence.action),
+        (Verdict::Inconclusive, Action::None),
+        "{}",
+        evidence.reason
+    );
+    let others = [counted(1, Arm::Candidate, 0.0, 500.0), counted(3, Arm::Candidate, 0.0, 500.0)];
+    bed.minutes(5, &[&others[..], &base].concat());
+    assert_eq!(bed.evidence().verdict, Verdict::Healthy);
+    let both = [counted(1, Arm::Candidate, 500.0, 500.0), counted(3, Arm::Candidate, 500.0, 500.0)];
+    bed.minutes(1, &[&both[..], &base].concat());
+    assert_eq!(
+        (bed.evidence().action, bed.evidence().guilty_total),
+        (Action::Deviate, 2),
+        "without the forgiven"
+    );
 }
 
 #[test]

@@ -181,6 +181,24 @@ struct Tally {
     alarms: Vec<Alarm>,
     /// Of the calibrated ones, those in which twice and three times the ratio was found.
     found: [u64; 2],
+    /// Hours from the fault to these findings.
+    delays: [Vec<usize>; 2],
+}
+
+impl Tally {
+    fn print(&self, name: &str) {
+        let Self { uncalibrated, alarms, found, delays } = self;
+        let [twice, thrice] = [0, 1].map(|at| {
+            let mut hours = delays[at].clone();
+            hours.sort_unstable();
+            let median = hours.get(hours.len() / 2).map_or("-".to_owned(), |hours| format!("{hours} h"));
+            format!("found in {} after {median} (median)", found[at])
+        });
+        let alarms = alarms.len();
+        println!(
+            "{name}: {SPLITS} splits, {uncalibrated} not calibrated, {alarms} deviate without a fault; 2x {twice}, 3x {thrice}"
+        );
+    }
 }
 
 /// Deals the tenants out in `SPLITS` ways; replays each over `history`, then over `rollout`.
@@ -209,11 +227,15 @@ fn replayed(name: &str, history: &[Vec<Counts>], rollout: &[Vec<Counts>]) -> Tal
             minute(twice.as_ref()),
             minute(thrice.as_ref())
         );
-        for (found, alarm) in tally.found.iter_mut().zip([twice, thrice]) {
-            *found += u64::from(alarm.is_some_and(|alarm| alarm.hour >= FAULT_HOUR));
+        for (at, alarm) in [twice, thrice].into_iter().enumerate() {
+            if let Some(alarm) = alarm.filter(|alarm| alarm.hour >= FAULT_HOUR) {
+                tally.found[at] += 1;
+                tally.delays[at].push(alarm.hour - FAULT_HOUR + 1);
+            }
         }
         tally.alarms.extend(healthy);
     }
+    tally.print(name);
     tally
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ACTIONS_MAX, ALERTS_MAX, APPENDED_MAX, CHANGES_MAX, DeviationReportStatus, LeftOut, NOT_BACK_MAX,
-    REPORT_MAX_BYTES, SloAccount, WORST_MAX,
+    REJECTED_FOR_MAX, REPORT_MAX_BYTES, SloAccount, WORST_MAX,
     account::{POINTS_MAX, QUERY_MAX},
 };
 use crate::status::{ENTRY_MESSAGE_MAX, MESSAGE_MAX, REQUESTER_MAX, VERSIONS_MAX, cut, json_bytes};
@@ -18,8 +18,8 @@ const SHORTER: usize = 4;
 
 impl DeviationReportStatus {
     /// Keeps the report within [`REPORT_MAX_BYTES`]: cuts lists and texts to their bounds and counts what was left out;
-    /// where that is not enough forgets first the judges' sums, then most of the lists, then the charts of SLOs that did
-    /// not speak. What became of which version, when and why is never dropped. Doing it twice changes nothing.
+    /// where that is not enough forgets first the judges' sums, then most of the lists, then charts, queries and limits of
+    /// SLOs that did not speak. What became of which version, when and why is never dropped. Doing it twice changes nothing.
     pub fn bound(&mut self) {
         self.cut_lists(1);
         self.cut_texts();
@@ -34,6 +34,8 @@ impl DeviationReportStatus {
             let spare = |slo: &&mut SloAccount| slo.chart.is_some() && Some(&slo.name) != spoke.as_ref();
             let Some(slo) = self.slos.iter_mut().rev().find(spare) else { break };
             slo.chart = None;
+            slo.query.clear();
+            slo.limits.clear();
         }
     }
 
@@ -45,6 +47,8 @@ impl DeviationReportStatus {
     fn cut_lists(&mut self, nth: usize) {
         let out = [
             ("worst", keep_first(&mut self.worst, WORST_MAX / nth)),
+            // Whom it is rejected for is a decision, and is never shortened further.
+            ("rejectedFor", keep_first(&mut self.rejected_for, REJECTED_FOR_MAX)),
             ("notBack", keep_first(&mut self.not_back, NOT_BACK_MAX / nth)),
             ("alerts", keep_first(&mut self.alerts, ALERTS_MAX / nth)),
             ("brakes", keep_first(&mut self.brakes, BRAKES_MAX / nth)),
@@ -90,7 +94,8 @@ impl DeviationReportStatus {
         told.chain(&mut self.alerts).for_each(|text| cut(text, MESSAGE_MAX));
         self.brakes.iter_mut().for_each(|text| cut(text, 2 * ENTRY_MESSAGE_MAX));
         let worst = self.worst.iter_mut().map(|worst| &mut worst.tenant);
-        worst.chain(&mut self.not_back).for_each(|tenant| cut(tenant, TENANT_MAX));
+        let rejected_for = self.rejected_for.iter_mut().map(|rejected| &mut rejected.tenant);
+        worst.chain(&mut self.not_back).chain(rejected_for).for_each(|tenant| cut(tenant, TENANT_MAX));
         for slo in &mut self.slos {
             cut(&mut slo.query, QUERY_MAX);
             cut(&mut slo.measures, QUERY_MAX / 4);
@@ -141,6 +146,7 @@ mod tests {
             "slos": (0..8).map(slo).collect::<Vec<_>>(),
             "waves": times(32, json!({"name": name, "touched": 100_000})),
             "worst": times(200, json!({"tenant": format!("{name}/{name}"), "bad": 1e9, "total": 1e9, "excess": 1e9, "since": AT})),
+            "rejectedFor": times(300, json!({"tenant": format!("{name}/{name}"), "at": AT, "reason": "Comparison"})),
             "notBack": times(200, json!(format!("{name}/{name}"))),
             "versions": times(40, json!({"version": name, "tenants": 100_000})),
             "brakes": times(60, json!(text)), "alerts": times(60, json!(text)),
@@ -161,6 +167,7 @@ mod tests {
             let spoke = report.slos.iter().find(|slo| slo.name == "slo-7").unwrap();
             assert_eq!(spoke.chart.as_ref().map(super::super::Chart::len), Some(POINTS_MAX));
             assert!(!report.worst.is_empty() && !report.changes.is_empty());
+            assert_eq!(report.rejected_for.len(), REJECTED_FOR_MAX, "a decision is kept");
             let once = report.clone();
             report.bound();
             assert_eq!(report, once);

@@ -11,6 +11,7 @@ pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod recorded;
 pub mod traffic;
 
 use std::path::Path;

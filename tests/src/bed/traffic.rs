@@ -112,7 +112,7 @@ impl Traffic {
 }
 
 /// A number of events of this mean: Knuth's product method in slices of at most 30, for which `exp` is exact enough.
-fn poisson(mean: f64, chance: &mut Rng) -> u64 {
+pub(super) fn poisson(mean: f64, chance: &mut Rng) -> u64 {
     let mut left = mean.max(0.0);
     let mut count = 0;
     while left > 0.0 {

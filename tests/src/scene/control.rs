@@ -177,7 +177,7 @@ fn output(mut command: Command) -> Result<Vec<u8>> {
 async fn served(client: &Client) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     eventually("our definitions are served", READY_WITHIN, async || {
-        for plural in ["rollouts", "rolloutactions", "deviationreports"] {
+        for plural in ["rollouts", "rolloutactions", "deviationreports", "rolloutstates"] {
             let crd = api.get(&format!("{plural}.breakwater.dev")).await?;
             let conditions = crd.status.unwrap_or_default().conditions.unwrap_or_default();
             let up = conditions.iter().any(|one| one.type_ == "Established" && one.status == "True");

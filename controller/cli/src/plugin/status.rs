@@ -65,12 +65,21 @@ async fn wait(session: &Session, output: Output, name: &str, version: &str) -> R
     }
 }
 
+/// `; rejected for 2 tenants, which keep what they had`: the version made it, and not everywhere (R22).
+fn spared(rollout: &Rollout) -> String {
+    match rollout.status.as_ref().map_or(0, |status| status.counts.spared) {
+        0 => String::new(),
+        1 => "; rejected for 1 tenant, which keeps what it had".into(),
+        n => format!("; rejected for {n} tenants, which keep what they had"),
+    }
+}
+
 fn say(output: Output, rollout: &Rollout, version: &str, verdict: Verdict) -> Result<(), Failure> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
     let word = verdict.word();
     let result = match verdict {
-        Verdict::Completed => Ok(format!("{version} is Completed")),
+        Verdict::Completed => Ok(format!("{version} is Completed{}", spared(rollout))),
         Verdict::Failed(why) => Err(Failure::refused(why)),
         Verdict::UnderWay(what) => Err(Failure::undecided(what)),
     };

@@ -11,6 +11,8 @@ use breakwater_crds::{
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+mod compared;
+
 use super::{
     paint::{BAD, DONE, GOING, IDLE, PAUSED, WARN},
     text,
@@ -269,6 +271,8 @@ impl View<'_> {
             parts.extend(
                 (wave.completed_at.is_none()).then(|| format!("at most {} at once", spec.max_concurrent)),
             );
+            let soaked = wave.warm_at.is_some() && soak_left(spec, wave).as_seconds() == 0;
+            parts.extend(soaked.then(|| compared::insufficient(self.rollout, self.status)).flatten());
             parts.extend((spec.approval == Some(Approval::After)).then(|| needs(spec)));
         }
         let words = [&wave.approved_before, &wave.approved_after].into_iter().flatten();
@@ -317,7 +321,6 @@ impl View<'_> {
             Some(verdict @ "Inconclusive") => (GOING, verdict),
             Some(verdict) => (WARN, verdict),
         };
-        let is_plain = slo.verdict.as_deref() == Some("Healthy");
         [
             slo.name.clone(),
             format!("{glyph} {verdict}"),
@@ -326,7 +329,7 @@ impl View<'_> {
             show(slo.limit),
             text::or_dash(slo.window.map(Span::rounded).unwrap_or_default()),
             text::or_dash(text::ago(slo.evaluated_until, self.now)),
-            if is_plain { String::new() } else { slo.message.clone() },
+            compared::said(slo),
         ]
     }
 
@@ -415,6 +418,7 @@ fn tenants(counts: &Counts) -> String {
     let rare = [
         (counts.failed, "failed"),
         (counts.to_revert, "to revert"),
+        (counts.spared, "spared"),
         (counts.dormant, "dormant"),
         (counts.ahead, "ahead"),
         (counts.claimed, "claimed by another Rollout"),
@@ -445,7 +449,9 @@ fn found(adoption: &Adoption) -> Vec<(&'static str, String)> {
 fn tenant_rows(troubled: &[&TroubledTenant], stem: &str) -> Vec<[String; 6]> {
     let row = |(index, tenant): (usize, &&TroubledTenant)| {
         let branch = if index + 1 == troubled.len() { "└──" } else { "├──" };
-        let name = format!("{stem}{branch}{BAD} {}/{}", tenant.namespace, tenant.name);
+        // The version was taken from it alone: that is done, and no more trouble.
+        let glyph = if tenant.reason == "Reverted" { IDLE } else { BAD };
+        let name = format!("{stem}{branch}{glyph} {}/{}", tenant.namespace, tenant.name);
         [name, tenant.reason.clone(), String::new(), String::new(), String::new(), tenant.message.clone()]
     };
     troubled.iter().enumerate().map(row).collect()

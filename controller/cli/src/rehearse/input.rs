@@ -1,4 +1,4 @@
-//! What a rehearsal is given: files, read strictly.
+//! What a rehearsal or a backtest is given: files, read strictly.
 
 use std::{io::Read as _, path::Path};
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 const FILE_MAX: u64 = 4 << 20;
 
 /// The Rollout in a file, or the built-in one.
-pub(super) fn rollout(path: Option<&Path>) -> Result<Rollout, String> {
+pub(crate) fn rollout(path: Option<&Path>) -> Result<Rollout, String> {
     let (name, text) = match path {
         None => ("the built-in Rollout".to_owned(), ROLLOUT.to_owned()),
         Some(path) => (path.display().to_string(), file(path)?),
@@ -38,7 +38,7 @@ fn parse(text: &str) -> Result<Rollout, String> {
     let count = found.len();
     let value = match found.pop() {
         Some(one) if count == 1 => one,
-        _ => return Err(format!("holds {count} documents of kind Rollout; a rehearsal plays exactly one")),
+        _ => return Err(format!("holds {count} documents of kind Rollout; exactly one is wanted")),
     };
     let json = serde_json::to_value(&value).map_err(|why| why.to_string())?;
     if json["apiVersion"] != "breakwater.dev/v1alpha1" {

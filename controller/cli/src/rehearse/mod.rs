@@ -2,7 +2,7 @@
 //!
 //! Pure: [`report`] and what of [`input`] checks. The rest reads files and writes to the terminal.
 
-mod input;
+pub(crate) mod input;
 mod progress;
 mod report;
 
@@ -23,7 +23,7 @@ use breakwater_rehearsal::{
 use clap::ValueEnum;
 use serde::Serialize;
 
-use self::progress::Screen;
+use self::progress::Told;
 use crate::plugin::paint::Paint;
 
 /// Longest time that may be rehearsed.
@@ -146,7 +146,7 @@ fn read(args: &Args) -> Result<Rehearsal, String> {
 }
 
 fn one(args: &Args, rehearsal: &Rehearsal) -> Result<(), Failure> {
-    let mut screen = Screen::of_stderr(args.no_color);
+    let mut screen = Told::of_stderr(args.no_color);
     screen.title(rehearsal);
     let outcome = rehearse(rehearsal, &mut |progress| screen.show(progress))?;
     screen.end();
@@ -175,7 +175,7 @@ fn reports(folder: &Path, outcome: &Outcome) -> Result<(), Failure> {
 }
 
 fn many(args: &Args, rehearsal: &Rehearsal, runs: usize) -> Result<(), Failure> {
-    let mut screen = Screen::of_stderr(args.no_color);
+    let mut screen = Told::of_stderr(args.no_color);
     screen.title(rehearsal);
     let all = distribution(rehearsal, runs, &mut |done, outcome| screen.count(done, runs, outcome))?;
     screen.end();

@@ -3,25 +3,22 @@
 //! What belongs to one Rollout is kept as one value and written out at each scrape, so that it is gone when the
 //! Rollout is.
 
+mod rollouts;
+
 use std::{
-    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use breakwater_crds::status::{ConditionStatus, Phase, RolloutStatus};
+use breakwater_crds::status::RolloutStatus;
 use breakwater_plan::outcome::Purpose;
-
-use jiff::Timestamp;
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text},
-    metrics::{
-        MetricType, counter::Counter, family::Family, gauge::ConstGauge, gauge::Gauge, histogram::Histogram,
-    },
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+use rollouts::{Figures, Rollouts};
 
 use crate::{
     clock::Clock,
@@ -220,196 +217,10 @@ impl Meter for Metrics {
     }
 }
 
-struct Rollouts {
-    clock: Clock,
-    figures: Mutex<BTreeMap<(String, String), Figures>>,
-}
-
-/// What is shown of one Rollout.
-struct Figures {
-    stable: String,
-    candidate: String,
-    phase: Phase,
-    conditions: Vec<(String, bool)>,
-    tenants: [(&'static str, u32); 8],
-    waves: Vec<WaveFigures>,
-    slos: Vec<SloFigures>,
-}
-
-struct WaveFigures {
-    name: String,
-    completed: bool,
-    tenants: [(&'static str, u32); 4],
-}
-
-struct SloFigures {
-    name: String,
-    verdict: Option<String>,
-    numbers: [(&'static str, Option<f64>); 3],
-    evaluated_until: Option<Timestamp>,
-}
-
-impl Figures {
-    fn of(status: &RolloutStatus) -> Self {
-        let counts = &status.counts;
-        Self {
-            stable: status.stable_version.clone().unwrap_or_default(),
-            candidate: status.candidate_version.clone().unwrap_or_default(),
-            phase: status.phase,
-            conditions: status
-                .conditions
-                .iter()
-                .map(|c| (c.type_.clone(), c.status == ConditionStatus::True))
-                .collect(),
-            tenants: [
-                ("live", counts.live),
-                ("updated", counts.updated),
-                ("ready", counts.ready),
-                ("failed", counts.failed),
-                ("dormant", counts.dormant),
-                ("contested", counts.contested),
-                ("uninstrumented", counts.uninstrumented),
-                ("to_revert", counts.to_revert),
-            ],
-            waves: status.waves.iter().map(WaveFigures::of).collect(),
-            slos: status
-                .slos
-                .iter()
-                .map(|slo| SloFigures {
-                    name: slo.name.clone(),
-                    verdict: slo.verdict.clone(),
-                    numbers: [("candidate", slo.value), ("baseline", slo.baseline), ("limit", slo.limit)],
-                    evaluated_until: slo.evaluated_until,
-                })
-                .collect(),
-        }
-    }
-}
-
-impl WaveFigures {
-    fn of(wave: &breakwater_crds::status::WaveStatus) -> Self {
-        let tenants = [
-            ("total", wave.total),
-            ("updated", wave.updated),
-            ("ready", wave.ready),
-            ("failed", wave.failed),
-        ];
-        Self { name: wave.name.clone(), completed: wave.passed_at.is_some(), tenants }
-    }
-}
-
-impl Rollouts {
-    /// A poisoned lock holds whole values: every write is one insertion.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Figures>> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Rollouts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rollouts")
-    }
-}
-
-/// Further labels and the value of one series.
-type Series<'a> = (Vec<(&'static str, &'a str)>, f64);
-
-/// Writes one gauge of all Rollouts; none at all where no Rollout has a series of it.
-struct Writer<'a, 'e> {
-    encoder: DescriptorEncoder<'e>,
-    figures: &'a BTreeMap<(String, String), Figures>,
-}
-
-impl Writer<'_, '_> {
-    fn gauge(&mut self, name: &str, help: &str, of: &dyn Fn(&Figures) -> Vec<Series<'_>>) -> fmt::Result {
-        let each = self.figures.iter().flat_map(|(key, f)| of(f).into_iter().map(move |s| (key, s)));
-        let mut series = each.peekable();
-        if series.peek().is_none() {
-            return Ok(());
-        }
-        let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for ((namespace, rollout), (further, value)) in series {
-            let mut labels = vec![("namespace", namespace.as_str()), ("rollout", rollout.as_str())];
-            labels.extend(further);
-            ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-}
-
-impl Collector for Rollouts {
-    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let figures = self.lock();
-        let mut writer = Writer { encoder, figures: &figures };
-        rollout_gauges(&mut writer)?;
-        wave_gauges(&mut writer)?;
-        slo_gauges(&mut writer, (self.clock)())
-    }
-}
-
-fn rollout_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
-    writer.gauge("rollout_info", "Versions of a Rollout", &|f| {
-        let versions = [("stable_version", f.stable.as_str()), ("candidate_version", f.candidate.as_str())];
-        vec![(versions.into(), 1.0)]
-    })?;
-    writer.gauge("rollout_phase", "1 for the phase that a Rollout is in", &|f| {
-        vec![(vec![("phase", f.phase.as_str())], 1.0)]
-    })?;
-    writer.gauge("rollout_condition", "1 where a condition is True", &|f| {
-        f.conditions.iter().map(|(name, holds)| (vec![("type", name.as_str())], bit(*holds))).collect()
-    })?;
-    writer.gauge("rollout_tenants", "Tenants by state", &|f| {
-        f.tenants.iter().map(|(state, n)| (vec![("state", *state)], f64::from(*n))).collect()
-    })
-}
-
-fn wave_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
-    writer.gauge("wave_tenants", "Tenants of a wave by state", &|f| {
-        let mut series = Vec::new();
-        for WaveFigures { name, tenants, .. } in &f.waves {
-            series.extend(
-                tenants.map(|(state, n)| (vec![("wave", name.as_str()), ("state", state)], f64::from(n))),
-            );
-        }
-        series
-    })?;
-    writer.gauge("wave_completed", "1 once a wave is passed", &|f| {
-        f.waves.iter().map(|wave| (vec![("wave", wave.name.as_str())], bit(wave.completed))).collect()
-    })
-}
-
-fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
-    writer.gauge("slo_verdict", "1 for the verdict of an SLO", &|f| {
-        let spoken = f.slos.iter().filter_map(|slo| Some((&slo.name, slo.verdict.as_deref()?)));
-        spoken.map(|(name, verdict)| (vec![("slo", name.as_str()), ("verdict", verdict)], 1.0)).collect()
-    })?;
-    writer.gauge(
-        "slo_value",
-        "What an SLO measures on candidate and baseline, and the nearest limit",
-        &|f| {
-            let mut series = Vec::new();
-            for SloFigures { name, numbers, .. } in &f.slos {
-                let known = numbers.iter().filter_map(|(of, value)| Some((*of, (*value)?)));
-                series.extend(known.map(|(of, value)| (vec![("slo", name.as_str()), ("of", of)], value)));
-            }
-            series
-        },
-    )?;
-    writer.gauge("slo_evaluation_lag_seconds", "Age of the last step that was judged", &|f| {
-        let judged = f.slos.iter().filter_map(|slo| Some((&slo.name, slo.evaluated_until?)));
-        judged
-            .map(|(name, until)| (vec![("slo", name.as_str())], now.duration_since(until).as_secs_f64()))
-            .collect()
-    })
-}
-
-fn bit(holds: bool) -> f64 {
-    if holds { 1.0 } else { 0.0 }
-}
-
 #[cfg(test)]
 mod tests {
-    use breakwater_crds::status::{SloStatus, WaveStatus};
+    use breakwater_crds::status::{Phase, SloStatus, WaveStatus};
+    use jiff::Timestamp;
 
     use super::*;
 
@@ -420,6 +231,7 @@ mod tests {
     fn status() -> RolloutStatus {
         RolloutStatus {
             phase: Phase::Soaking,
+            wave: Some("early".into()),
             candidate_version: Some("2.0\"x".into()),
             waves: vec![WaveStatus {
                 name: "early".into(),
@@ -431,6 +243,10 @@ mod tests {
                 name: "api".into(),
                 verdict: Some("Healthy".into()),
                 value: Some(0.25),
+                ln_e: Some(std::f64::consts::LN_10 * 1.5),
+                ln_limit: Some(std::f64::consts::LN_10 * 2.0),
+                certainty: Some(0.96),
+                detectable: Some(2.5),
                 evaluated_until: Timestamp::from_second(1_699_999_910).ok(),
                 ..SloStatus::default()
             }],
@@ -454,6 +270,11 @@ mod tests {
             "breakwater_wave_tenants{namespace=\"ops\",rollout=\"app\",wave=\"early\",state=\"total\"} 3.0",
             "breakwater_wave_completed{namespace=\"ops\",rollout=\"app\",wave=\"early\"} 1.0",
             "breakwater_slo_verdict{namespace=\"ops\",rollout=\"app\",slo=\"api\",verdict=\"Healthy\"} 1.0",
+            "breakwater_slo_verdict{namespace=\"ops\",rollout=\"app\",slo=\"api\",verdict=\"Uncalibrated\"} 0.0",
+            "breakwater_slo_evidence_log10{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 1.5",
+            "breakwater_slo_evidence_limit_log10{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.0",
+            "breakwater_slo_certainty{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 0.96",
+            "breakwater_slo_detectable_ratio{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.5",
             "breakwater_slo_value{namespace=\"ops\",rollout=\"app\",slo=\"api\",of=\"candidate\"} 0.25",
             "breakwater_slo_evaluation_lag_seconds{namespace=\"ops\",rollout=\"app\",slo=\"api\"} 90.0",
             "breakwater_writes_total{purpose=\"advance\",result=\"written\"} 1",
@@ -469,5 +290,40 @@ mod tests {
         metrics.forget("ops", "app");
         let text = metrics.text().unwrap();
         assert!(!text.contains("\"app\"") && text.contains("breakwater_writes_total"), "{text}");
+    }
+
+    type Change<'a> = &'a dyn Fn(&mut RolloutStatus);
+
+    #[test]
+    fn series_go_with_what_they_speak_of() {
+        let metrics = Metrics::new(Arc::new(clock));
+        let text = |change: &dyn Fn(&mut RolloutStatus)| {
+            let mut status = status();
+            change(&mut status);
+            metrics.rollout("ops", "app", &status);
+            metrics.text().unwrap()
+        };
+        assert!(text(&|_| ()).contains("breakwater_slo_certainty{"));
+        let gone: [(&str, Change<'_>, &[&str]); 5] = [
+            ("no number", &|s| s.slos[0].ln_e = Some(f64::NEG_INFINITY), &["breakwater_slo_evidence_log10{"]),
+            ("no number", &|s| s.slos[0].detectable = Some(f64::NAN), &["breakwater_slo_detectable_ratio{"]),
+            ("not armed", &|s| s.slos[0].certainty = None, &["breakwater_slo_certainty{"]),
+            (
+                "another wave",
+                &|s| s.wave = Some("half".into()),
+                &["wave=\"early\"} 1.5", "wave=\"early\"} 0.96"],
+            ),
+            ("the SLO", &|s| s.slos.clear(), &["breakwater_slo_"]),
+        ];
+        for (what, change, series) in gone {
+            let text = text(change);
+            for series in series {
+                assert!(!text.contains(series), "{what}: {series} in\n{text}");
+            }
+        }
+        let over = text(&|s| s.phase = Phase::Completed);
+        for series in ["breakwater_slo_evidence", "breakwater_slo_evaluation_lag_seconds"] {
+            assert!(!over.contains(series), "nothing is judged any more: {over}");
+        }
     }
 }

@@ -1,11 +1,19 @@
 //! Reading one value of everything: the Rollout afresh, actions, reports, the stop, what was measured. I/O only here.
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction};
-use breakwater_plan::observed::{Action, Report};
+use breakwater_crds::{DeviationReport, Rollout, RolloutAction, RolloutState, state::STATE_OF_LABEL};
+use breakwater_plan::{
+    frozen::Stored,
+    observed::{Action, Report},
+};
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _, core::DeserializeGuard, runtime::reflector::Store};
+use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard, runtime::reflector::Store};
 
 use super::context::{Context, Key};
+
+/// Objects of what was frozen per page: each has up to 1 MiB.
+const STATES_PER_PAGE: u32 = 8;
+/// Most pages of them.
+const STATE_PAGES_MAX: usize = 300;
 
 /// The Rollout as it is now, not as it was cached; `None` if it is gone or going.
 pub(super) async fn rollout(context: &Context, key: &Key) -> Result<Option<Rollout>, kube::Error> {
@@ -52,4 +60,30 @@ pub(super) fn reports(store: &Store<DeserializeGuard<DeviationReport>>, key: &Ke
         status: report.status.clone().unwrap_or_default(),
     })
     .collect()
+}
+
+/// What was frozen and is stored of one Rollout, as it is now. Read where it is needed and not watched: it is written
+/// once, by this controller, and is large. What cannot be decoded, or belongs to a namesake that is gone, is left out.
+pub(super) async fn states(context: &Context, key: &Key, uid: &str) -> Result<Vec<Stored>, kube::Error> {
+    let api: Api<DeserializeGuard<RolloutState>> = Api::namespaced(context.client().clone(), &key.namespace);
+    let mut params =
+        ListParams::default().labels(&format!("{STATE_OF_LABEL}={}", key.name)).limit(STATES_PER_PAGE);
+    let mut stored = Vec::new();
+    for _ in 0..STATE_PAGES_MAX {
+        let page = api.list(&params).await?;
+        for object in page.items {
+            match object.0 {
+                Ok(state) if state.owner_references().iter().any(|owner| owner.uid == uid) => {
+                    stored.push((state.name_any(), state.spec));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(namespace = key.namespace, name = key.name, %error, "a RolloutState cannot be decoded");
+                }
+            }
+        }
+        let Some(next) = page.metadata.continue_.filter(|next| !next.is_empty()) else { break };
+        params = params.continue_token(&next);
+    }
+    Ok(stored)
 }

@@ -15,7 +15,7 @@ use kube::{
 
 use super::{
     context::{Context, Guarded, Key},
-    observe,
+    frozen, observe,
     session::Session,
     store,
 };
@@ -81,6 +81,7 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     if session.is_listing(began) {
         return Ok(Action::requeue(LISTING)); // most fleets are listed within a moment; a hold would only be noise
     }
+    frozen::recall(&context, &mut session, &rollout).await;
     let Some(mut plan) = think(&context, &mut session, &rollout, fence.epoch) else {
         refuse(&context, &mut session, &rollout).await.map_err(failed("say what is refused"))?;
         return Ok(Action::requeue(LOOK_AGAIN));
@@ -89,8 +90,11 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     keep(&context, &mut session, &rollout).await.map_err(failed("store the decision"))?;
     act(&context, &mut session, &mut plan).await;
     tell(&context, &mut session, &rollout, &plan).await.map_err(failed("answer actions"))?;
+    frozen::keep(&context, &mut session, &rollout, &plan).await;
     context.leader.metrics.reconcile(began.elapsed());
-    Ok(Action::requeue(next_look(&plan, context.now())))
+    let owed = session.frozen.is_owed(&plan).then_some(AFTER_ERROR);
+    let next = next_look(&plan, context.now());
+    Ok(Action::requeue(owed.map_or(next, |owed| owed.min(next))))
 }
 
 /// Observes and plans; `None` where no spec was ever accepted.
@@ -102,7 +106,10 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
     let causes = session.causes(now);
     let accepted = session.accepted.as_ref()?;
     let judges = std::mem::take(&mut session.judges);
-    let readings = accepted.watching.readings(judges, &session.traces, accepted.checked.spec.slos.len());
+    let mut readings = accepted.watching.readings(judges, &session.traces, accepted.checked.spec.slos.len());
+    if let Some(kept) = &session.frozen.kept {
+        kept.lend(&mut readings);
+    }
     let stored = rollout.status.clone().unwrap_or_default();
     let status = session.carried.clone().unwrap_or(stored);
     let stop = context.leader.stop.borrow().clone();
@@ -131,6 +138,7 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
             problems: &problems,
             causes: &causes,
             firing: &session.firing,
+            kept: session.frozen.kept.as_ref(),
         };
         let plan = plan(&observed, now);
         accepted.watching.want(&plan, tenants, names);

@@ -20,6 +20,7 @@ use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use super::{
     context::{Context, Key},
+    frozen::Frozen,
     revisions,
     watching::Watching,
     writer::Writer,
@@ -63,6 +64,8 @@ pub(super) struct Session {
     pub(super) judges: Vec<State>,
     /// What both arms counted of late, in order of the SLOs; lost with the process.
     pub(super) traces: Vec<Arc<Trace>>,
+    /// What was frozen and is stored.
+    pub(super) frozen: Frozen,
     /// Alerts of the spec's rules that fire, in words, as the webhook heard last.
     pub(super) firing: Vec<String>,
     /// Names and times of actions that have their answer.
@@ -108,6 +111,7 @@ impl Session {
             reports_written: HashMap::new(),
             judges: Vec::new(),
             traces: Vec::new(),
+            frozen: Frozen::default(),
             firing: Vec::new(),
             answered: Vec::new(),
             causes: HashMap::new(),
@@ -177,6 +181,7 @@ impl Session {
         if self.accepted.as_ref().map(definitions).as_ref() != Some(&checked.definitions) {
             (self.judges, self.traces) = (Vec::new(), Vec::new());
         }
+        self.frozen = Frozen::default(); // by SLO, as they were
         // The new subscription stands before the old one goes, so that an equal lens keeps its index.
         let subscription = context.tenants.subscribe(lens);
         let watching = Watching::start(context, &self.key, &checked);

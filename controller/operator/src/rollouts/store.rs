@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction, RolloutStatus};
+use breakwater_crds::{
+    DeviationReport, Rollout, RolloutAction, RolloutState, RolloutStatus, state::STATE_OF_LABEL,
+};
 use breakwater_plan::{
+    frozen::Shard,
     observed::Report,
     outcome::{ActionResult, ReportWrite},
 };
 use jiff::Timestamp;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource as _, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
@@ -43,6 +46,29 @@ pub(super) async fn report(
     stored.status = Some(write.status.clone());
     let stored = api.replace_status(&write.name, &as_us(), &stored).await?;
     Ok(Report { name: stored.name_any(), spec: stored.spec, status: stored.status.unwrap_or_default() })
+}
+
+/// Creates a shard of what was frozen, if it is absent. One that is there holds the same: its name says so.
+pub(super) async fn state(client: &Client, rollout: &Rollout, shard: Shard) -> Result<(), kube::Error> {
+    let api: Api<RolloutState> = Api::namespaced(client.clone(), &rollout.namespace().unwrap_or_default());
+    let mut fresh = RolloutState::new(&shard.name, shard.spec);
+    fresh.metadata.labels = Some([(STATE_OF_LABEL.to_owned(), rollout.name_any())].into());
+    fresh.metadata.owner_references = rollout.controller_owner_ref(&()).map(|owner| vec![owner]);
+    match api.create(&as_us(), &fresh).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes a shard of what was frozen.
+pub(super) async fn forget_state(client: &Client, namespace: &str, name: &str) -> Result<(), kube::Error> {
+    let api: Api<RolloutState> = Api::namespaced(client.clone(), namespace);
+    match api.delete(name, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Stores the status, guarded by the resourceVersion that was read (R28); the stored object comes back.

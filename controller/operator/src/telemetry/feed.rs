@@ -81,7 +81,7 @@ impl Feed {
                 if news.any {
                     told.send_modify(|n| *n = n.wrapping_add(1));
                 }
-                let readers = || telemetry.slos().iter().map(|slo| slo.past()).collect();
+                let readers = || telemetry.slos().iter().map(SloTelemetry::past).collect();
                 studying.follow(&want, readers, &shared, &told, now);
                 let pause = if news.failed { PAUSE_AFTER_ERROR } else { news.pause(now) };
                 // A new wish is served at once, except after an error: Prometheus is not to be hammered.

@@ -32,8 +32,8 @@ const PART_HOURS: [u32; 4] = [7 * 24, 24, 6, 1];
 const OLDEST_WITHIN: i64 = 3_600;
 
 /// The past of one SLO.
-pub(super) struct Past {
-    source: Arc<dyn Counts>,
+pub struct Past {
+    pub(super) source: Arc<dyn Counts>,
     /// What is asked together: of different tenants each.
     queries: Vec<Queries>,
     /// How many of [`PART_HOURS`] are too large.
@@ -41,7 +41,7 @@ pub(super) struct Past {
 }
 
 /// What is still to be read of a look.
-pub(super) struct Chunks {
+pub struct Chunks {
     next: i64,
     look: Look,
     steps: usize,
@@ -62,9 +62,13 @@ impl Past {
         Self { queries, ..self }
     }
 
+    /// The queries; where they are of parts, of the first. There is always one: no list of names has no parts.
+    pub(super) fn queries(&self) -> &Queries {
+        &self.queries[0]
+    }
+
     fn sheet(&self) -> Sheet {
-        let first = &self.queries[0]; // there is always one: no list of names has no parts
-        Sheet::new(first.measure(), first.labels().into())
+        Sheet::new(self.queries().measure(), self.queries().labels().into())
     }
 
     /// Bad and total of the seven days before `at`, by tenant; none for a `query`. Where Prometheus cannot bear so much,
@@ -137,14 +141,14 @@ impl Past {
     }
 
     async fn is_there(&self, at: i64) -> Result<bool, ReadError> {
-        let Some(query) = self.queries[0].presence() else { return Ok(false) };
+        let Some(query) = self.queries().presence() else { return Ok(false) };
         let (mut rows, at) = (Rows::default(), Timestamp::from_second(at).unwrap_or_default());
         self.source.query(&query, at, &mut rows).await?;
         Ok(!rows.0.is_empty())
     }
 
     /// Begins to read.
-    pub(super) fn chunks(&self, look: Look, ids: &Arc<TenantIds>) -> Chunks {
+    pub fn chunks(&self, look: Look, ids: &Arc<TenantIds>) -> Chunks {
         let tenants = ids.tenants().len().max(1);
         Chunks {
             next: look.from_seconds + look.step_seconds,
@@ -160,7 +164,7 @@ impl Past {
 impl Chunks {
     /// Reads the next chunk and hands over its steps; false when all is read. A Prometheus that refuses a chunk, or cannot
     /// bear it, is asked for half of it; at one step its reason is returned.
-    pub(super) async fn read(
+    pub async fn read(
         &mut self,
         past: &Past,
         each: &mut (dyn FnMut(i64, &Counted) + Send),
@@ -201,12 +205,12 @@ impl Chunks {
     }
 
     /// How many steps were read.
-    pub(super) fn done(&self, look: Look) -> i64 {
+    pub fn done(&self, look: Look) -> i64 {
         (self.next - look.from_seconds) / look.step_seconds.max(1) - 1
     }
 
     /// How long the last chunk took; so long it is well to pause.
-    pub(super) fn took(&self) -> Duration {
+    pub fn took(&self) -> Duration {
         self.took
     }
 }

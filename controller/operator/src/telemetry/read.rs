@@ -176,7 +176,7 @@ impl SloTelemetry {
     }
 
     /// Another reader of the same series, for their past.
-    pub(super) fn past(&self) -> Past {
+    pub fn past(&self) -> Past {
         Past::new(self.source.clone(), self.queries.clone())
     }
 
@@ -199,7 +199,7 @@ impl SloTelemetry {
     }
 
     /// The step and the lag, learnt once; a histogram's threshold must be an edge before anything is read.
-    async fn learn_rhythm(&mut self, now: Timestamp) -> Result<Rhythm, String> {
+    pub async fn learn_rhythm(&mut self, now: Timestamp) -> Result<Rhythm, String> {
         self.check_edges(now).await?;
         if let Some(rhythm) = self.rhythm {
             return Ok(rhythm);

@@ -2,7 +2,7 @@
 
 use breakwater_crds::{
     Outcome,
-    report::{Attribution, DeviationReportStatus, Harm, InvestigationState},
+    report::{Attribution, DeviationReportStatus, Harm, InvestigationState, RejectedFor},
 };
 use jiff::Timestamp;
 
@@ -16,6 +16,7 @@ pub fn outcome(status: &DeviationReportStatus) -> &'static str {
         Some(Outcome::Reverted) => "Reverted",
         Some(Outcome::RevertedPartly) => "RevertedPartly",
         Some(Outcome::Held) => "Held",
+        Some(Outcome::TenantsReverted) => "TenantsReverted",
         None => "Written",
     }
 }
@@ -48,9 +49,19 @@ pub fn headline(report: &Report<'_>) -> String {
         Some(Outcome::Reverted) => "deviated and was taken out",
         Some(Outcome::RevertedPartly) => "deviated and was taken out, but not everywhere",
         Some(Outcome::Held) => "deviates, and nothing advances",
+        Some(Outcome::TenantsReverted) => "was taken out of single tenants, and goes on for all others",
         None => "is rejected",
     };
     format!("Version {version} of {rollout} {what}")
+}
+
+/// The tenants that the version is rejected for alone (R22), each with its time and guard.
+pub fn rejected_for(status: &DeviationReportStatus) -> Vec<String> {
+    let line = |rejected: &RejectedFor| {
+        let RejectedFor { tenant, at, reason } = rejected;
+        format!("{tenant} since {}: {reason}", text::stamp(*at))
+    };
+    status.rejected_for.iter().map(line).collect()
 }
 
 /// What happened when, in order of time.

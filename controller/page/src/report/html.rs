@@ -23,6 +23,7 @@ pub fn html(report: &Report<'_>) -> String {
             @for account in status.slos.iter().filter(spoke).chain(others) { (slo(status, account)) }
             (times(status))
             (worst(status))
+            (lines("Rejected for these tenants alone", &facts::rejected_for(status), ""))
             (way_back(status))
             (told("What people and alerts asked for", &status.actions, &facts::left_out(status, "actions")))
             (lines("Alerts that fired at the decision", &status.alerts, &facts::left_out(status, "alerts")))
@@ -37,7 +38,7 @@ fn header(report: &Report<'_>) -> Markup {
     let status = report.status;
     let class = match status.outcome {
         Some(Outcome::Reverted) if status.attribution != Some(Attribution::NotAttributed) => "good",
-        Some(Outcome::Reverted | Outcome::Held | Outcome::Reverting) => "warn",
+        Some(Outcome::Reverted | Outcome::Held | Outcome::Reverting | Outcome::TenantsReverted) => "warn",
         Some(Outcome::RevertedPartly) | None => "bad",
     };
     let answer = facts::attribution(status);

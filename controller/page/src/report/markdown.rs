@@ -39,6 +39,7 @@ pub fn markdown(report: &Report<'_>) -> String {
     told("What people and alerts asked for", &status.actions, &mut out);
     list("Alerts that fired at the decision", &status.alerts, &mut out);
     told("What else changed", &status.changes, &mut out);
+    list("Rejected for these tenants alone", &facts::rejected_for(status), &mut out);
     list("Not back", &status.not_back, &mut out);
     if let Some(found) = report.spec.investigation.as_ref().filter(|found| !found.notes.is_empty()) {
         let _ = write!(out, "\n## Notes\n\n{}\n", found.notes.trim_end());

@@ -78,7 +78,7 @@ fn aftermath(draft: &Draft<'_>) -> Option<(String, Timestamp)> {
         return None;
     }
     let (_, version, status) = report::current(draft)?;
-    let moment = status.moment().filter(|_| status.outcome != Some(Outcome::Held))?;
+    let moment = status.moment().filter(|_| status.outcome.is_none_or(Outcome::is_revert))?;
     let over = fleet::after(moment, Span::seconds(WINDOW_SECONDS + GRACE_SECONDS));
     (draft.status.phase.is_reverting() || draft.now < over).then_some((version, moment))
 }
@@ -165,7 +165,9 @@ fn counted(series: Series) -> Option<Counts> {
 
 /// A tenant's own ratio in the week before, whichever wave's that was read for.
 fn usual(reading: &SloReading, tenant: TenantId) -> Option<f64> {
-    reading.history.values().find_map(|week| week.counts().get(tenant)).and_then(|counts| counts.ratio())
+    let frozen = reading.kept.values().map(|kept| &*kept.week);
+    let mut weeks = frozen.chain(reading.history.values());
+    weeks.find_map(|week| week.counts().get(tenant)).and_then(|counts| counts.ratio())
 }
 
 /// The value that stands for a step: the highest, or the lowest where only `min` bounds it.

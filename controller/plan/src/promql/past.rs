@@ -49,6 +49,16 @@ impl Queries {
         }
     }
 
+    /// A row for every tenant whose total has a sample at the instant of the query; `None` for a `query`.
+    pub fn tenants(&self) -> Option<String> {
+        match &self.sli {
+            Sli::Counters { total, .. } | Sli::Recorded { total, .. } | Sli::Histogram { total, .. } => {
+                Some(format!("group{}({total})", self.by()))
+            }
+            Sli::Values { .. } => None,
+        }
+    }
+
     /// One row where any series of the total has a sample at the instant of the query; `None` for a `query`.
     pub fn presence(&self) -> Option<String> {
         match &self.sli {

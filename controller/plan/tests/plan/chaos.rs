@@ -53,6 +53,8 @@ enum Fate {
     Recover,
     Refuse(bool),
     Silence(bool),
+    /// A version fails for it alone.
+    Ail(Option<usize>),
     InFlight,
 }
 
@@ -73,6 +75,7 @@ fn fate() -> impl Strategy<Value = Fate> {
         2 => Just(Fate::Recover),
         1 => any::<bool>().prop_map(Fate::Refuse),
         1 => any::<bool>().prop_map(Fate::Silence),
+        3 => prop::option::of(0..VERSIONS.len()).prop_map(Fate::Ail),
         1 => Just(Fate::InFlight),
     ]
 }
@@ -103,7 +106,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-const EDITS: usize = 16;
+const EDITS: usize = 19;
 
 /// Edits of the spec, by number.
 fn edit(number: usize, world: &World) -> Value {
@@ -117,8 +120,12 @@ fn edit(number: usize, world: &World) -> Value {
         1 | 2 => json!({"paused": false}),
         3 => json!({"onNewVersion": "Supersede"}),
         4 => json!({"onNewVersion": "Queue"}),
-        5 => json!({"onDeviation": {"action": "Hold"}}),
-        6 => json!({"onDeviation": {"action": "Revert"}}),
+        5 => json!({"onDeviation": {"action": "Hold", "scope": "Release"}}),
+        6 => json!({"onDeviation": {"action": "Revert", "scope": "Release"}}),
+        15 | 16 => json!({"onDeviation": {"action": "Revert", "scope": "Tenant"}}),
+        17 => {
+            json!({"onDeviation": {"action": "Revert", "scope": "Tenant"}, "revert": {"maxTenantReverts": 3}})
+        }
         7 => json!({"waves": [one, two, rest]}),
         8 => json!({"waves": [two, one, new, rest]}),
         9 => json!({"waves": [new, rest], "unmatched": "Ignore"}),
@@ -221,6 +228,12 @@ fn befall(world: &mut World, n: usize, fate: &Fate) {
         Fate::Refuse(false) => drop(world.problems.remove(&id)),
         Fate::Silence(true) => drop(world.silent.insert(id)),
         Fate::Silence(false) => drop(world.silent.remove(&id)),
+        Fate::Ail(Some(version)) => {
+            // Mostly the version that matters.
+            let matters = world.status.candidate_version.clone().filter(|_| *version > 1);
+            world.ailing.insert(id, (matters.unwrap_or(VERSIONS[*version].into()), 0.9));
+        }
+        Fate::Ail(None) => drop(world.ailing.remove(&id)),
         Fate::InFlight => world.in_flight = std::iter::once(id).collect(),
     }
 }
@@ -296,6 +309,7 @@ fn calm(world: &mut World) {
     world.in_flight.clear();
     world.problems.clear();
     world.silent.clear();
+    world.ailing.clear();
     world.settle_tenants();
 }
 
@@ -307,6 +321,35 @@ fn truth(world: &World) {
     if world.status.phase == Phase::Completed {
         assert!(world.status.candidate_version.is_none() && world.status.stable_version.is_some());
     }
+}
+
+/// Lets it all happen, then ceases: the fleet comes to rest where it must.
+fn endure(world: &mut World, events: &[Event]) -> Result<(), TestCaseError> {
+    for event in events {
+        happen(world, event);
+        world.turn();
+        truth(world);
+    }
+    calm(world);
+    world.until_within("rest", minutes(60 * 72), |world| {
+        world.status.phase == Phase::Completed && world.status.stable_version.as_deref() == Some("5.0.0")
+    });
+    let (writes, told) = (world.writes.len(), world.transitions.len());
+    for _ in 0..3 {
+        world.pass(minutes(10));
+    }
+    prop_assert_eq!((world.writes.len(), world.transitions.len()), (writes, told), "quiet at rest");
+    for sim in world.sims.iter().filter(|sim| {
+        sim.tenant.consented && sim.tenant.marker.as_ref().is_none_or(|m| m.claim != Claim::Other)
+    }) {
+        prop_assert!(
+            sim.version() == "5.0.0" || sim.version().is_empty(),
+            "{} is on {}",
+            sim.tenant.name,
+            sim.version()
+        );
+    }
+    Ok(())
 }
 
 proptest! {
@@ -322,29 +365,33 @@ proptest! {
         rings in [0..4_usize, 0..4_usize, 1..9_usize],
         version in prop::sample::select(VERSIONS.to_vec()),
         asks in any::<bool>(),
+        alone in any::<bool>(),
         events in prop::collection::vec(event(), 1..60),
     ) {
         let mut first = spec(version);
         first["adopt"] = json!(if asks { "Approve" } else { "Start" });
         first["waves"][0]["optional"] = json!(true);
+        first["onDeviation"] = json!({"scope": if alone { "Tenant" } else { "Release" }});
         let mut world = World::new(first, rings);
         world.pace = minutes(10);
-        for event in &events {
-            happen(&mut world, event);
-            world.turn();
-            truth(&world);
-        }
-        calm(&mut world);
-        world.until_within("rest", minutes(60 * 72), |world| {
-            world.status.phase == Phase::Completed && world.status.stable_version.as_deref() == Some("5.0.0")
-        });
-        let (writes, told) = (world.writes.len(), world.transitions.len());
-        for _ in 0..3 {
-            world.pass(minutes(10));
-        }
-        prop_assert_eq!((world.writes.len(), world.transitions.len()), (writes, told), "quiet at rest");
-        for sim in world.sims.iter().filter(|sim| sim.tenant.consented && sim.tenant.marker.as_ref().is_none_or(|m| m.claim != Claim::Other)) {
-            prop_assert!(sim.version() == "5.0.0" || sim.version().is_empty(), "{} is on {}", sim.tenant.name, sim.version());
-        }
+        endure(&mut world, &events)?;
+    }
+
+    #[test]
+    fn r22_whatever_happens_once_a_tenant_was_reverted_alone_no_plan_breaks_a_rule(
+        rings in [2..5_usize, 0..4_usize, 1..9_usize],
+        most in 1..4_u32,
+        events in prop::collection::vec(event(), 1..40),
+    ) {
+        let mut first = spec("2.0.0");
+        first["waves"][0]["optional"] = json!(true);
+        first["onDeviation"] = json!({"scope": "Tenant"});
+        first["revert"]["maxTenantReverts"] = json!(most);
+        let mut world = World::new(first, rings);
+        world.ail("a0", "2.0.0", 0.9);
+        world.pace = minutes(1);
+        world.until("it goes back alone", |world| world.told("TenantReverting") > 0);
+        world.pace = minutes(10);
+        endure(&mut world, &events)?;
     }
 }

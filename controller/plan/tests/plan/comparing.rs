@@ -8,7 +8,7 @@ use crate::world::{Behaviour, World, learned, merged, minutes, spec};
 
 /// A spec whose SLO is compared; the old version's ratio is 0.4 %, so burn rates speak from 1 % on only.
 fn compared(patch: Value) -> World {
-    let json = merged(spec("2.0.0"), json!({"judge": {"comparison": "On", "mustDetect": 4}}));
+    let json = merged(spec("2.0.0"), json!({"judge": {"comparison": "Enabled", "mustDetect": 4}}));
     let mut world = World::new(merged(json, patch), [6, 6, 12]);
     errors(&mut world, "1.0.0", 0.004);
     errors(&mut world, "2.0.0", 0.004);

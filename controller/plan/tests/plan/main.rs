@@ -5,10 +5,12 @@
 mod accounts;
 mod chaos;
 mod comparing;
+mod frozen;
 mod gates;
 mod oracles;
 mod progress;
 mod reverting;
+mod scope;
 mod telling;
 mod versions;
 mod watching;

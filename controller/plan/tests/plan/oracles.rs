@@ -1,10 +1,10 @@
 //! What must be true of every plan, whatever the scenario (testbed.md, oracles).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use breakwater_crds::{
-    report::REPORT_MAX_BYTES,
-    rollout::Gate as Gates,
+    report::{REJECTED_FOR_MAX, REPORT_MAX_BYTES},
+    rollout::{Gate as Gates, Scope},
     status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES},
 };
 use breakwater_plan::{
@@ -19,6 +19,8 @@ use jiff::Timestamp;
 /// Panics with a sentence where a plan breaks a rule.
 pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
     let out = rejected(observed, plan);
+    let alone = rejected_alone(observed, plan);
+    blast_radius(observed, plan);
     status_is_bounded(plan);
     one_wave_is_in_flight(plan);
     if observed.stopped.is_some() || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop) {
@@ -27,8 +29,12 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
     for write in &plan.writes {
         touches_only_its_own(observed, write);
         match write.purpose {
-            Purpose::Advance => forward(observed, plan, write, &out, now),
-            Purpose::Revert => back(plan, write, &out),
+            Purpose::Advance => {
+                forward(observed, plan, write, &out, now);
+                let since = alone.since(&write.tenant, &write.version);
+                assert!(since.is_none(), "R22: {} is rejected for {}", write.version, write.tenant.name);
+            }
+            Purpose::Revert => back(plan, write, &out, &alone),
         }
     }
     let (forward, back): (Vec<&Write>, Vec<&Write>) =
@@ -36,7 +42,7 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
     if !forward.is_empty() {
         forward_concurrency(observed, plan, forward.len(), now);
     }
-    back_concurrency(observed, plan, &back, &out, now);
+    back_concurrency(observed, plan, &back, &out, &alone, now);
     a_decision_is_stored_first(observed, plan);
     no_version_starts_over_an_open_report(observed, plan);
     reports_are_bounded_and_leave_people_theirs(plan);
@@ -60,6 +66,60 @@ fn rejected(observed: &Observed<'_>, plan: &Plan) -> BTreeSet<String> {
             .map(|revert| revert.version.clone()),
     );
     out
+}
+
+/// Versions that open reports reject for single tenants once this plan's are stored, by their own lists (R22).
+struct Alone(BTreeMap<(String, String), Timestamp>);
+
+impl Alone {
+    fn since(&self, tenant: &Tenant, version: &str) -> Option<Timestamp> {
+        let name = format!("{}/{}", tenant.namespace, tenant.name);
+        self.0.get(&(name, version.to_owned())).copied()
+    }
+
+    /// When the first version was rejected for a tenant.
+    fn first(&self, tenant: &Tenant) -> Option<Timestamp> {
+        let name = format!("{}/{}", tenant.namespace, tenant.name);
+        self.0.iter().filter(|((of, _), _)| *of == name).map(|(_, at)| *at).min()
+    }
+}
+
+fn rejected_alone(observed: &Observed<'_>, plan: &Plan) -> Alone {
+    let mut reports = observed.reports.to_vec();
+    crate::world::store(&mut reports, plan);
+    let open = reports.iter().filter(|report| report.status.closed_by.is_none());
+    let listed = open.flat_map(|report| {
+        let version = &report.spec.version;
+        report.status.rejected_for.iter().map(|tenant| ((tenant.tenant.clone(), version.clone()), tenant.at))
+    });
+    Alone(listed.collect())
+}
+
+/// R22: no plan rejects a version for more single tenants than may be, nor for one that it was not written to; none that
+/// was listed is taken off the list.
+fn blast_radius(observed: &Observed<'_>, plan: &Plan) {
+    let spec = &observed.spec.spec;
+    for write in &plan.reports {
+        let list = &write.status.rejected_for;
+        let old = observed.reports.iter().find(|report| report.name == write.name);
+        let old = old.map_or(&[][..], |report| &report.status.rejected_for);
+        assert!(list.starts_with(old), "R22: {old:?} became {list:?}");
+        let new = &list[old.len()..];
+        if new.is_empty() {
+            continue;
+        }
+        assert_eq!(spec.on_deviation.scope, Scope::Tenant, "R22");
+        let allowed = spec.revert.max_tenant_reverts.of(plan.status.counts.live as usize);
+        assert!(list.len() <= allowed.min(REJECTED_FOR_MAX), "R22: {} of {allowed}", list.len());
+        for rejected in new {
+            let on_it = |tenant: &&Tenant| {
+                format!("{}/{}", tenant.namespace, tenant.name) == rejected.tenant
+                    && own(tenant).is_some_and(|marker| *marker.target == *write.spec.version)
+            };
+            assert!(observed.tenants.iter().any(|tenant| on_it(&tenant)), "R22: {rejected:?} is not on it");
+        }
+        assert!(plan.decided, "R28: a version is rejected for a tenant, and that is not stored first");
+    }
 }
 
 /// `gates.openDeviations: Require`.
@@ -158,10 +218,11 @@ fn forward(observed: &Observed<'_>, plan: &Plan, write: &Write, out: &BTreeSet<S
     assert!(!verified_there_is || !out.contains(&*write.marker.previous), "R17: previous is rejected");
 }
 
-fn back(plan: &Plan, write: &Write, out: &BTreeSet<String>) {
+fn back(plan: &Plan, write: &Write, out: &BTreeSet<String>, alone: &Alone) {
     let marker = own(&write.tenant).expect("R17: a revert of a tenant that was never touched");
-    assert!(out.contains(&*marker.target), "a revert of {}, which nobody rejects", marker.target);
-    assert!(!out.contains(&*write.version), "R17: a revert to the rejected {}", write.version);
+    let rejected = |version: &str| out.contains(version) || alone.since(&write.tenant, version).is_some();
+    assert!(rejected(&marker.target), "a revert of {}, which nobody rejects", marker.target);
+    assert!(!rejected(&write.version), "R17, R22: a revert to the rejected {}", write.version);
     let stable = plan.status.stable_version.as_deref();
     assert!(
         marker.previous == write.version || stable == Some(&*write.version),
@@ -198,20 +259,32 @@ fn back_concurrency(
     plan: &Plan,
     writes: &[&Write],
     out: &BTreeSet<String>,
+    alone: &Alone,
     now: Timestamp,
 ) {
     let spec = &observed.spec.spec.revert;
+    let stable = plan.status.stable_version.as_deref();
     let out_of = plan.status.phase.is_reverting()
         || matches!(plan.status.phase, Phase::Reverted | Phase::RevertedPartly);
     let decided = plan.status.revert.as_ref().filter(|_| out_of).map(|revert| revert.decided_at);
     let reachable = |tenant: &&Tenant| !tenant.terminating && tenant.consented && own(tenant).is_some();
     let steady = |tenant: &&Tenant| own(tenant).map(|marker| &marker.target) == tenant.version.version();
     let mine = || observed.tenants.iter().filter(reachable).filter(steady);
-    let to_go = |tenant: &&Tenant| out.contains(&**tenant.version.version().unwrap());
+    let rejected =
+        |tenant: &Tenant, version: &str| out.contains(version) || alone.since(tenant, version).is_some();
+    let safe = |tenant: &Tenant| {
+        !rejected(tenant, &own(tenant).unwrap().previous)
+            || stable.is_some_and(|stable| !rejected(tenant, stable))
+    };
+    let to_go = |tenant: &&Tenant| {
+        let version = &**tenant.version.version().unwrap();
+        out.contains(version) || (rejected(tenant, version) && safe(tenant))
+    };
     let returned = |tenant: &&Tenant| {
         let marker = own(tenant).unwrap();
+        let (decided, alone) = (decided.into_iter(), alone.first(tenant).into_iter());
         marker.target == marker.previous
-            && decided.is_some_and(|at| marker.written_at >= at)
+            && decided.chain(alone).any(|at| marker.written_at >= at)
             && !to_go(tenant)
     };
     let returning = mine().filter(returned).filter(|tenant| {
@@ -227,12 +300,8 @@ fn back_concurrency(
     );
     let stopped =
         observed.stopped.is_some() || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop);
-    let stable = plan.status.stable_version.as_deref();
-    let can_go = mine().filter(to_go).filter(|tenant| {
-        let previous = &own(tenant).unwrap().previous;
-        let safe = !out.contains(&**previous) || stable.is_some_and(|stable| !out.contains(stable));
-        safe && !observed.in_flight.contains(&tenant.id)
-    });
+    let can_go =
+        mine().filter(to_go).filter(|tenant| safe(tenant) && !observed.in_flight.contains(&tenant.id));
     let waits = can_go.count();
     let room = allowed.saturating_sub(returning + observed.in_flight.len());
     assert!(

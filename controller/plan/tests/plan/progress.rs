@@ -200,6 +200,7 @@ fn r5_percent_waves_are_a_stable_draw_that_moves_nobody_else() {
             spec: &world.spec,
             wanted: "2.0.0",
             out: &std::collections::BTreeSet::new(),
+            spared: &breakwater_plan::spared::Spared::default(),
             stable: None,
             reverting_since: None,
             waves: &[],

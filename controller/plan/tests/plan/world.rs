@@ -16,6 +16,7 @@ use breakwater_crds::{
 };
 use breakwater_plan::{
     Observed, Plan,
+    frozen::{self, Freeze, Stored, Thawed},
     observed::{
         Action, ByTenant, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading,
         Step, StepData, Tenant,
@@ -113,6 +114,14 @@ pub struct World {
     traces: Vec<Option<Arc<Trace>>>,
     histories: Vec<Timestamp>,
     studies: HashMap<Timestamp, Result<Arc<Studied>, String>>,
+    /// `RolloutStates`, as the API has them.
+    pub states: Vec<Stored>,
+    /// How many of a wave's objects are stored before the controller dies; `None`: all of them.
+    pub stores_states: Option<usize>,
+    /// They cannot be read.
+    pub states_unread: bool,
+    /// Prometheus has forgotten every week before.
+    pub forgotten: bool,
     /// What a look at the past comes to.
     pub learned: Result<Learned, String>,
     watch_since: Option<Timestamp>,
@@ -127,6 +136,8 @@ pub struct World {
     pub silent: BTreeSet<TenantId>,
     /// Tenants that burned in the seven days before.
     pub burned_before: BTreeSet<TenantId>,
+    /// Tenants that a version fails for, and how much of their requests.
+    pub ailing: BTreeMap<TenantId, (String, f64)>,
     /// Tenants without series, ever.
     pub uninstrumented: BTreeSet<TenantId>,
     pub transitions: Vec<Transition>,
@@ -153,7 +164,7 @@ pub fn spec(version: &str) -> Value {
         "watchAfter": "30m",
         "slos": [{"name": "api-errors", "errors": {"bad": "errors_total", "total": "requests_total"}, "objective": "99%",
                   "tenantLabels": ["tenant"], "step": "1m"}],
-        "judge": {"comparison": "Off"},
+        "judge": {"comparison": "Disabled"},
         "revert": {"maxConcurrent": 3, "verifyFor": "10m", "tenantDeadline": "10m"},
     })
 }
@@ -270,6 +281,10 @@ impl World {
             traces: vec![None; slos],
             histories: Vec::new(),
             studies: HashMap::new(),
+            states: Vec::new(),
+            stores_states: None,
+            states_unread: false,
+            forgotten: false,
             learned: Ok(learned()),
             watch_since: None,
             fetched: vec![None; slos],
@@ -278,6 +293,7 @@ impl World {
             delays: Vec::new(),
             silent: BTreeSet::new(),
             burned_before: BTreeSet::new(),
+            ailing: BTreeMap::new(),
             uninstrumented: BTreeSet::new(),
             transitions: Vec::new(),
             writes: Vec::new(),
@@ -312,6 +328,7 @@ impl World {
     pub fn restart(&mut self) {
         self.forget_judges();
         self.histories.clear();
+        self.studies.clear();
         self.causes.clear();
         self.in_flight.clear();
         self.epoch += 1;
@@ -340,6 +357,12 @@ impl World {
             self.sims.iter().filter(|sim| sim.version() == version).map(|sim| &*sim.tenant.name).collect();
         names.sort_unstable();
         names
+    }
+
+    /// A version fails for one tenant.
+    pub fn ail(&mut self, name: &str, version: &str, errors: f64) {
+        let id = self.sim(name).tenant.id;
+        self.ailing.insert(id, (version.into(), errors));
     }
 
     /// Somebody else sets a tenant's version.
@@ -398,6 +421,7 @@ impl World {
         readings: &'a [SloReading],
         status: &'a RolloutStatus,
         reports: &'a [Report],
+        kept: &'a Thawed,
     ) -> Observed<'a> {
         Observed {
             namespace: "ops",
@@ -419,6 +443,7 @@ impl World {
             problems: &self.problems,
             causes: &self.causes,
             firing: &self.firing,
+            kept: (!self.states_unread).then_some(kept),
         }
     }
 
@@ -426,9 +451,14 @@ impl World {
     /// has had an effect. The first and the last plan are the same but for what the decision itself leads to.
     pub fn think(&mut self) -> Plan {
         let tenants: Vec<Tenant> = self.sims.iter().map(|sim| sim.tenant.clone()).collect();
+        let kept = frozen::thaw(&self.states, &self.spec, &self.status);
         let mut readings = self.readings();
-        let first = plan(&self.observe(&tenants, &readings, &self.status, &self.reports), self.now);
-        oracles::check(&self.observe(&tenants, &readings, &self.status, &self.reports), &first, self.now);
+        if !self.states_unread {
+            kept.lend(&mut readings);
+        }
+        let observed = self.observe(&tenants, &readings, &self.status, &self.reports, &kept);
+        let first = plan(&observed, self.now);
+        oracles::check(&observed, &first, self.now);
         let (mut last, mut reports) = (first.clone(), self.reports.clone());
         let mut told = first.transitions.clone();
         let mut settled = false;
@@ -441,7 +471,7 @@ impl World {
                 reading.state = Some(last.judges[i].clone());
                 reading.trace = Some(last.traces[i].clone());
             }
-            let observed = self.observe(&tenants, &readings, &last.status, &reports);
+            let observed = self.observe(&tenants, &readings, &last.status, &reports, &kept);
             let next = plan(&observed, self.now);
             oracles::check(&observed, &next, self.now);
             settled = next.transitions.is_empty()
@@ -477,6 +507,7 @@ impl World {
                 .map(|learned| Arc::new(Studied { learned, members: study.members.clone() }));
             self.studies.insert(study.wave_started_at, studied);
         }
+        self.store_states(plan);
         if plan.watch_since.is_none() {
             self.forget_judges();
         }
@@ -498,6 +529,17 @@ impl World {
         self.causes.retain(|id, _| plan.diagnose.contains(id));
         self.causes.extend(plan.diagnose.iter().map(|id| (*id, self.cause.clone())));
         self.last = Some(plan.clone());
+    }
+
+    /// Forgets and stores what a plan says, as the controller does after everything else.
+    fn store_states(&mut self, plan: &Plan) {
+        self.states.retain(|(name, _)| !plan.outlived.contains(name));
+        let shards = plan.freeze.iter().flat_map(Freeze::shards);
+        for shard in shards.take(self.stores_states.unwrap_or(usize::MAX)) {
+            if self.states.iter().all(|(name, _)| *name != shard.name) {
+                self.states.push((shard.name, shard.spec));
+            }
+        }
     }
 
     /// Plans, stores and writes until nothing more is to be done at this instant.
@@ -676,14 +718,17 @@ impl World {
         if self.uninstrumented.contains(&sim.tenant.id) || self.silent.contains(&sim.tenant.id) {
             return Series::Absent;
         }
-        let errors = sim
-            .version_at(end)
-            .and_then(|version| self.behaviours.get(version))
-            .map_or(0.001, |how| how.errors);
+        let version = sim.version_at(end).unwrap_or_default();
+        let usual = self.behaviours.get(version).map_or(0.001, |how| how.errors);
+        let ails = self.ailing.get(&sim.tenant.id).filter(|(of, _)| of == version);
+        let errors = ails.map_or(usual, |(_, errors)| *errors);
         Series::Counted(Counts { bad: errors * REQUESTS, total: REQUESTS })
     }
 
     fn history(&self) -> ByTenant<Counts> {
+        if self.forgotten {
+            return ByTenant::new(Vec::new());
+        }
         let known = self.sims.iter().filter(|sim| !self.uninstrumented.contains(&sim.tenant.id));
         let bad = |id| if self.burned_before.contains(&id) { 20_000.0 } else { 100.0 };
         known.map(|sim| (sim.tenant.id, Counts { bad: bad(sim.tenant.id), total: 100_000.0 })).collect()

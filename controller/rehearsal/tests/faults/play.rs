@@ -360,13 +360,16 @@ impl<'a> Stage<'a> {
         true
     }
 
-    /// What the controller writes although nothing happens, besides its lease.
+    /// What the controller writes although nothing happens, besides its lease, and the accounts of deviations, to which two
+    /// hours are added after the decision.
     async fn quiescence(&mut self) -> Vec<String> {
         let settled = self.bed.time.elapsed() + QUIET;
         self.bed.time.sleep_until(settled).await;
         let before = self.bed.api.writes().len();
         self.bed.time.sleep_until(settled + QUIET).await;
-        let ours = |write: &&Write| write.user == USER && write.kind != "Lease";
+        let ours = |write: &&Write| {
+            write.user == USER && !matches!(write.kind.as_str(), "Lease" | "DeviationReport")
+        };
         let writes = self.bed.api.writes();
         writes[before..].iter().filter(ours).map(|write| format!("{:?} {}", write.verb, write.kind)).collect()
     }

@@ -72,7 +72,7 @@ pub fn rollout() -> Rollout {
                 {"name": "rest", "soak": "5m", "maxConcurrent": 2},
             ],
             "watchAfter": "5m",
-            "judge": {"comparison": "Off"},
+            "judge": {"comparison": "Disabled"},
             "revert": {"verifyFor": "10m"},
             "slos": [{
                 "name": "errors", "errors": {"bad": "http_requests_total{code=~\"5..\"}", "total": "http_requests_total"},

@@ -142,7 +142,9 @@ fn run(noise: &Noise) -> Run {
     let mut fleet = Fleet::new(Weather::Iid, noise.clone());
     let wave: Vec<usize> = fleet.waves().swap_remove(0).1;
     let mut is_candidate = vec![false; fleet.len()];
-    wave.iter().for_each(|tenant| is_candidate[*tenant] = true);
+    for tenant in &wave {
+        is_candidate[*tenant] = true;
+    }
     let own = vec![Some(ERROR_RATIO); fleet.len()];
     let configs = VARIANTS.iter().map(|(absolute, _)| config(*absolute)).collect();
     let fresh = || VARIANTS.iter().map(|(_, phi)| armed(frozen_at(*phi, vec![members(&wave)])));
@@ -265,7 +267,9 @@ fn run_tenants(weather: Weather, noise: Noise) -> Vec<Vec<Found>> {
     let frozen = history.freeze(&own, std::slice::from_ref(&wave), 14 * 24).swap_remove(0);
     drop(history);
     let mut is_candidate = vec![false; fleet.len()];
-    wave.iter().for_each(|tenant| is_candidate[*tenant] = true);
+    for tenant in &wave {
+        is_candidate[*tenant] = true;
+    }
     let configs = vec![config(Some(0.0)), config(None)];
     let states = vec![armed(frozen.clone()), armed(frozen)];
     let mut scene = Scene { fleet, own, is_candidate, configs, rivals: Vec::new(), pooled: Vec::new() };

@@ -126,7 +126,9 @@ impl History {
             }
         }
         let mut tenants = Dispersion::default();
-        each.iter().for_each(|one| tenants.merge(one));
+        for one in &each {
+            tenants.merge(one);
+        }
         let members: Vec<Members> = waves.iter().map(|wave| members(wave)).collect();
         let frozen = |(wave, split): (usize, &Dispersion)| Frozen {
             // A dispersion that nobody could estimate leaves the comparison without increments.

@@ -81,12 +81,13 @@ impl TryFrom<String> for Stored {
 }
 
 fn write(running: &Running) -> String {
-    let Running { clock, ledger, pooled, past, detect, span, shape, traffic, tenants } = running;
+    let Running { clock, tide, ledger, pooled, past, detect, span, shape, traffic, tenants } = running;
     let mut text = Text(VERSION.to_owned());
     text.section(*clock != Clock::default(), |text| {
         text.exact_time(clock.since_seconds);
         text.count(u64::from(clock.hours));
         text.exact(clock.mass);
+        text.count(u64::from(*tide));
     });
     text.section(*ledger != Ledger::default(), |text| {
         text.exact(ledger.given);
@@ -209,7 +210,11 @@ fn read(text: &str) -> Result<Running, Unreadable> {
     }
     let mut next = || sections.next().map(Digits).ok_or(Unreadable::Sections);
     let mut running = Running::default();
-    next()?.fill(|from| running.clock.read(from))?;
+    next()?.fill(|from| {
+        running.clock.read(from)?;
+        running.tide = from.count()? == 1;
+        Ok(())
+    })?;
     next()?.fill(|from| running.ledger.read(from))?;
     next()?.fill(|from| running.pooled.read(from))?;
     next()?.fill(|from| running.past.read(from))?;

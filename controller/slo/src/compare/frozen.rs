@@ -60,6 +60,11 @@ impl Members {
         self.0.is_empty()
     }
 
+    /// In order of their ids.
+    pub fn as_slice(&self) -> &[TenantId] {
+        &self.0
+    }
+
     /// The tenant is one of them.
     pub fn contains(&self, tenant: TenantId) -> bool {
         self.0.binary_search(&tenant).is_ok()

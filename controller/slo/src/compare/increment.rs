@@ -41,6 +41,11 @@ const HEARD_TIMES: f64 = 3.0;
 /// ... and so many nats more, before the division by the dispersion.
 const HEARD_NATS: f64 = 8.0;
 
+/// From so many times the usual bad events of the baseline on, the tide is in.
+const TIDE_TIMES: f64 = 2.0;
+/// And so many more, so that few events are none.
+const TIDE_BAD: f64 = 10.0;
+
 /// One arm in one step, pooled.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Side {
@@ -72,6 +77,11 @@ pub struct Test {
     ln_gains: [f64; GAIN_COUNT],
 }
 
+/// The baseline has so many times the bad events that are usual for its tenants, and more than chance would give it.
+pub fn is_tide(baseline: Side) -> bool {
+    baseline.bad >= TIDE_TIMES * baseline.exposure + TIDE_BAD
+}
+
 impl Test {
     /// The test with margin `ratio` (`r0`, above 0) and `absolute` (`d`, 0 or more) and dispersion `phi`, raised to
     /// [`PHI_MIN`] where it is less. `None` where one of them is no such number: then nothing can be tested.
@@ -100,6 +110,7 @@ impl Test {
         }
         let border = self.ratio * exposure + baseline.exposure;
         let tolerated = self.absolute * requests;
+        let usual = HEARD_TIMES * (self.ratio * exposure + tolerated);
         for (j, increment) in increments.iter_mut().enumerate() {
             // Dj/D0, in [1, g_j]
             let growth = (self.rates[j] * exposure + baseline.exposure) / border;
@@ -107,10 +118,25 @@ impl Test {
             // exp(A_j) - 1 = g_j*D0/Dj - 1
             let excess = GAINS[j] / growth - 1.0;
             let a = (self.ln_gains[j] - b).max(0.0);
-            let heard = bad.min(HEARD_TIMES * (self.ratio * exposure + tolerated) + HEARD_NATS / a);
-            *increment = (heard * a - baseline.bad * b - tolerated * excess.max(0.0)) / self.phi;
+            let said = (bad * a).min(usual * a + HEARD_NATS);
+            *increment = (said - baseline.bad * b - tolerated * excess.max(0.0)) / self.phi;
         }
         increments.iter().all(|increment| increment.is_finite()).then_some(increments)
+    }
+
+    /// The same, or, while the tide is in ([`is_tide`]), the lesser of it and of what raw requests say in place of
+    /// standardised exposures. An outage that all tenants share adds a share of bad events to each, and so multiplies the
+    /// ratios of the good ones more than those of the others; raw requests see that both arms have the same (R14).
+    ///
+    /// The lesser of two is never above the first, whatever decides on it, so its expectation is at most 1 as well.
+    pub fn increments_at(&self, tide: bool, candidate: Side, baseline: Side) -> Option<[f64; GAIN_COUNT]> {
+        let mut increments = self.increments(candidate, baseline)?;
+        if tide && baseline.requests > 0.0 {
+            let raw = |side: Side| Side { exposure: side.requests, ..side };
+            let of_raw = self.increments(raw(candidate), raw(baseline))?;
+            increments.iter_mut().zip(of_raw).for_each(|(increment, raw)| *increment = increment.min(raw));
+        }
+        Some(increments)
     }
 
     /// `(A_j, b_j)` of an alternative at these exposures, both above 0.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::detect::Detect;
 use super::frozen::{Against, Frozen};
-use super::increment::{GAIN_COUNT, PHI_MIN, Side, Test};
+use super::increment::{GAIN_COUNT, PHI_MIN, Side, Test, is_tide};
 use super::mixture::Mixture;
 use super::onset::Span;
 use super::ordered::{Ordered, pooled, traffic, weighed};
@@ -24,6 +24,8 @@ const TRAFFIC_SHARE: f64 = 0.1;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {
     pub(crate) clock: Clock,
+    /// The baseline's last step was an outage that all share: the next one counts as its end.
+    pub(crate) tide: bool,
     pub(crate) ledger: Ledger,
     /// `P`.
     pub(crate) pooled: Mixture,
@@ -81,6 +83,8 @@ impl Running {
         let restart = self.clock.advance(start_seconds, frozen.planned_hours);
         self.pooled.restart(restart);
         self.past.restart(restart);
+        let now = is_tide(others);
+        self.tide |= now;
         let wave = self.feed_tenants(config, frozen, samples, &sides);
         let phi = if sides.decides_by_past { frozen.phi_past } else { frozen.phi };
         if let Some(test) = Test::new(ratio, absolute, phi) {
@@ -92,6 +96,7 @@ impl Running {
         {
             self.past.grow(&increments);
         }
+        self.tide = now;
         if config.compare.shape
             && let Some(test) = Test::new(ratio, absolute, frozen.phi)
         {
@@ -113,12 +118,13 @@ impl Running {
         // Without exposure of the baseline no tenant's evidence grows; who is there is noted all the same.
         let baseline = if usable.is_some() { sides.others } else { Side::default() };
         let Some(test) = usable.or_else(|| Test::new(1.0, 0.0, PHI_MIN)) else { return Side::default() };
-        let round = Round { test: &test, baseline, mass: self.clock.mass, frozen };
+        let round = Round { test: &test, tide: self.tide, baseline, mass: self.clock.mass, frozen };
         Arc::make_mut(&mut self.tenants).feed(&mut self.ledger, samples, &round)
     }
 
     fn feed_pooled(&mut self, config: &Config, test: &Test, sides: &Sides, wave: Side, start_seconds: i64) {
-        let Some(increments) = test.increments(sides.candidate, sides.baseline) else { return };
+        let increments = test.increments_at(self.tide, sides.candidate, sides.baseline);
+        let Some(increments) = increments else { return };
         if sides.decides {
             self.pooled.grow(&increments);
         }

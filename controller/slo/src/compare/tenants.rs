@@ -122,6 +122,8 @@ impl Row {
 /// What all tenants share in one step.
 pub(crate) struct Round<'a> {
     pub(crate) test: &'a Test,
+    /// See [`Test::increments_at`].
+    pub(crate) tide: bool,
     pub(crate) baseline: Side,
     /// Restart mass handed out so far.
     pub(crate) mass: f64,
@@ -247,7 +249,7 @@ fn step(row: &mut Row, side: Option<Side>, round: &Round<'_>, wave: &mut Side) {
     if side.exposure <= 0.0 || round.baseline.exposure <= 0.0 {
         return;
     }
-    if let Some(increments) = round.test.increments(side, round.baseline) {
+    if let Some(increments) = round.test.increments_at(round.tide, side, round.baseline) {
         row.grow(&increments, round.mass);
         row.onset.add(increments[0], side);
     }

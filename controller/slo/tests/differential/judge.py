@@ -57,6 +57,18 @@ def increments(cand, base, r0, d, phi):
     return result
 
 
+def raw(arm):
+    return Arm([(arm.bad, arm.requests, arm.requests)])
+
+
+def guarded(tide, cand, base, r0, d, phi):
+    """While all tenants burn, the lesser of both ways to measure exposure."""
+    result = increments(cand, base, r0, d, phi)
+    if tide and base.requests > 0:
+        result = [min(x, y) for x, y in zip(result, increments(raw(cand), raw(base), r0, d, phi))]
+    return result
+
+
 class Process:
     """S_j of one comparison."""
 
@@ -84,6 +96,7 @@ class Judge:
         self.start = None
         self.served = 0
         self.mass = 0.0
+        self.tide = False
         self.pooled, self.past = Process(), Process()
         self.edges = []
         self.traffic_base, self.traffic_past = Process(), Process()
@@ -153,6 +166,8 @@ class Judge:
         for process in everyone:
             process.restart(due)
 
+        now = others.bad >= 2 * others.exposure + 10
+        self.tide = self.tide or now
         wave = []
         for name, stratum in mine:
             if name not in self.tenants:
@@ -166,10 +181,11 @@ class Judge:
                 continue
             tenant["process"].restart(self.mass - tenant["had"])
             tenant["had"] = self.mass
-            tenant["process"].multiply(increments(Arm([stratum]), others, r0, d, self.s["phi_tenant"]))
+            tenant["process"].multiply(guarded(self.tide, Arm([stratum]), others, r0, d, self.s["phi_tenant"]))
 
         phi = self.s["phi_past"] if own_past else self.s["phi"]
-        self.pooled.multiply(increments(cand, base, r0, d, phi))
+        self.pooled.multiply(guarded(self.tide, cand, base, r0, d, phi))
+        self.tide = now
         self.detect(Arm(wave), base, r0, d, phi)
         if before is not None:
             self.past.multiply(increments(cand, before, r0, d, self.s["phi_past"]))

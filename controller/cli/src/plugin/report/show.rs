@@ -44,7 +44,7 @@ fn outcome(status: &DeviationReportStatus) -> String {
     let glyph = match word {
         "Reverted" => DONE,
         "Reverting" => GOING,
-        "Held" => PAUSED,
+        "Held" | "TenantsReverted" => PAUSED,
         "RevertedPartly" => WARN,
         _ => BAD,
     };
@@ -66,6 +66,7 @@ pub fn one(report: &Report<'_>, now: Timestamp) -> String {
         titled("Asked for", &told(&status.actions)),
         titled("Also changed", &told(&status.changes)),
         titled("Alerts that fired", &alerts.join("\n")),
+        titled("Rejected for these tenants alone", &page::rejected_for(status).join("\n")),
         titled("Not back", &status.not_back.join("\n")),
         hint(report),
     ];

@@ -112,6 +112,53 @@ pub(crate) fn soaking_held() -> Rollout {
     rollout(&with(base("Soaking", "Soaking (Held: 1 hold)"), changes))
 }
 
+/// One tenant alone was reverted, and what is left of the wave has not enough traffic.
+pub(crate) fn insufficient() -> Rollout {
+    let changes = json!({
+        "message": "wave early has soaked for 9d, and with its traffic api-errors would have found 3.1x at best (mustDetect 2x) within maxSoak (3x): promote it, or lower mustDetect",
+        "rejectedFor": 1,
+        "report": "app-1a2b3c4d-1",
+        "counts": {"live": 310, "updated": 41, "ready": 41, "spared": 1},
+        "waves": [
+            {"name": "community", "total": 12, "updated": 12, "ready": 12, "passedAt": "2026-03-01T09:00:00Z",
+             "startedAt": "2026-02-20T09:00:00Z"},
+            {"name": "early", "total": 30, "updated": 29, "ready": 29, "startedAt": "2026-03-01T09:00:00Z",
+             "completedAt": "2026-03-01T10:00:00Z", "warmAt": "2026-03-01T10:10:00Z", "soakedSeconds": 777_600},
+            {"name": "half", "total": 150}, {"name": "rest", "total": 118},
+        ],
+        "troubled": [
+            {"namespace": "tenant-7", "name": "chat", "wave": "early", "reason": "Reverted",
+             "message": "10.5.2 is rejected for it alone since 2026-03-02T10:12:00Z"},
+        ],
+        "slos": [
+            {"name": "api-errors", "verdict": "Healthy", "value": 0.0018, "baseline": 0.0021, "limit": 0.072, "window": "1h",
+             "evaluatedUntil": "2026-03-10T11:59:00Z", "certainty": 0.0, "detectable": 3.12,
+             "message": "api-errors of wave early: 0.18% against 0.21% baseline; could detect >= 3.1x"},
+            {"name": "queue", "verdict": "Healthy", "value": 12.0, "limit": 1000.0, "window": "10m"},
+        ],
+        "conditions": [
+            {"type": "Held", "status": "True", "reason": "Insufficient", "message": "wave early has soaked for 9d",
+             "lastTransitionTime": "2026-03-10T10:00:00Z"},
+        ],
+    });
+    rollout(&with(base("Soaking", "Soaking (Insufficient)"), changes))
+}
+
+/// The judge would have cried wolf; beside it an SLO on the way to a finding.
+fn uncalibrated() -> Rollout {
+    let changes = json!({
+        "message": "api-errors of wave early: not calibrated, holding",
+        "slos": [
+            {"name": "api-errors", "verdict": "Uncalibrated", "value": 0.0018, "baseline": 0.0021, "limit": 0.072, "window": "1h",
+             "evaluatedUntil": "2026-03-10T11:59:00Z",
+             "message": "api-errors of wave early: not calibrated, holding: it would have fired on 3 Mar at 04:10; 0.18% against 0.21% baseline over 1h"},
+            {"name": "queue", "verdict": "Inconclusive", "certainty": 0.8769, "detectable": 2.1,
+             "message": "queue of wave early: 0.9% against 0.4% baseline over 14m; could detect >= 2.1x"},
+        ],
+    });
+    rollout(&with(base("Soaking", "Soaking (Uncalibrated)"), changes))
+}
+
 fn revert(finished: bool) -> Value {
     json!({
         "version": "10.5.2",
@@ -235,6 +282,8 @@ macro_rules! shows {
 shows! {
     an_advancing_wave_shows_its_failed_tenants: advancing();
     a_soak_with_a_hold_shows_who_holds_and_why: soaking_held();
+    a_wave_with_too_little_traffic_says_so_and_shows_the_spared_tenant: insufficient();
+    what_is_not_calibrated_says_why: uncalibrated();
     a_revert_shows_the_figure_that_caused_it: reverting();
     a_reverted_version_shows_what_came_of_it: reverted();
     an_adoption_shows_versions_and_owners: adopting();

@@ -1,0 +1,47 @@
+//! What the comparison of an SLO says, in few words. Pure.
+
+use breakwater_crds::{Rollout, RolloutStatus, rollout::Comparison, status::SloStatus};
+
+/// From here on a certainty is worth a word.
+const CERTAINTY_MIN: f64 = 0.5;
+/// What stands before the reason in the sentence of an SLO that is not calibrated.
+const NOT_CALIBRATED: &str = "not calibrated, holding: ";
+
+/// The message of an SLO's row: a healthy one says only how much it could have seen, one that is not calibrated only why,
+/// and all others the whole sentence.
+pub(super) fn said(slo: &SloStatus) -> String {
+    let certain = slo.certainty.filter(|certainty| *certainty >= CERTAINTY_MIN);
+    // Rounded down: never more certain than it is.
+    let certain = certain.map(|certainty| format!("certainty {:.1}%", (certainty * 1e3).floor() / 10.0));
+    let mut parts = match slo.verdict.as_deref() {
+        Some("Healthy") => slo.detectable.map(could_detect).into_iter().collect(),
+        Some("Uncalibrated") => vec![uncalibrated(&slo.message)],
+        Some(_) | None => vec![slo.message.clone()],
+    };
+    parts.extend(certain.filter(|_| !slo.message.contains("certainty")));
+    parts.retain(|part| !part.is_empty());
+    parts.join(", ")
+}
+
+fn could_detect(ratio: f64) -> String {
+    format!("could detect >= {ratio:.1}x")
+}
+
+/// `not calibrated: it would have reverted on Tuesday`.
+fn uncalibrated(message: &str) -> String {
+    let reason = message.split_once(NOT_CALIBRATED).map(|(_, reason)| reason);
+    let reason = reason.map(|reason| reason.split_once("; ").map_or(reason, |(first, _)| first));
+    reason.map_or_else(|| message.to_owned(), |reason| format!("not calibrated: {reason}"))
+}
+
+/// Why a wave that has soaked for its time goes on soaking: its traffic could not have found what `judge.mustDetect` says.
+pub(super) fn insufficient(rollout: &Rollout, status: &RolloutStatus) -> Option<String> {
+    let judge = &rollout.spec.judge;
+    let least = judge.must_detect;
+    let compared = rollout.spec.slos.iter().filter(|slo| slo.query.is_none());
+    let mut compared = compared.filter_map(|spec| status.slos.iter().find(|slo| slo.name == spec.name));
+    let short = compared.find(|slo| slo.detectable.is_none_or(|ratio| ratio > least));
+    let slo = short.filter(|_| judge.comparison == Comparison::Enabled)?;
+    let seen = slo.detectable.map_or_else(|| "could not detect any ratio yet".to_owned(), could_detect);
+    Some(format!("{}: {seen}, must {least}x", slo.name))
+}
