@@ -87,7 +87,7 @@ pub trait AlertTargets: Send + Sync + 'static {
     fn heard<'a>(&'a self, namespace: &'a str, name: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()>;
 
     /// The Rollouts under way whose alerts are to be asked for; none while this replica does not lead.
-    fn pulls<'a>(&'a self) -> BoxFuture<'a, Vec<AlertPull>>;
+    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>>;
 
     /// Creates a `RolloutAction`; a name that exists is no error. The future ends once it is durable.
     fn store<'a>(

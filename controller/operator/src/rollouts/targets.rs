@@ -46,7 +46,7 @@ impl AlertTargets for Targets {
         })
     }
 
-    fn pulls<'a>(&'a self) -> BoxFuture<'a, Vec<AlertPull>> {
+    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>> {
         Box::pin(async move {
             let office = self.office.borrow().clone();
             let mut pulls = Vec::new();

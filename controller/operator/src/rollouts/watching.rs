@@ -25,8 +25,15 @@ pub(super) struct Watching {
     ids: Mutex<(u64, Arc<TenantIds>)>,
     /// Most tenants of the baseline whose past is read.
     baseline_sample: usize,
-    /// Whose past is read, for a wave's start and a count of names: drawn once.
-    chosen: Mutex<Option<(Timestamp, u64, Option<Arc<Chosen>>)>>,
+    /// Whose past is read: drawn once.
+    chosen: Mutex<Option<Drawn>>,
+}
+
+/// A draw for a wave's start, while the names count so many changes.
+struct Drawn {
+    wave_started_at: Timestamp,
+    names: u64,
+    chosen: Option<Arc<Chosen>>,
 }
 
 impl Watching {
@@ -88,15 +95,16 @@ impl Watching {
     }
 
     fn chosen(&self, study: &Study, tenants: &[Tenant], names: u64) -> Option<Arc<Chosen>> {
-        let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*chosen {
-            Some((wave, of, chosen)) if (*wave, *of) == (study.wave_started_at, names) => chosen.clone(),
-            Some(_) | None => {
-                let drawn = Chosen::of(&study.arms, tenants, self.baseline_sample).map(Arc::new);
-                *chosen = Some((study.wave_started_at, names, drawn.clone()));
-                drawn
-            }
+        let (mut last, wave_started_at) =
+            (self.chosen.lock().unwrap_or_else(PoisonError::into_inner), study.wave_started_at);
+        if let Some(drawn) = &*last
+            && (drawn.wave_started_at, drawn.names) == (wave_started_at, names)
+        {
+            return drawn.chosen.clone();
         }
+        let chosen = Chosen::of(&study.arms, tenants, self.baseline_sample).map(Arc::new);
+        *last = Some(Drawn { wave_started_at, names, chosen: chosen.clone() });
+        chosen
     }
 
     fn ids(&self, tenants: &[Tenant], names: u64) -> Arc<TenantIds> {

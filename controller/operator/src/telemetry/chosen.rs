@@ -40,9 +40,9 @@ impl Chosen {
         names.sort_unstable();
         names.dedup();
         // Who shares a name with a chosen one must be known, or the name would seem to be one tenant's.
-        let named = tenants.iter().map(|tenant| (metric_id(tenant), tenant.id));
-        let named = named.filter(|(name, _)| names.binary_search(name).is_ok());
-        Some(Self { ids: Arc::new(TenantIds::new(named)), names, arms })
+        let all = tenants.iter().map(|tenant| (metric_id(tenant), tenant.id));
+        let ids = TenantIds::new(all.filter(|(name, _)| names.binary_search(name).is_ok()));
+        Some(Self { ids: Arc::new(ids), names, arms })
     }
 }
 

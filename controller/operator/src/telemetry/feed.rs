@@ -241,7 +241,7 @@ async fn one(
     news.and(history(slo, slot, want).await)
 }
 
-async fn history(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News {
+async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News {
     let mut news = News::default();
     for at in want.history.iter().take(HISTORY_MAX) {
         if lock(slot).reading.history.contains_key(at) {

@@ -1,7 +1,14 @@
 //! Reading past steps of one SLO, in bounded chunks and in order, by the very query of its steps; sums over a week, in
 //! parts where Prometheus refuses the whole; and how far back its data reach. I/O.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use breakwater_plan::{
     observed::{ByTenant, Counted},
@@ -37,7 +44,7 @@ pub struct Past {
     /// What is asked together: of different tenants each.
     queries: Vec<Queries>,
     /// How many of [`PART_HOURS`] are too large.
-    refused: usize,
+    refused: AtomicUsize,
 }
 
 /// What is still to be read of a look.
@@ -53,7 +60,7 @@ pub struct Chunks {
 impl Past {
     /// Of all tenants.
     pub(super) fn new(source: Arc<dyn Counts>, queries: Queries) -> Self {
-        Self { source, queries: vec![queries], refused: 0 }
+        Self { source, queries: vec![queries], refused: AtomicUsize::new(0) }
     }
 
     /// Of these tenants only.
@@ -71,22 +78,23 @@ impl Past {
         Sheet::new(self.queries().measure(), self.queries().labels().into())
     }
 
-    /// Bad and total of the seven days before `at`, by tenant; none for a `query`. Where Prometheus cannot bear so much,
-    /// the next attempt asks for less at once, and pauses after each part as long as that took.
-    pub(super) async fn week(
-        &mut self,
-        at: Timestamp,
-        ids: &Arc<TenantIds>,
-    ) -> Result<ByTenant<Events>, String> {
-        let hours = PART_HOURS[self.refused % PART_HOURS.len()];
-        match self.sum(at.as_second(), hours, ids).await {
-            Ok(sums) => Ok(ByTenant::new(sums.into_iter().collect())),
-            Err(Failed::Asking(why)) => {
-                // After the smallest the largest comes again: perhaps it was something else.
-                self.refused = if is_too_much(&why) { (self.refused + 1) % PART_HOURS.len() } else { 0 };
-                Err(why.to_string())
+    /// Bad and total of the seven days before `at`, by tenant; none for a `query`. A Prometheus that refuses so much is
+    /// asked for less at once, with a pause after each part as long as that took; one that cannot bear it, the next time.
+    pub(super) async fn week(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
+        loop {
+            let refused = self.refused.load(Ordering::Relaxed);
+            match self.sum(at.as_second(), PART_HOURS[refused % PART_HOURS.len()], ids).await {
+                Ok(sums) => return Ok(ByTenant::new(sums.into_iter().collect())),
+                Err(Failed::Answer(why)) => return Err(why),
+                Err(Failed::Asking(why)) => {
+                    // After the smallest the largest comes again: perhaps it was something else.
+                    let next = if is_too_much(&why) { (refused + 1) % PART_HOURS.len() } else { refused };
+                    self.refused.store(next, Ordering::Relaxed);
+                    if next == 0 || !is_refusal(&why) {
+                        return Err(why.to_string());
+                    }
+                }
             }
-            Err(Failed::Answer(why)) => Err(why),
         }
     }
 
@@ -221,6 +229,11 @@ enum Failed {
     Asking(ReadError),
     /// The answer is no good.
     Answer(String),
+}
+
+/// It says that it will not, and at once.
+fn is_refusal(why: &ReadError) -> bool {
+    matches!(why, ReadError::TooLarge { .. } | ReadError::Status { status: 400 | 413 | 422, .. })
 }
 
 /// A smaller query may do.

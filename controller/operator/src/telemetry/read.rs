@@ -171,7 +171,7 @@ impl SloTelemetry {
     }
 
     /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
-    pub async fn history(&mut self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
+    pub async fn history(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
         self.weeks.week(at, ids).await
     }
 

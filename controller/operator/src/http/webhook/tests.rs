@@ -42,7 +42,7 @@ impl AlertTargets for Cluster {
         })
     }
 
-    fn pulls<'a>(&'a self) -> BoxFuture<'a, Vec<AlertPull>> {
+    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>> {
         Box::pin(async { Vec::new() })
     }
 

@@ -15,11 +15,12 @@ struct Frail {
     steps_max: usize,
     hours_max: u32,
     since: i64,
+    refuses_with: u16,
 }
 
 impl Frail {
     fn new(steps_max: usize, hours_max: u32, since: i64) -> Arc<Self> {
-        Arc::new(Self { asked: Mutex::default(), steps_max, hours_max, since })
+        Arc::new(Self { asked: Mutex::default(), steps_max, hours_max, since, refuses_with: 422 })
     }
 
     fn answer(&self, query: &str, grid: Grid, sink: &mut dyn Sink) -> Result<(), ReadError> {
@@ -31,7 +32,7 @@ impl Frail {
             return Err(refusal(422));
         }
         if query.contains("increase") && hours > self.hours_max {
-            return Err(refusal(503));
+            return Err(refusal(self.refuses_with));
         }
         for tenant in ["a", "b", "c", "d"].into_iter().filter(|name| {
             !query.contains("t=~")
@@ -123,26 +124,32 @@ async fn a_few_tenants_are_read_by_name() {
 
 #[tokio::test(start_paused = true)]
 async fn r14_a_week_that_is_refused_is_summed_from_its_parts() {
-    let at = Timestamp::from_second(10_000_000).unwrap();
-    for (bears, refusals) in [(168, 0), (24, 1), (6, 2), (1, 3)] {
-        let (source, ids) = (Frail::new(1_000, bears, 0), ids(&["a", "b", "c", "d"]));
-        let mut past = past(&source);
-        for _ in 0..refusals {
-            assert_eq!(past.week(at, &ids).await.unwrap_err(), "h: HTTP 503: too many samples");
-        }
+    let (at, ids) = (Timestamp::from_second(10_000_000).unwrap(), ids(&["a", "b", "c", "d"]));
+    let whole = Events { bad: 0.0, total: 7.0 * 24.0 * 60.0 };
+    for bears in PART_HOURS {
+        let source = Frail::new(1_000, bears, 0);
+        let past = past(&source);
         for _ in 0..2 {
             let week = past.week(at, &ids).await.unwrap();
-            let whole = Events { bad: 0.0, total: 7.0 * 24.0 * 60.0 };
-            assert!(
-                week.as_slice().len() == 4 && week.as_slice().iter().all(|(_, sum)| *sum == whole),
-                "{bears}"
-            );
+            assert!(week.as_slice().len() == 4 && week.as_slice().iter().all(|(_, sum)| *sum == whole));
         }
+        let (asked, parts) = (source.asked.lock().unwrap().len(), 168 / bears as usize);
+        let refusals = PART_HOURS.iter().position(|hours| *hours == bears).unwrap();
+        assert_eq!(asked, refusals + 2 * parts, "what was refused is not asked for again");
     }
-    let mut never = past(&Frail::new(0, 0, 0));
-    for _ in 0..9 {
-        assert!(never.week(at, &ids(&["a"])).await.is_err());
-    }
+    let source = Frail::new(0, 0, 0);
+    assert_eq!(past(&source).week(at, &ids).await.unwrap_err(), "h: HTTP 422: too many samples");
+    assert_eq!(source.asked.lock().unwrap().len(), PART_HOURS.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r14_a_prometheus_that_cannot_bear_a_week_is_asked_for_less_the_next_time() {
+    let (at, ids) = (Timestamp::from_second(10_000_000).unwrap(), ids(&["a"]));
+    let source = Arc::new(Frail { refuses_with: 503, ..Arc::into_inner(Frail::new(1_000, 24, 0)).unwrap() });
+    let past = past(&source);
+    assert!(past.week(at, &ids).await.is_err());
+    assert_eq!(source.asked.lock().unwrap().len(), 1);
+    assert!(past.week(at, &ids).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

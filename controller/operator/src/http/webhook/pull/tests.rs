@@ -20,7 +20,9 @@ fn at(minutes: i64) -> Timestamp {
 
 /// What Prometheus says: the tenants with an alert, since when, and as of so many seconds ago; `None`: it cannot be asked.
 #[derive(Default)]
-struct Said(Mutex<Option<(Vec<(&'static str, Timestamp)>, i64)>>);
+struct Said(Mutex<Option<(Alerting, i64)>>);
+
+type Alerting = Vec<(&'static str, Timestamp)>;
 
 impl Said {
     fn say(&self, said: &[(&'static str, Timestamp)]) {
@@ -94,7 +96,7 @@ impl AlertTargets for Cluster {
         Box::pin(async move { Ok(vec![target]) })
     }
 
-    fn pulls<'a>(&'a self) -> BoxFuture<'a, Vec<AlertPull>> {
+    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>> {
         let pull = AlertPull {
             namespace: "ops".into(),
             name: "app".into(),
