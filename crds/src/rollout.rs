@@ -494,6 +494,18 @@ pub struct Prometheus {
     /// Time limit of one query.
     #[serde(default = "thirty_seconds")]
     pub timeout: Span,
+    /// Most tenants of the baseline whose past is read where a wave's comparison is armed: a stable draw of the fleet. The
+    /// wave's own tenants are always read.
+    #[serde(default = "five_hundred")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 10, max = 100_000)))]
+    pub baseline_sample: u32,
+}
+
+/// Default of [`Prometheus::baseline_sample`], also where a Rollout names no Prometheus.
+pub const BASELINE_SAMPLE: u32 = 500;
+
+const fn five_hundred() -> u32 {
+    BASELINE_SAMPLE
 }
 
 /// A Secret of the Rollout's own namespace.

@@ -15,6 +15,9 @@ const TOKEN_EVERY: Duration = Duration::from_secs(30);
 /// How often remembered alerts are decided on again, for those that had not fired for long enough.
 const REDECIDE_EVERY: Duration = Duration::from_secs(5);
 
+/// How often Prometheus is asked for the alerts that fire.
+const PULL_EVERY: Duration = Duration::from_mins(1);
+
 /// Follows the webhook's token; without a Secret, or while it cannot be read, the webhook is shut.
 pub(crate) fn token(
     client: Client,
@@ -59,5 +62,13 @@ pub(crate) async fn redecide(alerts: Arc<Alerts>, clock: Clock) {
         if let Err(error) = alerts.redecide(None, clock()).await {
             tracing::debug!(%error, "remembered alerts wait");
         }
+    }
+}
+
+/// Asks Prometheus for the alerts that fire, for ever.
+pub(crate) async fn pull(alerts: Arc<Alerts>, clock: Clock) {
+    loop {
+        tokio::time::sleep(PULL_EVERY).await;
+        alerts.pull(clock()).await;
     }
 }

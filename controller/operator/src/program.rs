@@ -102,6 +102,7 @@ impl Program {
         let alerts =
             Arc::new(Alerts::new(targets, user.to_owned(), http::webhook::REMEMBERED, metrics.clone()));
         tasks.spawn(intake::redecide(alerts.clone(), clock.clone()));
+        tasks.spawn(intake::pull(alerts.clone(), clock.clone()));
         // A standby is ready as well: it answers health and metrics, and tells Alertmanager to try again.
         let (_, ready) = watch::channel(true);
         let (token, reading) =

@@ -1,5 +1,7 @@
 //! Which firing alerts hold or revert a rollout (R15): one function over alerts, tenants and time. Pure.
 
+mod pull;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use breakwater_crds::rollout::{Alert, AlertAction};
@@ -9,6 +11,7 @@ use promql_parser::{
     parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX},
 };
 
+pub use self::pull::{fingerprint, pulled};
 use crate::spec::FieldError;
 
 /// How many times the baseline's share the candidates' must be.

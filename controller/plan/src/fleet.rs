@@ -201,7 +201,7 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
         if marker.target != *version {
             return if tenant.confirmed { Standing::Contested } else { Standing::Unsure };
         }
-        if context.out.contains(&**version) && goes_back(marker, context) {
+        if context.out.contains(&**version) && goes_back(tenant, marker, context) {
             return Standing::Outgoing;
         }
         if goes_back_alone(tenant, marker, context) {
@@ -236,11 +236,15 @@ fn standing(tenant: &Tenant, context: &Context<'_>) -> Standing {
 
 /// True where a tenant on a rejected version is a matter of the way back: it has a safe version to go to, or none is
 /// wanted either. Without one, the fix that is wanted is the only way out.
-fn goes_back(marker: &Marker, context: &Context<'_>) -> bool {
-    let is_out = |version: &str| context.out.contains(version);
-    is_out(context.wanted)
-        || !is_out(&marker.previous)
-        || context.stable.is_some_and(|stable| !is_out(stable))
+fn goes_back(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> bool {
+    context.out.contains(context.wanted) || has_way_back(tenant, marker, context)
+}
+
+/// The version that it came from, or the stable one, is rejected neither for all nor for it alone.
+fn has_way_back(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> bool {
+    let is_safe =
+        |version: &str| !context.out.contains(version) && context.spared.since(tenant.id, version).is_none();
+    is_safe(&marker.previous) || context.stable.is_some_and(is_safe)
 }
 
 /// The wanted version is rejected for this tenant, and not for all.
@@ -250,11 +254,9 @@ fn is_spared(tenant: &Tenant, context: &Context<'_>) -> bool {
 
 /// True where a tenant's version is rejected for it alone, and it has another one to go to.
 fn goes_back_alone(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> bool {
-    let rejected = |version: &str| context.spared.since(tenant.id, version).is_some();
-    let is_safe = |version: &str| !rejected(version) && !context.out.contains(version);
-    rejected(&marker.target)
+    context.spared.since(tenant.id, &marker.target).is_some()
         && !context.out.contains(&*marker.target)
-        && (is_safe(&marker.previous) || context.stable.is_some_and(is_safe))
+        && has_way_back(tenant, marker, context)
 }
 
 /// Standing of a tenant that was written back alone and is not ready yet. Past its deadline another version than the one

@@ -4,13 +4,17 @@
 //! [`ROW_LABEL`] what they are. Matchers of the Rollout are put into every selector of the parsed expression, never
 //! pasted into text.
 
+mod frame;
+mod past;
 mod selector;
 
 use std::fmt::Write as _;
 
 use breakwater_crds::slo::{Errors, Latency, Slo, Step};
-pub use selector::Matchers;
-use selector::{Refusal, Selector, guarded, le_matcher};
+use frame::{Frame, named, row, union};
+pub use past::narrowed;
+pub use selector::{Matchers, Refusal, Selector};
+use selector::{guarded, le_matcher};
 
 use crate::spec::FieldError;
 
@@ -146,37 +150,6 @@ impl Queries {
                 row(Row::Bad, &format!("sum{by}(last_over_time({bad}[{step_seconds}s]))")),
             ]),
             Sli::Values { query } => query.clone(),
-        }
-    }
-
-    /// Bad and total over the seven days before the instant of the query, by tenant (R14); `None` for a `query`.
-    /// Counters are read at 1 h resolution: a ratio needs no more, and a week of raw samples is too many. What is too
-    /// young for that is read over its last hour.
-    pub fn history(&self) -> Option<String> {
-        let by = self.by();
-        let week = |s: &Selector| format!("(sum{by}(increase({s}[7d:1h])) or sum{by}(increase({s}[1h])))");
-        match &self.sli {
-            Sli::Counters { bad, total } => {
-                Some(union([row(Row::Total, &week(total)), row(Row::Bad, &week(bad))]))
-            }
-            Sli::Histogram { total, good, .. } => {
-                Some(union([row(Row::Total, &week(total)), row(Row::Good, &week(good))]))
-            }
-            Sli::Recorded { bad, total } => Some(union([
-                row(Row::Total, &format!("sum{by}(sum_over_time({total}[7d]))")),
-                row(Row::Bad, &format!("sum{by}(sum_over_time({bad}[7d]))")),
-            ])),
-            Sli::Values { .. } => None,
-        }
-    }
-
-    /// A row for every tenant whose total has a sample at the instant of the query; `None` for a `query`.
-    pub fn tenants(&self) -> Option<String> {
-        match &self.sli {
-            Sli::Counters { total, .. } | Sli::Recorded { total, .. } | Sli::Histogram { total, .. } => {
-                Some(format!("group{}({total})", self.by()))
-            }
-            Sli::Values { .. } => None,
         }
     }
 
@@ -410,60 +383,6 @@ fn check_labels(slo: &Slo, path: &str, errors: &mut Vec<FieldError>) {
             message: "is empty; name the label that tells tenants apart, such as installationId".to_owned(),
         });
     }
-}
-
-/// The step query's pieces around one total.
-struct Frame<'a> {
-    total: &'a Selector,
-    labels: &'a [String],
-    step_seconds: i64,
-}
-
-impl Frame<'_> {
-    fn now(&self, selector: &Selector) -> String {
-        format!("last_over_time({selector}[{}s])", self.step_seconds)
-    }
-
-    fn before(&self, selector: &Selector) -> String {
-        format!("last_over_time({selector}[{0}s] offset {0}s)", self.step_seconds)
-    }
-
-    /// Per series: the difference to one step before; a reset or a newborn series counts from zero.
-    fn increase(&self, of: &Selector) -> String {
-        let (now, before) = (self.now(of), self.before(of));
-        format!("({now} - {before} >= 0) or {}", self.counted_from_zero(of))
-    }
-
-    /// The same for a bucket, whose reset shows in the histogram's count: a bucket that has outgrown its old value
-    /// within the step would otherwise miss what its count has, and good events would look slow.
-    fn increase_of_bucket(&self, of: &Selector) -> String {
-        let (now, before, from_zero) = (self.now(of), self.before(of), self.counted_from_zero(of));
-        let reset = format!("({} - {} < 0)", self.now(self.total), self.before(self.total));
-        format!("(({now} - {before} >= 0) unless ignoring (le) {reset}) or {from_zero}")
-    }
-
-    /// A series counts from zero only where its own target had a total one step before: a target that was out of
-    /// sight for ten minutes would otherwise bring all that it ever counted. Targets without `job` and `instance`
-    /// are told apart by tenant alone.
-    fn counted_from_zero(&self, of: &Selector) -> String {
-        let mut target = self.labels.to_vec();
-        target.extend(
-            ["job", "instance"].map(str::to_owned).into_iter().filter(|label| !self.labels.contains(label)),
-        );
-        format!("({} and on ({}) {})", self.now(of), target.join(", "), self.before(self.total))
-    }
-}
-
-fn row(row: Row, expression: &str) -> String {
-    named(row.as_str(), expression)
-}
-
-fn named(name: &str, expression: &str) -> String {
-    format!("label_replace({expression}, \"{ROW_LABEL}\", \"{name}\", \"\", \"\")")
-}
-
-fn union(parts: impl IntoIterator<Item = String>) -> String {
-    parts.into_iter().collect::<Vec<_>>().join("\nor\n")
 }
 
 /// `500ms` or `0.25s` in seconds.

@@ -7,4 +7,4 @@ pub mod webhook;
 
 pub use metrics::Metrics;
 pub use serve::{HttpState, router, serve};
-pub use webhook::{AlertTarget, AlertTargets, Alerts, Stored};
+pub use webhook::{AlertPull, AlertTarget, AlertTargets, Alerts, Stored};

@@ -2,6 +2,7 @@
 //! before the 2xx (R15). I/O through [`AlertTargets`]; the decision itself is [`breakwater_plan::alerts::decide`].
 
 mod memory;
+mod pull;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -28,6 +29,7 @@ use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
 use memory::Memory;
 pub use memory::{ALERTS_MAX, REMEMBERED};
+pub use pull::AlertPull;
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
@@ -83,6 +85,9 @@ pub trait AlertTargets: Send + Sync + 'static {
 
     /// Remembers which alerts of a Rollout's rules fire, in words, for the account of a deviation.
     fn heard<'a>(&'a self, namespace: &'a str, name: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()>;
+
+    /// The Rollouts under way whose alerts are to be asked for; none while this replica does not lead.
+    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>>;
 
     /// Creates a `RolloutAction`; a name that exists is no error. The future ends once it is durable.
     fn store<'a>(
@@ -285,9 +290,7 @@ fn told(firing: &[Firing], rules: &[AlertRule]) -> Vec<String> {
 fn take(memory: &mut Memory, only: Option<(&str, &str)>, alert: PayloadAlert, now: Timestamp) {
     let PayloadAlert { status, labels, starts_at, ends_at, fingerprint } = alert;
     let fingerprint: String = if fingerprint.is_empty() {
-        let parts: Vec<&str> =
-            labels.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]).collect();
-        format!("{:016x}", stable_hash(&parts))
+        breakwater_plan::alerts::fingerprint(&labels)
     } else {
         fingerprint.chars().take(64).collect()
     };

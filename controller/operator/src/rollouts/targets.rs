@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use breakwater_crds::{RolloutAction, action::RolloutActionSpec, scalars::Span};
+use breakwater_crds::{RolloutAction, action::RolloutActionSpec, rollout::Alert, scalars::Span};
 use breakwater_plan::{
     alerts::{AlertRule, AlertTenant, Standing},
     fleet,
     observed::{Readiness, Tenant},
+    promql::Matchers,
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 
 use super::{context::Key, lead::Office, session::Session};
 use crate::{
-    http::{AlertTarget, AlertTargets, Stored},
+    http::{AlertPull, AlertTarget, AlertTargets, Stored},
     telemetry::ids::metric_id,
 };
 
@@ -42,6 +43,17 @@ impl AlertTargets for Targets {
                 }
             }
             Ok(targets)
+        })
+    }
+
+    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>> {
+        Box::pin(async move {
+            let office = self.office.borrow().clone();
+            let mut pulls = Vec::new();
+            for (key, session) in office.map(|office| office.sessions()).unwrap_or_default() {
+                pulls.extend(pull(&key, &*session.lock().await));
+            }
+            pulls
         })
     }
 
@@ -72,13 +84,32 @@ impl AlertTargets for Targets {
     }
 }
 
+/// What to ask Prometheus for; nothing while no version is under way, or no alert is named.
+fn pull(key: &Key, session: &Session) -> Option<AlertPull> {
+    let accepted = session.accepted.as_ref()?;
+    let spec = &accepted.checked.spec;
+    session.carried.as_ref().filter(|status| status.phase.is_under_way() && !spec.alerts.is_empty())?;
+    let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
+    Some(AlertPull {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        rules: rules(&spec.alerts),
+        matchers: Matchers::parse(matchers).ok()?,
+        source: accepted.watching.source(),
+    })
+}
+
+fn rules(alerts: &[Alert]) -> Arc<[AlertRule]> {
+    let parse = |(i, alert)| AlertRule::parse(alert, &format!("spec.alerts[{i}]")).ok();
+    alerts.iter().enumerate().filter_map(parse).collect()
+}
+
 fn target(key: &Key, session: &Session, now: Timestamp) -> Option<AlertTarget> {
     let accepted = session.accepted.as_ref()?;
     let spec = &accepted.checked.spec;
     let status = session.carried.as_ref();
     let version = status.filter(|s| s.phase.is_under_way()).and_then(|s| s.candidate_version.clone());
-    let parse = |(i, alert)| AlertRule::parse(alert, &format!("spec.alerts[{i}]")).ok();
-    let rules: Arc<[AlertRule]> = spec.alerts.iter().enumerate().filter_map(parse).collect();
+    let rules = rules(&spec.alerts);
     let tenants = accepted.subscription.index().with(|tenants| {
         let wanted = version.as_deref().filter(|_| !rules.is_empty()).unwrap_or_default();
         tenants.iter().map(|tenant| stand(tenant, wanted, spec.tenants.warm_up, now)).collect()

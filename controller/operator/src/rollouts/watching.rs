@@ -2,24 +2,38 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use breakwater_crds::rollout::BASELINE_SAMPLE;
 use breakwater_plan::{
     Plan,
     observed::{SloReading, Tenant},
     spec::Checked,
+    study::Study,
     trace::Trace,
 };
 use breakwater_slo::State;
 use jiff::Timestamp;
 
 use super::context::{Context, Key};
-use crate::telemetry::{Feed, Telemetry, TenantIds, Wanted};
+use crate::telemetry::{Chosen, Counts, Feed, Telemetry, TenantIds, Wanted};
 
 /// The reading of one accepted spec.
 pub(super) struct Watching {
+    source: Arc<dyn Counts>,
     feed: Result<Feed, String>,
     refill_seconds: i64,
     /// Names in metrics, made anew only when one changed: a hashing of ten thousand names per plan is as dear as the plan.
     ids: Mutex<(u64, Arc<TenantIds>)>,
+    /// Most tenants of the baseline whose past is read.
+    baseline_sample: usize,
+    /// Whose past is read: drawn once.
+    chosen: Mutex<Option<Drawn>>,
+}
+
+/// A draw for a wave's start, while the names count so many changes.
+struct Drawn {
+    wave_started_at: Timestamp,
+    names: u64,
+    chosen: Option<Arc<Chosen>>,
 }
 
 impl Watching {
@@ -29,12 +43,22 @@ impl Watching {
         let source = (context.leader.ground.counts)(&key.namespace, spec.prometheus.as_ref());
         let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
         let clock = context.leader.ground.clock.clone();
-        let feed =
-            Telemetry::new(source, &spec.slos, matchers).map(|telemetry| Feed::spawn(telemetry, clock));
+        let feed = Telemetry::new(source.clone(), &spec.slos, matchers)
+            .map(|telemetry| Feed::spawn(telemetry, clock));
         let feed =
             feed.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+        let baseline_sample =
+            spec.prometheus.as_ref().map_or(BASELINE_SAMPLE, |prometheus| prometheus.baseline_sample);
+        let baseline_sample = usize::try_from(baseline_sample).unwrap_or(usize::MAX);
         let refill_seconds = spec.slos.iter().map(|slo| slo.sharp.long.as_seconds()).max().unwrap_or(0);
-        Self { feed, refill_seconds, ids: Mutex::new((u64::MAX, Arc::default())) }
+        Self {
+            source,
+            feed,
+            refill_seconds,
+            ids: Mutex::new((u64::MAX, Arc::default())),
+            baseline_sample,
+            chosen: Mutex::default(),
+        }
     }
 
     /// What is there, with the judges' states, which come back with the plan, and the traces put in.
@@ -65,8 +89,22 @@ impl Watching {
             refill_seconds: self.refill_seconds,
             history: plan.history_wanted.clone(),
             study: plan.study.clone(),
+            chosen: plan.study.as_ref().and_then(|study| self.chosen(study, tenants, names)),
             studied: plan.status.waves.iter().filter_map(|wave| wave.started_at).collect(),
         });
+    }
+
+    fn chosen(&self, study: &Study, tenants: &[Tenant], names: u64) -> Option<Arc<Chosen>> {
+        let (mut last, wave_started_at) =
+            (self.chosen.lock().unwrap_or_else(PoisonError::into_inner), study.wave_started_at);
+        if let Some(drawn) = &*last
+            && (drawn.wave_started_at, drawn.names) == (wave_started_at, names)
+        {
+            return drawn.chosen.clone();
+        }
+        let chosen = Chosen::of(&study.arms, tenants, self.baseline_sample).map(Arc::new);
+        *last = Some(Drawn { wave_started_at, names, chosen: chosen.clone() });
+        chosen
     }
 
     fn ids(&self, tenants: &[Tenant], names: u64) -> Arc<TenantIds> {
@@ -75,6 +113,11 @@ impl Watching {
             *ids = (names, Arc::new(TenantIds::of(tenants)));
         }
         ids.1.clone()
+    }
+
+    /// The Rollout's Prometheus, for other questions.
+    pub(super) fn source(&self) -> Arc<dyn Counts> {
+        self.source.clone()
     }
 
     /// Resolves when something new was read.

@@ -15,7 +15,9 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Telemetry, due::STEPS_PER_PASS, ids::TenantIds, read::SloTelemetry, studying::Studying};
+use super::{
+    Telemetry, chosen::Chosen, due::STEPS_PER_PASS, ids::TenantIds, read::SloTelemetry, studying::Studying,
+};
 use crate::clock::Clock;
 
 /// Shortest and longest pause between two passes that no new wish cuts short.
@@ -38,6 +40,8 @@ pub struct Wanted {
     pub history: Vec<Timestamp>,
     /// The look at the past that is wanted.
     pub study: Option<Arc<Study>>,
+    /// Whose past it is of; `None`: everybody's.
+    pub chosen: Option<Arc<Chosen>>,
     /// Looks whose results are still of use, by the start of their wave.
     pub studied: Vec<Timestamp>,
 }
@@ -77,8 +81,8 @@ impl Feed {
                 if news.any {
                     told.send_modify(|n| *n = n.wrapping_add(1));
                 }
-                let readers = || telemetry.slos().iter().map(super::read::SloTelemetry::past).collect();
-                studying.follow(want.study.as_ref(), readers, (&shared, &want.ids), &told, now);
+                let readers = || telemetry.slos().iter().map(SloTelemetry::past).collect();
+                studying.follow(&want, readers, &shared, &told, now);
                 let pause = if news.failed { PAUSE_AFTER_ERROR } else { news.pause(now) };
                 // A new wish is served at once, except after an error: Prometheus is not to be hammered.
                 tokio::select! {

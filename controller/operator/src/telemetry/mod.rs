@@ -6,6 +6,7 @@
 //! [`feed`] does so in the background, so that a slow Prometheus never blocks a revert.
 
 pub mod body;
+pub mod chosen;
 pub mod client;
 pub mod due;
 pub mod feed;
@@ -20,6 +21,7 @@ pub mod sheet;
 pub mod sink;
 mod studying;
 
+pub use chosen::Chosen;
 pub use client::{Prometheus, Secret, Settings};
 pub use feed::{Feed, Wanted};
 pub use ids::TenantIds;

@@ -53,8 +53,8 @@ impl SloTelemetry {
         until_seconds: i64,
         each: &mut (dyn FnMut(i64) + Send),
     ) -> Result<Names, String> {
-        let mut found = Found { names: Names::default(), labels: self.past().queries.labels().into() };
-        let Some(query) = self.past().queries.tenants() else { return Ok(found.names) };
+        let mut found = Found { names: Names::default(), labels: self.past().queries().labels().into() };
+        let Some(query) = self.past().queries().tenants() else { return Ok(found.names) };
         let mut next = from_seconds.saturating_add(EVERY_SECONDS).min(until_seconds);
         while next <= until_seconds {
             let left = (until_seconds - next) / EVERY_SECONDS + 1;

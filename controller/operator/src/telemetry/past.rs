@@ -1,8 +1,22 @@
-//! Reading past steps of one SLO, in bounded chunks and in order, by the very query of its steps. I/O.
+//! Reading past steps of one SLO, in bounded chunks and in order, by the very query of its steps; sums over a week, in
+//! parts where Prometheus refuses the whole; and how far back its data reach. I/O.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use breakwater_plan::{observed::Counted, promql::Queries, study::Look};
+use breakwater_plan::{
+    observed::{ByTenant, Counted},
+    promql::Queries,
+    study::Look,
+};
+use breakwater_slo::{Counts as Events, TenantId};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
@@ -10,17 +24,27 @@ use super::{
     ids::TenantIds,
     read::Counts,
     sheet::{Grid, Sheet},
+    sink::Rows,
 };
 
 /// Most fields of a sheet, tenants times steps: some 10 MB, and an answer of some 30.
 const FIELDS_MAX: usize = 200_000;
 /// Most steps of a query: Prometheus refuses more than 11,000 points of a series.
 const STEPS_MAX: usize = 1_000;
+/// Most bytes of a list of names; a query of counters holds it a dozen times.
+const NAMES_MAX: usize = 16 << 10;
+/// Hours of a week that are summed in one query: all, and less where Prometheus refuses that.
+const PART_HOURS: [u32; 4] = [7 * 24, 24, 6, 1];
+/// How exactly the oldest sample is looked for, in seconds.
+const OLDEST_WITHIN: i64 = 3_600;
 
 /// The past of one SLO.
 pub struct Past {
     pub(super) source: Arc<dyn Counts>,
-    pub(super) queries: Queries,
+    /// What is asked together: of different tenants each.
+    queries: Vec<Queries>,
+    /// How many of [`PART_HOURS`] are too large.
+    refused: AtomicUsize,
 }
 
 /// What is still to be read of a look.
@@ -34,6 +58,103 @@ pub struct Chunks {
 }
 
 impl Past {
+    /// Of all tenants.
+    pub(super) fn new(source: Arc<dyn Counts>, queries: Queries) -> Self {
+        Self { source, queries: vec![queries], refused: AtomicUsize::new(0) }
+    }
+
+    /// Of these tenants only.
+    pub(super) fn of(self, names: &[Arc<str>]) -> Self {
+        let queries = self.queries.iter().flat_map(|queries| queries.of_tenants(names, NAMES_MAX)).collect();
+        Self { queries, ..self }
+    }
+
+    /// The queries; where they are of parts, of the first. There is always one: no list of names has no parts.
+    pub(super) fn queries(&self) -> &Queries {
+        &self.queries[0]
+    }
+
+    fn sheet(&self) -> Sheet {
+        Sheet::new(self.queries().measure(), self.queries().labels().into())
+    }
+
+    /// Bad and total of the seven days before `at`, by tenant; none for a `query`. A Prometheus that refuses so much is
+    /// asked for less at once, with a pause after each part as long as that took; one that cannot bear it, the next time.
+    pub(super) async fn week(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
+        loop {
+            let refused = self.refused.load(Ordering::Relaxed);
+            match self.sum(at.as_second(), PART_HOURS[refused % PART_HOURS.len()], ids).await {
+                Ok(sums) => return Ok(ByTenant::new(sums.into_iter().collect())),
+                Err(Failed::Answer(why)) => return Err(why),
+                Err(Failed::Asking(why)) => {
+                    // After the smallest the largest comes again: perhaps it was something else.
+                    let next = if is_too_much(&why) { (refused + 1) % PART_HOURS.len() } else { refused };
+                    self.refused.store(next, Ordering::Relaxed);
+                    if next == 0 || !is_refusal(&why) {
+                        return Err(why.to_string());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn sum(
+        &self,
+        at: i64,
+        hours: u32,
+        ids: &Arc<TenantIds>,
+    ) -> Result<HashMap<TenantId, Events>, Failed> {
+        let (mut sums, mut sheet) = (HashMap::<TenantId, Events>::new(), self.sheet());
+        let parts = i64::from(PART_HOURS[0] / hours.max(1));
+        for part in 0..parts {
+            let end = at - part * i64::from(hours) * 3_600;
+            let instant = Timestamp::from_second(end).map_err(|why| Failed::Answer(why.to_string()))?;
+            let began = Instant::now();
+            sheet.begin(ids, Grid::instant(end));
+            for queries in &self.queries {
+                let Some(query) = queries.totals(hours, part == 0) else { return Ok(sums) };
+                self.source.query(&query, instant, &mut sheet).await.map_err(Failed::Asking)?;
+            }
+            sheet.end().map_err(Failed::Answer)?;
+            for (tenant, counts) in sheet.totals().as_slice() {
+                let sum = sums.entry(*tenant).or_insert(Events { bad: 0.0, total: 0.0 });
+                (sum.bad, sum.total) = (sum.bad + counts.bad, sum.total + counts.total);
+            }
+            if part + 1 < parts {
+                tokio::time::sleep(began.elapsed()).await;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Unix seconds from which on there are samples, between `from` and `until`, to the hour; `None`: there are none at
+    /// `until` either.
+    pub(super) async fn oldest(&self, from: i64, until: i64) -> Result<Option<i64>, ReadError> {
+        if self.is_there(from).await? {
+            return Ok(Some(from));
+        }
+        if !self.is_there(until).await? {
+            return Ok(None);
+        }
+        let (mut absent, mut present) = (from, until);
+        while present - absent > OLDEST_WITHIN {
+            let middle = absent + (present - absent) / 2;
+            if self.is_there(middle).await? {
+                present = middle;
+            } else {
+                absent = middle;
+            }
+        }
+        Ok(Some(present))
+    }
+
+    async fn is_there(&self, at: i64) -> Result<bool, ReadError> {
+        let Some(query) = self.queries().presence() else { return Ok(false) };
+        let (mut rows, at) = (Rows::default(), Timestamp::from_second(at).unwrap_or_default());
+        self.source.query(&query, at, &mut rows).await?;
+        Ok(!rows.0.is_empty())
+    }
+
     /// Begins to read.
     pub fn chunks(&self, look: Look, ids: &Arc<TenantIds>) -> Chunks {
         let tenants = ids.tenants().len().max(1);
@@ -42,7 +163,7 @@ impl Past {
             look,
             steps: (FIELDS_MAX / tenants).clamp(1, STEPS_MAX),
             ids: ids.clone(),
-            sheet: Sheet::new(self.queries.measure(), self.queries.labels().into()),
+            sheet: self.sheet(),
             took: Duration::ZERO,
         }
     }
@@ -61,13 +182,19 @@ impl Chunks {
             return Ok(false);
         }
         let left = usize::try_from((until_seconds - self.next) / step_seconds + 1).unwrap_or(1);
-        let query = past.queries.step(step_seconds);
+        let queries: Vec<String> = past.queries.iter().map(|queries| queries.step(step_seconds)).collect();
         let began = Instant::now();
         let mut steps = self.steps.min(left);
         loop {
             let grid = Grid { first: self.next, step_seconds, steps };
             self.sheet.begin(&self.ids, grid);
-            let answer = past.source.query_range(&query, grid, &mut self.sheet).await;
+            let mut answer = Ok(());
+            for query in &queries {
+                answer = past.source.query_range(query, grid, &mut self.sheet).await;
+                if answer.is_err() {
+                    break;
+                }
+            }
             match answer {
                 Ok(()) => break,
                 Err(why) if steps > 1 && is_too_much(&why) => steps /= 2,
@@ -96,6 +223,19 @@ impl Chunks {
     }
 }
 
+/// Why there is no sum.
+enum Failed {
+    /// Prometheus could not be asked, or refused.
+    Asking(ReadError),
+    /// The answer is no good.
+    Answer(String),
+}
+
+/// It says that it will not, and at once.
+fn is_refusal(why: &ReadError) -> bool {
+    matches!(why, ReadError::TooLarge { .. } | ReadError::Status { status: 400 | 413 | 422, .. })
+}
+
 /// A smaller query may do.
 fn is_too_much(why: &ReadError) -> bool {
     match why {
@@ -107,3 +247,6 @@ fn is_too_much(why: &ReadError) -> bool {
         | ReadError::Warning { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,6 +94,8 @@ pub struct SloTelemetry {
     path: String,
     rhythm: Option<Rhythm>,
     edges_checked: bool,
+    /// The weeks before waves.
+    weeks: Past,
     /// The sheet of the last answer, for the next one.
     sheet: Mutex<Option<Sheet>>,
 }
@@ -109,6 +111,7 @@ impl Telemetry {
             let path = format!("spec.slos[{index}]");
             match Queries::new(slo, &matchers, &path) {
                 Ok(queries) => readers.push(SloTelemetry {
+                    weeks: Past::new(Arc::clone(&source), queries.clone()),
                     source: Arc::clone(&source),
                     queries,
                     latency: slo.latency.clone(),
@@ -169,17 +172,12 @@ impl SloTelemetry {
 
     /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
     pub async fn history(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
-        let Some(query) = self.queries.history() else { return Ok(ByTenant::new(Vec::new())) };
-        let mut sheet = self.sheet();
-        sheet.begin(ids, Grid::instant(at.as_second()));
-        self.source.query(&query, at, &mut sheet).await.map_err(|why| why.to_string())?;
-        sheet.end()?;
-        Ok(sheet.totals())
+        self.weeks.week(at, ids).await
     }
 
     /// Another reader of the same series, for their past.
     pub fn past(&self) -> Past {
-        Past { source: self.source.clone(), queries: self.queries.clone() }
+        Past::new(self.source.clone(), self.queries.clone())
     }
 
     /// The sheet of the last answer, or a new one where that is in use.

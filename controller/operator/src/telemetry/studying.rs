@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    feed::{Held, lock},
+    feed::{Held, Wanted, lock},
     ids::TenantIds,
     past::Past,
 };
@@ -33,13 +33,13 @@ impl Studying {
     /// Begins the study that is wanted, unless it is under way, or was tried a moment ago.
     pub(super) fn follow(
         &mut self,
-        study: Option<&Arc<Study>>,
+        wanted: &Wanted,
         readers: impl FnOnce() -> Vec<Past>,
-        (held, ids): (&Arc<Vec<Mutex<Held>>>, &Arc<TenantIds>),
+        held: &Arc<Vec<Mutex<Held>>>,
         told: &watch::Sender<u64>,
         now: Timestamp,
     ) {
-        let Some(study) = study else {
+        let Some(study) = &wanted.study else {
             self.stop();
             return;
         };
@@ -52,15 +52,21 @@ impl Studying {
         // Own ratios come first.
         let weeks: Vec<Option<Week>> =
             held.iter().map(|slot| lock(slot).reading.history.get(&study.week).cloned()).collect();
-        let wanted = (0..held.len()).filter(|slo| study.step_seconds(*slo).is_some());
-        if wanted.clone().any(|slo| weeks[slo].is_none()) {
+        if (0..held.len()).any(|slo| study.step_seconds(slo).is_some() && weeks[slo].is_none()) {
             return;
         }
         self.stop();
         self.of = Some((study.wave_started_at, now));
-        let job =
-            Job { study: study.clone(), weeks, held: held.clone(), ids: ids.clone(), told: told.clone() };
-        self.task = Some(tokio::spawn(job.run(readers())));
+        let (study, ids, readers) = match &wanted.chosen {
+            Some(chosen) => {
+                let study = Study { arms: chosen.arms.clone(), ..Study::clone(study) };
+                let readers = readers().into_iter().map(|past| past.of(&chosen.names)).collect();
+                (Arc::new(study), chosen.ids.clone(), readers)
+            }
+            None => (study.clone(), wanted.ids.clone(), readers()),
+        };
+        let job = Job { study, weeks, held: held.clone(), ids, told: told.clone() };
+        self.task = Some(tokio::spawn(job.run(readers)));
     }
 
     fn stop(&mut self) {
@@ -118,13 +124,28 @@ impl Job {
                 tokio::time::sleep(PAUSE.max(chunks.took())).await;
             }
             done += steps(look);
-            let learned = lesson.finish()?;
+            let learned = match lesson.finish() {
+                Ok(learned) => learned,
+                Err(why) => return Err(explained(why, reader, look).await),
+            };
             known = Some(match known {
                 Some(known) => known.and(learned),
                 None => learned,
             });
         }
         known.ok_or_else(|| "there is no past to look at".to_owned())
+    }
+}
+
+/// With how far back the data reach, where they do not reach back far enough.
+async fn explained(why: String, reader: &Past, look: Look) -> String {
+    match reader.oldest(look.from_seconds, look.until_seconds).await {
+        Ok(Some(oldest)) if oldest > look.from_seconds => match Timestamp::from_second(oldest) {
+            Ok(oldest) => format!("{why}: Prometheus's samples reach back to {oldest}"),
+            Err(_) => why,
+        },
+        Ok(None) => format!("{why}: Prometheus has no samples of then"),
+        Ok(Some(_)) | Err(_) => why,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use promql_parser::{
-    label::METRIC_NAME,
-    parser::{self, Expr, VectorSelector, value::ValueType},
+    label::{METRIC_NAME, Matcher},
+    parser::{self, Expr, VectorSelector, token::T_EQL_REGEX, value::ValueType},
 };
 
 use crate::spec::FieldError;
@@ -40,7 +40,7 @@ impl fmt::Display for Refusal {
 
 /// Label matchers that are added to every selector.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Matchers(Vec<promql_parser::label::Matcher>);
+pub struct Matchers(Vec<Matcher>);
 
 impl Matchers {
     /// No matchers.
@@ -69,6 +69,32 @@ impl Matchers {
             return Err(Refusal::new("holds an `or` or a metric's name", fix));
         }
         Ok(Self(matchers.matchers))
+    }
+
+    /// One of these values in a label, each taken literally.
+    pub fn one_of(label: &str, values: &[&str]) -> Result<Self, Refusal> {
+        let literal = |value: &&str| {
+            let mut text = String::with_capacity(value.len());
+            for c in value.chars() {
+                // What Go's QuoteMeta quotes: Prometheus's regular expressions are Go's.
+                if "\\.+*?()|[]{}^$".contains(c) {
+                    text.push('\\');
+                }
+                text.push(c);
+            }
+            text
+        };
+        let pattern = values.iter().map(literal).collect::<Vec<_>>().join("|");
+        let refuse =
+            || Refusal::new("cannot be asked for by name", "use names of letters, digits and dashes");
+        let matcher = Matcher::new_matcher(T_EQL_REGEX, label.to_owned(), pattern).map_err(|_| refuse())?;
+        // Written and read again: whatever is in the names stays within its quotes.
+        match parser::parse(&format!("x{{{matcher}}}")) {
+            Ok(Expr::VectorSelector(again)) if again.matchers.matchers == [matcher.clone()] => {
+                Ok(Self(vec![matcher]))
+            }
+            _ => Err(refuse()),
+        }
     }
 
     /// The same, refused if it speaks of `le`, which belongs to the threshold.
@@ -125,7 +151,18 @@ impl Selector {
         Ok(printed)
     }
 
+    /// A metric's series that all of these hold for.
+    pub fn of(metric: &str, own: &[Matcher], matchers: &Matchers) -> Result<Self, Refusal> {
+        let own = promql_parser::label::Matchers::new(own.to_vec());
+        let mut selector = VectorSelector::new(Some(metric.to_owned()), own);
+        matchers.add_to(&mut selector);
+        let printed = Self(selector);
+        printed.survives_printing()?;
+        Ok(printed)
+    }
+
     /// The same with further matchers.
+    #[must_use]
     pub fn with(&self, matchers: &Matchers) -> Self {
         let mut selector = self.0.clone();
         matchers.add_to(&mut selector);

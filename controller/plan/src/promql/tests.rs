@@ -237,3 +237,68 @@ fn the_scrape_interval_is_learnt_from_counts_of_samples() {
         assert_eq!(scrape_seconds(rows.iter().copied()), seconds, "{rows:?}");
     }
 }
+
+#[test]
+fn a_few_tenants_are_asked_for_by_name_and_no_name_leaves_its_quotes() {
+    let queries = with(&counters("e", "r{code=~\"5..\"}"), "cluster=\"eu\"");
+    let names = ["b.c", "a\"} or vector(1) #", "a|x", "b.c"];
+    let parts = queries.of_tenants(&names, 1_000);
+    assert_eq!(parts.len(), 1);
+    for text in selectors(&parts[0].step(60)) {
+        assert!(text.contains("cluster=\"eu\"") && text.contains("tenant=~\"a"), "{text}");
+    }
+    let Expr::Call(_) =
+        parser::parse(parts[0].totals(24, false).unwrap().split("\nor\n").next().unwrap()).unwrap()
+    else {
+        panic!("not a label_replace");
+    };
+    let (plain, lists) = narrowed(&parts[0].step(60), &["tenant".to_owned()]).unwrap();
+    assert_eq!(Some(plain), narrowed(&queries.step(60), &[]).map(|(text, _)| text));
+    let [(label, pattern)] = &lists[..] else { panic!("{lists:?}") };
+    let matcher = Matchers::one_of(label, &names[..1]).unwrap();
+    assert_eq!(matcher, Matchers::one_of("tenant", &["b.c"]).unwrap());
+    assert_eq!(pattern, "a\"\\} or vector\\(1\\) #|a\\|x|b\\.c");
+}
+
+#[test]
+fn lists_of_names_are_bounded_and_no_tenant_is_in_two() {
+    let queries = with(&counters("e", "r"), "");
+    let names: Vec<String> = (0..1_000).map(|n| format!("tenant-{n:05}")).collect();
+    let parts = queries.of_tenants(&names, 4_096);
+    assert_eq!(parts.len(), 4);
+    let mut all = Vec::new();
+    for part in &parts {
+        let (_, lists) = narrowed(&part.step(60), &["tenant".to_owned()]).unwrap();
+        assert!(lists[0].1.len() <= 4_096);
+        all.extend(lists[0].1.split('|').map(str::to_owned));
+    }
+    assert_eq!(all, names);
+    let mut in_namespaces = counters("e", "r");
+    in_namespaces.tenant_labels = vec!["namespace".to_owned(), "pod".to_owned()];
+    let queries = with(&in_namespaces, "");
+    let parts = queries.of_tenants(&["n/a", "n/b", "m/a"], 1_000);
+    assert!(parts.len() == 1 && parts[0].step(60).contains("pod=~\"a|b\""), "{}", parts[0].step(60));
+    let parts = queries.of_tenants(&["n/a", "m/a", "o/a"], 1_000);
+    assert!(parts[0].step(60).contains("namespace=~\"m|n|o\""), "{}", parts[0].step(60));
+    assert_eq!(
+        queries.of_tenants(&["n/a", "n/b/c"], 1_000),
+        vec![queries.clone()],
+        "which label has the slash?"
+    );
+    assert_eq!(queries.of_tenants(&["n"], 1_000), vec![queries.clone()]);
+}
+
+#[test]
+fn totals_of_parts_of_a_week_ask_the_same_of_less() {
+    let queries = with(&counters("e", "r"), "");
+    assert_eq!(queries.history(), queries.totals(168, true));
+    for (hours, young, says) in [
+        (24, false, "sum by (tenant) (increase(r[24h:1h]))"),
+        (1, false, "(increase(r[1h]))"),
+        (6, true, "or sum by"),
+    ] {
+        let query = queries.totals(hours, young).unwrap();
+        assert!(query.contains(says) && parser::parse(&query).is_ok(), "{query}");
+    }
+    assert_eq!(queries.presence().unwrap(), "group(r)");
+}

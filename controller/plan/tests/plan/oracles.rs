@@ -30,7 +30,7 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
         touches_only_its_own(observed, write);
         match write.purpose {
             Purpose::Advance => {
-                forward(observed, plan, write, &out, now);
+                forward(observed, plan, write, &out, &alone, now);
                 let since = alone.since(&write.tenant, &write.version);
                 assert!(since.is_none(), "R22: {} is rejected for {}", write.version, write.tenant.name);
             }
@@ -188,7 +188,14 @@ fn touches_only_its_own(observed: &Observed<'_>, write: &Write) {
     assert_ne!(tenant.version.version(), Some(&write.version), "a write that changes nothing: {tenant:?}");
 }
 
-fn forward(observed: &Observed<'_>, plan: &Plan, write: &Write, out: &BTreeSet<String>, now: Timestamp) {
+fn forward(
+    observed: &Observed<'_>,
+    plan: &Plan,
+    write: &Write,
+    out: &BTreeSet<String>,
+    alone: &Alone,
+    now: Timestamp,
+) {
     let (status, tenant) = (&plan.status, &write.tenant);
     assert!(status.phase.is_under_way(), "a forward write in {:?}", status.phase);
     assert_eq!(status.candidate_version.as_deref(), Some(&*write.version));
@@ -214,8 +221,9 @@ fn forward(observed: &Observed<'_>, plan: &Plan, write: &Write, out: &BTreeSet<S
         || recorded == Some(&write.marker.previous)
         || stable == Some(&*write.marker.previous);
     assert!(known, "R17: previous is {}, of {tenant:?}", write.marker.previous);
-    let verified_there_is = stable.is_some_and(|stable| !out.contains(stable));
-    assert!(!verified_there_is || !out.contains(&*write.marker.previous), "R17: previous is rejected");
+    let rejected = |version: &str| out.contains(version) || alone.since(tenant, version).is_some();
+    let verified_there_is = stable.is_some_and(|stable| !rejected(stable));
+    assert!(!verified_there_is || !rejected(&write.marker.previous), "R17, R22: previous is rejected");
 }
 
 fn back(plan: &Plan, write: &Write, out: &BTreeSet<String>, alone: &Alone) {

@@ -108,11 +108,11 @@ mod tests {
             if n == 100 {
                 (0..10).for_each(|tenant| all.runs(tenant, "2", MONDAY + 3_600));
             }
-            let known = draws.step(&all, end, step).to_vec();
+            let found = draws.step(&all, end, step).to_vec();
             let afresh: Vec<Requests> =
                 all.tenants.iter().map(|tenant| all.requests(tenant, end, step)).collect();
-            assert_eq!(known, afresh);
-            assert!(known.iter().all(|r| r.bad <= r.total && r.slow <= r.total && r.bad >= 0.0));
+            assert_eq!(found, afresh);
+            assert!(found.iter().all(|r| r.bad <= r.total && r.slow <= r.total && r.bad >= 0.0));
         }
     }
 }

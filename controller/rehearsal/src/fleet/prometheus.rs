@@ -1,7 +1,9 @@
 //! What Prometheus would answer: the queries that Breakwater itself forms, answered from the model.
 
+mod rows;
+
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,42 +14,44 @@ use breakwater_operator::{
     telemetry::{Counts, Grid, Labels, ReadError, Sink, sink::label_text},
     tenants::lens::Lens,
 };
-use breakwater_plan::promql::{Matchers, Measure, Queries, ROW_LABEL, Row};
+use breakwater_plan::alerts::AlertRule;
+use breakwater_plan::promql::{Matchers, Measure, Queries, ROW_LABEL, Row, narrowed};
 use breakwater_plan::study::coarse_seconds;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
+use regex::Regex;
 
+use self::rows::{Series, Whom, edges, scrapes, sum, values};
 use super::{
-    Fleet, chance,
-    draws::{Draws, Known},
+    Fleet,
+    draws::Draws,
     lie::{Distorted, HOST, Lie, refusal, status},
     shape::Shape,
-    traffic::{Population, Requests, Tenant},
+    traffic::{Population, Tenant},
 };
 
 /// How often the synthetic Prometheus scrapes, in seconds.
 pub const SCRAPE_SECONDS: i64 = 15;
 /// Most points of a series in one answer: Prometheus's own limit.
 const POINTS_MAX: usize = 11_000;
-const WEEK: i64 = 7 * 86_400;
 
 /// What a query asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ask {
-    Step { seconds: i64 },
-    History,
+    Step {
+        seconds: i64,
+    },
+    Totals {
+        hours: i64,
+    },
+    Presence,
+    /// By the rule in this place.
+    Alerts {
+        rule: usize,
+    },
     Scrapes,
     Edges,
-}
-
-/// One SLO's part.
-struct Series {
-    measure: Measure,
-    is_latency: bool,
-    edge: String,
-    /// Labels per tenant: total, bad or good, now.
-    labels: Vec<[Box<str>; 3]>,
 }
 
 /// The synthetic Prometheus of one rehearsal.
@@ -58,8 +62,24 @@ pub struct Metrics {
     shared: Arc<Mutex<Shared>>,
 }
 
+/// What a query asks for, and of whom.
+#[derive(Clone)]
+struct Asked {
+    slo: usize,
+    ask: Ask,
+    /// Whose label fits; `None`: everybody.
+    of: Option<(String, Regex)>,
+}
+
 struct Shared {
-    asks: HashMap<String, (usize, Ask)>,
+    asks: HashMap<String, Asked>,
+    /// The same queries as a parser writes them.
+    plain: HashMap<String, (usize, Ask)>,
+    /// Most samples of an answer.
+    samples_max: usize,
+    rules: Vec<AlertRule>,
+    /// The alerts that fire: labels, and since when, in unix seconds.
+    firing: BTreeMap<BTreeMap<String, String>, i64>,
     series: Vec<Series>,
     names: Names,
     lie: Option<Lie>,
@@ -82,10 +102,12 @@ impl Metrics {
         lens: Lens,
         clock: Clock,
     ) -> Result<Self, String> {
-        let names =
-            Names { lens, shape, labels: spec.slos.iter().map(|slo| slo.tenant_labels.clone()).collect() };
+        let names = Names { lens, shape, labels: Vec::new() };
         let draws = Draws::default();
-        let shared = Shared { asks: HashMap::new(), series: Vec::new(), names, lie: None, draws };
+        let (asks, plain, samples_max) = (HashMap::new(), HashMap::new(), usize::MAX);
+        let (rules, firing) = (Vec::new(), BTreeMap::new());
+        let shared =
+            Shared { asks, plain, samples_max, rules, firing, series: Vec::new(), names, lie: None, draws };
         let metrics = Self { fleet, clock, shared: Arc::new(Mutex::new(shared)) };
         metrics.learn(spec)?;
         Ok(metrics)
@@ -96,6 +118,14 @@ impl Metrics {
         let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
         let matchers = Matchers::parse(matchers).map_err(|_| "spec.prometheus.matchers cannot be parsed")?;
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, alert) in spec.alerts.iter().enumerate() {
+            // One that the controller refuses is none that it asks for.
+            let Ok(rule) = AlertRule::parse(alert, &format!("spec.alerts[{index}]")) else { continue };
+            let query = rule.query(&matchers).map_err(|refusal| refusal.to_string())?;
+            let ask = Ask::Alerts { rule: shared.rules.len() };
+            shared.rules.push(rule);
+            shared.asks.insert(query, Asked { slo: 0, ask, of: None });
+        }
         for (index, slo) in spec.slos.iter().enumerate() {
             let queries = Queries::new(slo, &matchers, &format!("spec.slos[{index}]"))
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
@@ -107,12 +137,21 @@ impl Metrics {
             let asks = [
                 (Some(queries.step(seconds)), Ask::Step { seconds }),
                 (Some(queries.step(coarse)), Ask::Step { seconds: coarse }),
-                (queries.history(), Ask::History),
+                (queries.totals(168, true), Ask::Totals { hours: 168 }),
+                (queries.totals(24, true), Ask::Totals { hours: 24 }),
+                (queries.totals(24, false), Ask::Totals { hours: 24 }),
+                (queries.totals(6, true), Ask::Totals { hours: 6 }),
+                (queries.totals(6, false), Ask::Totals { hours: 6 }),
+                (queries.totals(1, false), Ask::Totals { hours: 1 }),
+                (queries.presence(), Ask::Presence),
                 (queries.scrapes(), Ask::Scrapes),
                 (queries.edges(), Ask::Edges),
             ];
             for (query, ask) in asks {
-                shared.asks.extend(query.map(|query| (query, (known, ask))));
+                let Some(query) = query else { continue };
+                let plain = narrowed(&query, &slo.tenant_labels).map(|(plain, _)| (plain, (known, ask)));
+                shared.plain.extend(plain);
+                shared.asks.insert(query, Asked { slo: known, ask, of: None });
             }
             let threshold = slo.latency.as_ref().map(|latency| latency.threshold.as_str());
             shared.names.labels.push(slo.tenant_labels.clone());
@@ -131,9 +170,25 @@ impl Metrics {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).lie = lie;
     }
 
+    /// From now on answers of more samples are refused, as a server's limits do.
+    pub fn refuse_above(&self, samples: usize) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).samples_max = samples;
+    }
+
+    /// An alert fires from now on, or does not any more.
+    pub fn fire(&self, labels: &[(&str, &str)], fires: bool) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        if fires {
+            shared.firing.entry(labels).or_insert((self.clock)().as_second());
+        } else {
+            shared.firing.remove(&labels);
+        }
+    }
+
     fn answer(&self, promql: &str, grid: Grid, sink: &mut dyn Sink) -> Result<(), ReadError> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((slo, ask)) = shared.asks.get(promql).copied() else {
+        let Some(asked) = shared.asked(promql) else {
             return Err(status(400, "bad_data: the rehearsal knows only the queries that Breakwater forms"));
         };
         if grid.steps > POINTS_MAX {
@@ -144,10 +199,16 @@ impl Metrics {
             return Err(error);
         }
         let fleet = self.fleet.lock();
+        let whom = shared.whom(&asked, &fleet);
+        if asked.ask.cost(grid).saturating_mul(whom.count(&fleet)) > shared.samples_max {
+            return Err(status(422, "execution: query processing would load too many samples into memory"));
+        }
         let malformed = |why: String| ReadError::Malformed { host: HOST.into(), why };
-        let Some(lie) = lie else { return shared.pour(slo, ask, &fleet, grid, sink).map_err(malformed) };
+        let Some(lie) = lie else {
+            return shared.pour(&asked, &whom, &fleet, grid, sink).map_err(malformed);
+        };
         let mut distorted = Distorted::new(lie, sink);
-        shared.pour(slo, ask, &fleet, grid, &mut distorted).map_err(malformed)?;
+        shared.pour(&asked, &whom, &fleet, grid, &mut distorted).map_err(malformed)?;
         distorted.end(grid.first)
     }
 
@@ -192,36 +253,93 @@ impl Counts for Metrics {
     }
 }
 
+impl Ask {
+    /// Samples per tenant, about.
+    fn cost(self, grid: Grid) -> usize {
+        match self {
+            Self::Step { .. } => grid.steps,
+            Self::Totals { hours } => usize::try_from(hours).unwrap_or(0),
+            Self::Presence | Self::Alerts { .. } | Self::Scrapes | Self::Edges => 0,
+        }
+    }
+}
+
 impl Shared {
+    /// What a query asks for; one of a few tenants only is told from the same one of all by the parser.
+    fn asked(&mut self, promql: &str) -> Option<Asked> {
+        if let Some(asked) = self.asks.get(promql) {
+            return Some(asked.clone());
+        }
+        for labels in &self.names.labels {
+            let Some((plain, lists)) = narrowed(promql, labels) else { continue };
+            let Some((slo, ask)) = self.plain.get(&plain).copied() else { continue };
+            let [(label, list)] = &lists[..] else { continue };
+            let of = Some((label.clone(), Regex::new(&format!("^(?:{list})$")).ok()?));
+            let asked = Asked { slo, ask, of };
+            self.asks.insert(promql.to_owned(), asked.clone());
+            return Some(asked);
+        }
+        None
+    }
+
+    fn whom(&mut self, asked: &Asked, fleet: &Population) -> Whom {
+        let Some((label, of)) = &asked.of else { return Whom::All };
+        self.label(asked.slo, fleet);
+        let fits = |labels: &[Box<str>; 3]| {
+            let mut fits = false;
+            let read =
+                Labels::new(&labels[0]).each(|name, value| fits |= name == label && of.is_match(value));
+            read.is_ok() && fits
+        };
+        Whom::Some(self.series[asked.slo].labels.iter().map(fits).collect())
+    }
+
     fn pour(
         &mut self,
-        slo: usize,
-        ask: Ask,
+        asked: &Asked,
+        whom: &Whom,
         fleet: &Population,
         grid: Grid,
         sink: &mut dyn Sink,
     ) -> Result<(), String> {
+        let Asked { slo, ask, .. } = *asked;
         if grid.steps == 0 {
             return Ok(());
         }
         match ask {
             Ask::Scrapes => scrapes(grid.first, sink),
             Ask::Edges => edges(&self.series[slo].edge, grid.first, sink),
+            Ask::Alerts { rule } => self.alerts(rule, grid.first, sink),
+            Ask::Presence => values(Grid::instant(grid.first), sink),
             Ask::Step { .. } if self.series[slo].measure == Measure::Values => values(grid, sink),
             Ask::Step { seconds } => {
                 self.label(slo, fleet);
                 if grid.steps > 1 {
-                    return self.series[slo].range(fleet, grid, seconds, sink);
+                    return self.series[slo].range((fleet, whom), grid, seconds, sink);
                 }
                 let drawn = self.draws.step(fleet, grid.first, seconds);
-                self.series[slo].instant(fleet, grid.first, sink, |index, _| (drawn[index], true))
+                self.series[slo].instant((fleet, whom), grid.first, sink, |index, _| (drawn[index], true))
             }
-            Ask::History => {
+            Ask::Totals { hours } => {
                 self.label(slo, fleet);
-                self.series[slo]
-                    .instant(fleet, grid.first, sink, |_, tenant| (week(fleet, tenant, grid.first), false))
+                let sum = |_, tenant: &Tenant| (sum(fleet, tenant, grid.first, hours), false);
+                self.series[slo].instant((fleet, whom), grid.first, sink, sum)
             }
         }
+    }
+
+    /// The alerts that a rule speaks of, and since when they fire.
+    fn alerts(&self, rule: usize, at: i64, sink: &mut dyn Sink) -> Result<(), String> {
+        let speaks_of = |labels: &BTreeMap<String, String>| self.rules[rule].matches(labels);
+        for (labels, since) in self.firing.iter().filter(|(labels, _)| speaks_of(labels)) {
+            let own = || labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let firing = [("__name__", "ALERTS"), ("alertstate", "firing")];
+            sink.series(Labels::new(&label_text(own().chain(firing))))?;
+            sink.sample(at as f64, 1.0);
+            sink.series(Labels::new(&label_text(own().chain([("__name__", "ALERTS_FOR_STATE")]))))?;
+            sink.sample(at as f64, *since as f64);
+        }
+        Ok(())
     }
 
     /// Makes the labels of tenants that have none yet.
@@ -234,86 +352,6 @@ impl Shared {
             series.labels.push([Row::Total, part, Row::Now].map(|row| labels(&names.labels[slo], &id, row)));
         }
     }
-}
-
-impl Series {
-    /// Total, and bad or good.
-    fn measured(&self, requests: Requests) -> (f64, f64) {
-        let Requests { total, bad, slow } = requests;
-        let hit = if self.is_latency { slow } else { bad };
-        (total, if self.measure == Measure::Histogram { total - hit } else { hit })
-    }
-
-    /// The rows of an instant; `requests` says a tenant's, and whether they are of a step.
-    fn instant(
-        &self,
-        fleet: &Population,
-        at: i64,
-        sink: &mut dyn Sink,
-        mut requests: impl FnMut(usize, &Tenant) -> (Requests, bool),
-    ) -> Result<(), String> {
-        let stamp = at as f64;
-        for (index, (tenant, labels)) in fleet.tenants.iter().zip(&self.labels).enumerate() {
-            if tenant.gone_at.is_some_and(|gone| gone < at) || tenant.dormant {
-                continue;
-            }
-            let (requests, of_step) = requests(index, tenant);
-            let (total, part) = self.measured(requests);
-            let [of_total, of_part, of_now] = labels;
-            sink.series(Labels::new(of_total))?;
-            sink.sample(stamp, total);
-            sink.series(Labels::new(of_part))?;
-            sink.sample(stamp, part);
-            // Nobody reads it where there is a total; a real answer holds it all the same.
-            if total <= 0.0 && of_step && self.measure != Measure::Recorded {
-                sink.series(Labels::new(of_now))?;
-                sink.sample(stamp, 1.0);
-            }
-        }
-        Ok(())
-    }
-
-    /// The rows of a range of steps: series by series, as Prometheus answers.
-    fn range(&self, fleet: &Population, grid: Grid, seconds: i64, sink: &mut dyn Sink) -> Result<(), String> {
-        let mut measured = Vec::with_capacity(grid.steps);
-        for (tenant, labels) in fleet.tenants.iter().zip(&self.labels).filter(|(tenant, _)| !tenant.dormant) {
-            let mut known = Known::default();
-            let ends = (0..grid.steps).map(|line| grid.at(line));
-            let there = ends.take_while(|end| tenant.gone_at.is_none_or(|gone| gone >= *end));
-            measured.clear();
-            measured
-                .extend(there.map(|end| (end, self.measured(known.requests(fleet, tenant, end, seconds)))));
-            let [of_total, of_part, of_now] = labels;
-            sink.series(Labels::new(of_total))?;
-            for (end, (total, _)) in &*measured {
-                sink.sample(*end as f64, *total);
-            }
-            sink.series(Labels::new(of_part))?;
-            for (end, (_, part)) in &*measured {
-                sink.sample(*end as f64, *part);
-            }
-            if self.measure != Measure::Recorded {
-                sink.series(Labels::new(of_now))?;
-                let idle = measured.iter().filter(|(_, (total, _))| *total <= 0.0);
-                idle.for_each(|(end, _)| sink.sample(*end as f64, 1.0));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The week before `at`: what was to be expected, hour by hour.
-fn week(fleet: &Population, tenant: &Tenant, at: i64) -> Requests {
-    let hours = (0..WEEK / 3_600).map(|hour| at - hour * 3_600 - 1_800);
-    hours.fold(Requests::default(), |sum, middle| {
-        let expected = fleet.expected(tenant, middle, true);
-        let total = expected.rate * 3_600.0;
-        Requests {
-            total: sum.total + total,
-            bad: sum.bad + total * expected.errors,
-            slow: sum.slow + total * expected.slow,
-        }
-    })
 }
 
 impl Names {
@@ -346,29 +384,5 @@ fn edge(threshold: &str) -> String {
     seconds.map_or_else(|_| threshold.to_owned(), |seconds| seconds.to_string())
 }
 
-fn scrapes(at: i64, sink: &mut dyn Sink) -> Result<(), String> {
-    let samples = |window: i64| (window / SCRAPE_SECONDS) as f64;
-    for (name, value) in [("300", samples(300)), ("60", samples(60)), ("15", samples(15)), ("old", 1.0)] {
-        sink.series(Labels::new(&label_text([(ROW_LABEL, name)])))?;
-        sink.sample(at as f64, value);
-    }
-    Ok(())
-}
-
-fn edges(threshold: &str, at: i64, sink: &mut dyn Sink) -> Result<(), String> {
-    for edge in [threshold, "+Inf"] {
-        sink.series(Labels::new(&label_text([(ROW_LABEL, "edge"), ("le", edge)])))?;
-        sink.sample(at as f64, 1.0);
-    }
-    Ok(())
-}
-
-/// A `query`: about one.
-fn values(grid: Grid, sink: &mut dyn Sink) -> Result<(), String> {
-    sink.series(Labels::NONE)?;
-    for at in (0..grid.steps).map(|line| grid.at(line)) {
-        let value = 1.0 + 0.05 * chance::normal(chance::mix(1, &[at.cast_unsigned()]));
-        sink.sample(at as f64, value);
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The alerts that fire, bounded and forgetful: Alertmanager repeats what goes on. Pure.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ pub const ALERTS_MAX: usize = 10_000;
 /// `repeat_interval`, so this is the longest `repeat_interval` of a route to this webhook.
 pub const REMEMBERED: Duration = Duration::from_hours(1);
 /// Most bytes of one alert's labels; a larger one is left out.
-const LABELS_MAX: usize = 8 << 10;
+pub(super) const LABELS_MAX: usize = 8 << 10;
 
 /// Whose path the alert came by (`None`: everybody's), and its fingerprint.
 type Key = (Option<(String, String)>, String);
@@ -25,13 +25,18 @@ pub struct Memory {
     alerts: HashMap<Key, (Firing, Timestamp)>,
     /// The same by when they were last heard of, oldest first.
     heard: BTreeSet<(Timestamp, Key)>,
+    /// What Prometheus said last, by Rollout and rule.
+    pulled: HashMap<Asked, Vec<Firing>>,
 }
+
+/// Namespace and name of a Rollout, and the text of one of its rules.
+pub type Asked = (String, String, String);
 
 impl Memory {
     /// An empty one that forgets what was not repeated for `remembered`.
     pub fn new(remembered: Duration) -> Self {
         let remembered = SignedDuration::try_from(remembered).unwrap_or(SignedDuration::MAX);
-        Self { remembered, alerts: HashMap::new(), heard: BTreeSet::new() }
+        Self { remembered, alerts: HashMap::new(), heard: BTreeSet::new(), pulled: HashMap::new() }
     }
 
     /// An alert fires, or still fires.
@@ -54,23 +59,43 @@ impl Memory {
         self.drop_key(&key(only, fingerprint));
     }
 
-    /// The alerts that fire for this Rollout.
+    /// What Prometheus says fires by one rule, all of it: nothing is pulled that it does not say any more.
+    pub fn pull(&mut self, asked: Asked, firing: Vec<Firing>) {
+        self.pulled.insert(asked, firing);
+    }
+
+    /// What it said last.
+    pub fn pulled(&self, asked: &Asked) -> &[Firing] {
+        self.pulled.get(asked).map_or(&[], Vec::as_slice)
+    }
+
+    /// Forgets what was pulled by rules that nobody asks by any more.
+    pub fn keep_pulled(&mut self, asked: &HashSet<Asked>) {
+        self.pulled.retain(|known, _| asked.contains(known));
+    }
+
+    /// The alerts that fire for this Rollout, pushed or pulled, each once.
     pub fn firing(&mut self, namespace: &str, name: &str, now: Timestamp) -> Vec<Firing> {
         self.forget(now);
         let concerns = |only: &Option<(String, String)>| {
             only.as_ref().is_none_or(|(ns, rollout)| ns == namespace && rollout == name)
         };
-        self.alerts
-            .iter()
-            .filter(|((only, _), _)| concerns(only))
-            .map(|(_, (alert, _))| alert.clone())
-            .collect()
+        let pushed = self.alerts.iter().filter(|((only, _), _)| concerns(only));
+        let mut all: Vec<Firing> = pushed.map(|(_, (alert, _))| alert.clone()).collect();
+        let pulled = self.pulled.iter().filter(|((ns, rollout, _), _)| ns == namespace && rollout == name);
+        let mut known: HashSet<String> = all.iter().map(|alert| alert.fingerprint.clone()).collect();
+        for alert in pulled.flat_map(|(_, firing)| firing) {
+            if known.insert(alert.fingerprint.clone()) {
+                all.push(alert.clone());
+            }
+        }
+        all
     }
 
     /// True when nothing fires.
     pub fn is_empty(&mut self, now: Timestamp) -> bool {
         self.forget(now);
-        self.alerts.is_empty()
+        self.alerts.is_empty() && self.pulled.values().all(Vec::is_empty)
     }
 
     fn forget(&mut self, now: Timestamp) {
