@@ -1,4 +1,4 @@
-//! How long one plan takes: `cargo run --release -p breakwater-plan --example speed`.
+//! How long one plan takes: `cargo run --release -p breakwater-plan --example plan`.
 
 use std::{
     collections::{HashMap, HashSet},
