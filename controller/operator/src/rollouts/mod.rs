@@ -5,6 +5,7 @@ mod frozen;
 mod lead;
 mod observe;
 mod reconcile;
+mod reports;
 mod revisions;
 mod session;
 mod source;

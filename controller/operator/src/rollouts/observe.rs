@@ -1,10 +1,7 @@
-//! Reading one value of everything: the Rollout afresh, actions, reports, the stop, what was measured. I/O only here.
+//! Reading one value of everything: the Rollout afresh, actions, the stop, what was measured. I/O only here.
 
-use breakwater_crds::{DeviationReport, Rollout, RolloutAction, RolloutState, state::STATE_OF_LABEL};
-use breakwater_plan::{
-    frozen::Stored,
-    observed::{Action, Report},
-};
+use breakwater_crds::{Rollout, RolloutAction, RolloutState, state::STATE_OF_LABEL};
+use breakwater_plan::{frozen::Stored, observed::Action};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard, runtime::reflector::Store};
 
@@ -47,19 +44,6 @@ pub(super) fn actions(store: &Store<DeserializeGuard<RolloutAction>>, key: &Key)
     }
     actions.open.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
     actions
-}
-
-pub(super) fn reports(store: &Store<DeserializeGuard<DeviationReport>>, key: &Key) -> Vec<Report> {
-    let state = store.state();
-    let mine = state.iter().filter_map(|object| object.0.as_ref().ok()).filter(|report| {
-        report.namespace().as_deref() == Some(&key.namespace) && report.spec.rollout == key.name
-    });
-    mine.map(|report| Report {
-        name: report.name_any(),
-        spec: report.spec.clone(),
-        status: report.status.clone().unwrap_or_default(),
-    })
-    .collect()
 }
 
 /// What was frozen and is stored of one Rollout, as it is now. Read where it is needed and not watched: it is written

@@ -15,7 +15,7 @@ use kube::{
 
 use super::{
     context::{Context, Guarded, Key},
-    frozen, observe,
+    frozen, observe, reports,
     session::Session,
     store,
 };
@@ -82,6 +82,7 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
         return Ok(Action::requeue(LISTING)); // most fleets are listed within a moment; a hold would only be noise
     }
     frozen::recall(&context, &mut session, &rollout).await;
+    ask_for_reports(&context, &mut session, &rollout).await.map_err(failed("read its reports"))?;
     let Some(mut plan) = think(&context, &mut session, &rollout, fence.epoch) else {
         refuse(&context, &mut session, &rollout).await.map_err(failed("say what is refused"))?;
         return Ok(Action::requeue(LOOK_AGAIN));
@@ -97,12 +98,23 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     Ok(Action::requeue(owed.map_or(next, |owed| owed.min(next))))
 }
 
+/// Reads the reports that the cache should have and has not.
+async fn ask_for_reports(
+    context: &Context,
+    session: &mut Session,
+    rollout: &Rollout,
+) -> Result<(), kube::Error> {
+    let Session { key, carried, reports, .. } = session;
+    let named = carried.as_ref().or(rollout.status.as_ref()).and_then(|status| status.report.as_deref());
+    let cached = reports::cached(&context.reports, key);
+    reports.refresh(context.client(), &key.namespace, &cached, named, context.now()).await
+}
+
 /// Observes and plans; `None` where no spec was ever accepted.
 fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64) -> Option<Plan> {
     let now = context.now();
     let actions = observe::actions(&context.actions, &session.key);
-    let reports =
-        store::overlay(observe::reports(&context.reports, &session.key), &mut session.reports_written, now);
+    let reports = session.reports.overlay(reports::cached(&context.reports, &session.key));
     let causes = session.causes(now);
     let accepted = session.accepted.as_ref()?;
     let judges = std::mem::take(&mut session.judges);
@@ -161,7 +173,7 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
     // Somebody wiped it, or restored an old one: the memory of a Rollout is put back at once.
     let altered = session.confirmed.is_some() && session.confirmed != rollout.status;
     let decides = session.owed || due || altered;
-    if !decides && session.reports_owed.is_empty() {
+    if !decides && !session.reports.is_owing() {
         return Ok(());
     }
     if session.owed
@@ -169,12 +181,7 @@ async fn keep(context: &Context, session: &mut Session, rollout: &Rollout) -> Re
     {
         accepted.pipeline.replace(Vec::new()); // nothing of an older plan is sent while a decision is on its way
     }
-    while let Some((name, write)) = session.reports_owed.first_key_value() {
-        let name = name.clone();
-        let stored = store::report(context.client(), &session.key.namespace, write).await?;
-        session.reports_written.insert(name.clone(), (stored, now));
-        session.reports_owed.remove(&name);
-    }
+    session.reports.pay(context.client(), &session.key.namespace, now).await?;
     if !decides {
         return Ok(()); // an account goes on long after its last decision
     }

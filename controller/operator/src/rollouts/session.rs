@@ -1,15 +1,11 @@
 //! What is remembered of one Rollout between two reconciles. All of it can be lost without changing an outcome (R28).
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use breakwater_crds::{Rollout, RolloutSpec, RolloutStatus, status::Transition};
 use breakwater_plan::{
-    observed::{Cause, Fleet, Report},
-    outcome::{Plan, ReportWrite},
+    observed::{Cause, Fleet},
+    outcome::Plan,
     spec::{Checked, FieldError},
     trace::Trace,
 };
@@ -21,6 +17,7 @@ use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 use super::{
     context::{Context, Key},
     frozen::Frozen,
+    reports::Reports,
     revisions,
     watching::Watching,
     writer::Writer,
@@ -54,12 +51,10 @@ pub(super) struct Session {
     pub(super) confirmed: Option<RolloutStatus>,
     /// Whether `carried` holds what must be stored before any write.
     pub(super) owed: bool,
-    /// Reports that must be stored before the status.
-    pub(super) reports_owed: BTreeMap<String, ReportWrite>,
+    /// Reports that must be stored before the status, and those that the cache may not show.
+    pub(super) reports: Reports,
     /// Transitions whose Events are to be sent once the status is stored.
     pub(super) events_owed: Vec<Transition>,
-    /// Reports that this process wrote lately.
-    pub(super) reports_written: HashMap<String, (Report, Timestamp)>,
     /// The judges' states, in order of the SLOs; empty after a restart: the status's checkpoint is taken.
     pub(super) judges: Vec<State>,
     /// What both arms counted of late, in order of the SLOs; lost with the process.
@@ -106,9 +101,8 @@ impl Session {
             stored: None,
             confirmed: None,
             owed: false,
-            reports_owed: BTreeMap::new(),
+            reports: Reports::default(),
             events_owed: Vec::new(),
-            reports_written: HashMap::new(),
             judges: Vec::new(),
             traces: Vec::new(),
             frozen: Frozen::default(),
@@ -218,7 +212,7 @@ impl Session {
     pub(super) fn remember(&mut self, plan: &mut Plan) {
         self.owed |= plan.decided || !plan.transitions.is_empty();
         self.carried = Some(plan.status.clone());
-        self.reports_owed.extend(plan.reports.drain(..).map(|write| (write.name.clone(), write)));
+        self.reports.owe(plan.reports.drain(..));
         self.events_owed.append(&mut plan.transitions);
         self.judges = std::mem::take(&mut plan.judges);
         self.traces = std::mem::take(&mut plan.traces);

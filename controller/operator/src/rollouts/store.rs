@@ -1,15 +1,7 @@
-//! What a plan leaves in the API beside tenants: reports, the status, answers to actions, Events. I/O.
+//! What a plan leaves in the API beside tenants and reports: the status, what was frozen, answers to actions. I/O.
 
-use std::collections::HashMap;
-
-use breakwater_crds::{
-    DeviationReport, Rollout, RolloutAction, RolloutState, RolloutStatus, state::STATE_OF_LABEL,
-};
-use breakwater_plan::{
-    frozen::Shard,
-    observed::Report,
-    outcome::{ActionResult, ReportWrite},
-};
+use breakwater_crds::{Rollout, RolloutAction, RolloutState, RolloutStatus, state::STATE_OF_LABEL};
+use breakwater_plan::{frozen::Shard, outcome::ActionResult};
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
@@ -27,25 +19,6 @@ const ACTIONS_KEPT_DAYS: i64 = 90;
 /// Every write of ours is under one field manager.
 pub(super) fn as_us() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }
-}
-
-/// Creates a report if it is absent and writes its account; what is stored comes back. Of one that is there the status
-/// alone is written: what people found out (`spec.investigation`) is theirs.
-pub(super) async fn report(
-    client: &Client,
-    namespace: &str,
-    write: &ReportWrite,
-) -> Result<Report, kube::Error> {
-    let api: Api<DeviationReport> = Api::namespaced(client.clone(), namespace);
-    let fresh = DeviationReport::new(&write.name, write.spec.clone());
-    let mut stored = match api.create(&as_us(), &fresh).await {
-        Ok(created) => created,
-        Err(kube::Error::Api(status)) if status.code == 409 => api.get(&write.name).await?,
-        Err(error) => return Err(error),
-    };
-    stored.status = Some(write.status.clone());
-    let stored = api.replace_status(&write.name, &as_us(), &stored).await?;
-    Ok(Report { name: stored.name_any(), spec: stored.spec, status: stored.status.unwrap_or_default() })
 }
 
 /// Creates a shard of what was frozen, if it is absent. One that is there holds the same: its name says so.
@@ -146,59 +119,4 @@ pub(super) async fn undecodable(
     )
     .await
     .map(drop)
-}
-
-/// How long what this process wrote is believed over the cache.
-const OVERLAY: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
-
-/// Reports as cached, their accounts overlaid by what this process wrote a moment ago and the cache may not show yet.
-/// What people found out is always the cache's.
-pub(super) fn overlay(
-    cached: Vec<Report>,
-    written: &mut HashMap<String, (Report, Timestamp)>,
-    now: Timestamp,
-) -> Vec<Report> {
-    let shown = |own: &Report| cached.iter().any(|it| it.name == own.name && it.status == own.status);
-    written.retain(|_, (own, at)| now.duration_since(*at) < OVERLAY && !shown(own));
-    let unseen = written.values().filter(|(own, _)| cached.iter().all(|it| it.name != own.name));
-    let mut reports: Vec<Report> = unseen.map(|(own, _)| own.clone()).collect();
-    reports.extend(cached.into_iter().map(|report| match written.get(&report.name) {
-        Some((own, _)) => Report { status: own.status.clone(), ..report },
-        None => report,
-    }));
-    reports
-}
-
-#[cfg(test)]
-mod tests {
-    use breakwater_crds::{
-        DeviationReportSpec, DeviationReportStatus, Outcome,
-        report::{Investigation, InvestigationState},
-    };
-
-    use super::*;
-
-    fn report(name: &str, outcome: Outcome, answer: Option<InvestigationState>) -> Report {
-        let investigation = answer.map(|state| Investigation { state, ..Investigation::default() });
-        let spec = DeviationReportSpec { rollout: "app".into(), version: "2".into(), investigation };
-        let status = DeviationReportStatus { outcome: Some(outcome), ..DeviationReportStatus::default() };
-        Report { name: name.into(), spec, status }
-    }
-
-    #[test]
-    fn what_people_found_out_is_seen_at_once_and_what_we_wrote_is_believed_over_the_cache() {
-        let now: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
-        let own = |name: &str| (name.to_owned(), (report(name, Outcome::Reverted, None), now));
-        let mut written = HashMap::from([own("a"), own("b")]);
-        let cached = vec![report("a", Outcome::Reverting, Some(InvestigationState::Fixed))];
-        let mut seen = overlay(cached.clone(), &mut written, now);
-        seen.sort_by(|a, b| a.name.cmp(&b.name));
-        let told = [
-            report("a", Outcome::Reverted, Some(InvestigationState::Fixed)),
-            report("b", Outcome::Reverted, None),
-        ];
-        assert_eq!(seen, told);
-        let later = now + OVERLAY;
-        assert_eq!(overlay(cached.clone(), &mut written, later), cached, "until the cache must have it");
-    }
 }
