@@ -69,6 +69,11 @@ pub struct RolloutSpec {
     /// What becomes of tenants that no wave takes.
     #[serde(default)]
     pub unmatched: Unmatched,
+    /// Share of all live tenants that no selector matches, above 0% and up to 50%, that is kept on the baseline until the
+    /// last wave has soaked, so that there is always somebody to compare with at the same time; then they are updated too, as a
+    /// wave named `holdout`. Needs a last wave without selector and percent, from which they are drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<Percent>,
     /// How long the SLOs are watched after the last wave's soak.
     #[serde(default = "three_days")]
     pub watch_after: Span,
@@ -742,6 +747,26 @@ const fn thirty_minutes() -> Span {
 
 const fn thirty_seconds() -> Span {
     Span::seconds(30)
+}
+
+/// Name of the wave that `spec.holdout` stands for.
+pub const HOLDOUT: &str = "holdout";
+
+impl RolloutSpec {
+    /// The waves as they are gone through: those of the spec, and the holdout as the last.
+    pub fn all_waves(&self) -> Vec<Wave> {
+        let holdout = self.holdout.zip(self.waves.last()).map(|(share, last)| Wave {
+            name: HOLDOUT.to_owned(),
+            selector: None,
+            percent: Some(share.as_ratio() * 100.0),
+            soak: Span::seconds(0),
+            optional: true, // a small fleet may have none to spare
+            approval: None,
+            baseline: Baseline::Auto,
+            ..last.clone()
+        });
+        self.waves.iter().cloned().chain(holdout).collect()
+    }
 }
 
 const fn three_days() -> Span {

@@ -143,21 +143,22 @@ pub(crate) fn study(draft: &Draft<'_>) -> Option<Arc<Study>> {
 /// What a wave's comparison is like.
 fn design(draft: &Draft<'_>, wave: usize, waves: Vec<Members>, members: usize) -> Design {
     let is_complete = draft.status.waves.get(wave).is_some_and(|wave| wave.completed_at.is_some());
-    design_of(&draft.observed.spec.spec, wave, is_complete, waves, members)
+    let nobody_waits = is_complete && draft.status.waves.iter().skip(wave + 1).all(|later| later.total == 0);
+    design_of(&draft.observed.spec.spec, wave, nobody_waits, waves, members)
 }
 
 /// What a wave's comparison is like; `waves` are the tenants of each wave begun so far, the wave itself has `members`, and
-/// all of them are updated where it `is_complete`.
+/// `nobody_waits` where all tenants are updated.
 pub fn design_of(
     spec: &RolloutSpec,
     wave: usize,
-    is_complete: bool,
+    nobody_waits: bool,
     waves: Vec<Members>,
     members: usize,
 ) -> Design {
     let candidates = waves.iter().map(Members::len).sum::<usize>().max(members);
     Design {
-        against: against(spec, wave, is_complete, candidates),
+        against: against(spec, wave, nobody_waits, candidates),
         planned_hours: planned_hours(spec),
         planned_waves: u32::try_from(spec.waves.len()).unwrap_or(u32::MAX).max(1),
         waves,
@@ -165,14 +166,13 @@ pub fn design_of(
 }
 
 /// What to compare with from a wave on.
-fn against(spec: &RolloutSpec, wave: usize, is_complete: bool, candidates: usize) -> Against {
+fn against(spec: &RolloutSpec, wave: usize, nobody_waits: bool, candidates: usize) -> Against {
     let baseline = spec.waves.get(wave).map_or(Baseline::Auto, |wave| wave.baseline);
-    let is_last = spec.waves.len() <= wave + 1;
     match baseline {
         Baseline::History => Against::History { chosen: true },
         Baseline::Both => Against::Both,
-        // As a wave goes on fewer and fewer of the others are left; in the last one nobody is.
-        Baseline::Auto if is_last && is_complete => Against::History { chosen: false },
+        // As a wave goes on fewer and fewer of the others are left; in the last one nobody is, unless some are held out.
+        Baseline::Auto if nobody_waits => Against::History { chosen: false },
         Baseline::Auto if candidates < FEW => Against::Both,
         Baseline::Others | Baseline::Auto => Against::Others,
     }
@@ -201,6 +201,9 @@ pub(crate) enum Sufficient {
 /// Whether a wave that has soaked for its time may end.
 pub(crate) fn sufficient(draft: &Draft<'_>, wave: usize) -> Sufficient {
     let spec = &draft.observed.spec.spec;
+    if spec.holdout.is_some() && wave + 1 == spec.waves.len() {
+        return Sufficient::Yes; // those who were held out come when all comparing is done
+    }
     let least = spec.judge.must_detect;
     let found = |slo: &usize| draft.judges.get(*slo).is_some_and(|judge| judge.excluded(least));
     let Some(slo) = (0..spec.slos.len()).filter(|slo| is_compared(draft, *slo)).find(|slo| !found(slo))

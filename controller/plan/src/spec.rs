@@ -3,7 +3,7 @@
 use std::fmt;
 
 use breakwater_crds::{
-    rollout::RolloutSpec,
+    rollout::{HOLDOUT, RolloutSpec},
     scalars::{IntOrPercent, Percent},
     slo::{AbsoluteMargin, Errors, Latency, Pair, Slo, Step},
 };
@@ -36,7 +36,7 @@ impl fmt::Display for FieldError {
 /// A spec without contradictions.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// The spec as written.
+    /// The spec as written, with the holdout as the last of its waves.
     pub spec: RolloutSpec,
     /// Its windows and freezes.
     pub schedule: Schedule,
@@ -60,7 +60,8 @@ impl Checked {
         match schedule {
             Some(schedule) if errors.is_empty() => {
                 let definitions = spec.slos.iter().map(definition).collect();
-                Ok(Self { spec: spec.clone(), schedule, definitions })
+                let spec = RolloutSpec { waves: spec.all_waves(), ..spec.clone() };
+                Ok(Self { spec, schedule, definitions })
             }
             _ => Err(errors),
         }
@@ -174,7 +175,42 @@ fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
     if percents > 100.0 + 1e-9 {
         errors.push(FieldError::new("spec.waves", format!("the percents sum to {percents}, more than 100")));
     }
+    check_holdout(spec, percents, errors);
 }
+
+/// Largest holdout, as a ratio: more is no rollout.
+const HOLDOUT_MAX: f64 = 0.5;
+
+fn check_holdout(spec: &RolloutSpec, percents: f64, errors: &mut Vec<FieldError>) {
+    let Some(share) = spec.holdout else { return };
+    let mut wrong = |message: String| errors.push(FieldError::new("spec.holdout", message));
+    let ratio = share.as_ratio();
+    if ratio <= 0.0 || ratio > HOLDOUT_MAX {
+        wrong(format!("{share} is not above 0% and up to 50%"));
+    }
+    if percents + ratio * 100.0 > 100.0 + 1e-9 {
+        wrong(format!(
+            "{share} and the waves' percents sum to more than 100: nobody would be left to keep back"
+        ));
+    }
+    if let Some(last) = spec.waves.last()
+        && (last.selector.is_some() || last.percent.is_some())
+    {
+        wrong(format!(
+            "it is drawn from the last wave, and {:?} has a selector or a percent: add a last wave without either",
+            last.name
+        ));
+    }
+    if let Some(wave) = spec.waves.iter().find(|wave| wave.name == HOLDOUT) {
+        wrong(format!("it is a wave named {HOLDOUT:?} itself: name wave {:?} otherwise", wave.name));
+    }
+    if spec.waves.len() >= WAVES_MAX {
+        wrong(format!("it is a wave itself, and there are {WAVES_MAX} already"));
+    }
+}
+
+/// Most waves, the holdout included, as in the CRD.
+const WAVES_MAX: usize = 32;
 
 fn check_slo(rollout: &RolloutSpec, spec: &Slo, path: &str, errors: &mut Vec<FieldError>) {
     errors.extend(promql::check(spec, path));

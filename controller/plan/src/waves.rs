@@ -28,6 +28,9 @@ pub fn assign(
     let wave = |tenant: &Drawn| tenant.bound.or_else(|| by_draw(tenant.draw, &bands)).or(fallback);
     let mut assigned: Vec<Option<usize>> = tenants.iter().map(wave).collect();
     fill_empty_percent_waves(waves, tenants, &mut assigned, is_passed);
+    if spec.holdout.is_some() {
+        fill_empty_holdout(waves.len(), tenants, &mut assigned);
+    }
     assigned
 }
 
@@ -46,6 +49,19 @@ fn bands(waves: &[Wave]) -> Vec<(usize, f64)> {
 fn by_draw(draw: TenantId, bands: &[(usize, f64)]) -> Option<usize> {
     let percent = draw.0 as f64 / 2.0_f64.powi(64) * 100.0;
     bands.iter().find(|(_, upper)| percent < *upper).map(|(wave, _)| *wave)
+}
+
+/// An empty holdout takes the highest draw of the wave before it, which must keep one for itself.
+fn fill_empty_holdout(waves: usize, tenants: &[Drawn], assigned: &mut [Option<usize>]) {
+    let Some(rest) = waves.checked_sub(2) else { return };
+    let members = |wave: usize| assigned.iter().filter(|own| **own == Some(wave)).count();
+    if members(rest + 1) > 0 || members(rest) < 2 {
+        return;
+    }
+    let free = (0..tenants.len()).filter(|i| tenants[*i].bound.is_none() && assigned[*i] == Some(rest));
+    if let Some(highest) = free.max_by_key(|i| tenants[*i].draw) {
+        assigned[highest] = Some(rest + 1);
+    }
 }
 
 /// An empty percent wave takes the lowest remaining draw of a later wave, unless it is passed: then nobody is missed,

@@ -216,7 +216,7 @@ fn sum_up(rehearsal: &Rehearsal, bed: &Bed, chronicle: Chronicle, end: End) -> O
         started_at: bed::ORIGIN,
         ended_at: now,
         end,
-        waves: rollout.spec.waves.iter().map(|wave| wave.name.clone()).collect(),
+        waves: rollout.spec.all_waves().iter().map(|wave| wave.name.clone()).collect(),
         slos: rollout.spec.slos.iter().map(|slo| slo.name.clone()).collect(),
         versions,
         timeline: chronicle.timeline,

@@ -63,7 +63,7 @@ pub fn render(rollouts: &[Rollout], wide: bool, now: Timestamp) -> String {
 
 /// `2/4 early`.
 fn wave(rollout: &Rollout, status: &RolloutStatus) -> String {
-    let waves = &rollout.spec.waves;
+    let waves = &rollout.spec.all_waves();
     match current(rollout, status) {
         Some((index, wave)) => format!("{}/{} {}", index + 1, waves.len(), wave.name),
         None => String::new(),
@@ -74,12 +74,12 @@ fn wave(rollout: &Rollout, status: &RolloutStatus) -> String {
 fn soak_left(rollout: &Rollout, status: &RolloutStatus) -> String {
     let Some((_, spec)) = current(rollout, status) else { return String::new() };
     let wave = status.waves.iter().find(|wave| wave.name == spec.name && wave.started_at.is_some());
-    wave.map(|wave| tree::soak_left(spec, wave)).map(Span::rounded).unwrap_or_default()
+    wave.map(|wave| tree::soak_left(&spec, wave)).map(Span::rounded).unwrap_or_default()
 }
 
-fn current<'a>(rollout: &'a Rollout, status: &RolloutStatus) -> Option<(usize, &'a Wave)> {
+fn current(rollout: &Rollout, status: &RolloutStatus) -> Option<(usize, Wave)> {
     let name = status.wave.as_ref().filter(|_| status.phase.is_under_way())?;
-    rollout.spec.waves.iter().enumerate().find(|(_, wave)| wave.name == *name)
+    rollout.spec.all_waves().into_iter().enumerate().find(|(_, wave)| wave.name == *name)
 }
 
 #[cfg(test)]

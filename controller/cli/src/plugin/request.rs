@@ -172,7 +172,7 @@ fn doing(rollout: &Rollout, status: &RolloutStatus) -> String {
 }
 
 fn known_wave(rollout: &Rollout, wave: String) -> Result<String, String> {
-    let waves = &rollout.spec.waves;
+    let waves = &rollout.spec.all_waves();
     if waves.iter().any(|known| known.name == wave) {
         return Ok(wave);
     }
@@ -186,7 +186,7 @@ fn waiting_wave(rollout: &Rollout, status: &RolloutStatus) -> Option<String> {
         Phase::Adopting => rollout.spec.waves.first().map(|wave| wave.name.clone()),
         Phase::AwaitingApproval => {
             let wave = status.waves.iter().find(|wave| wave.passed_at.is_none())?;
-            let spec = rollout.spec.waves.iter().find(|spec| spec.name == wave.name)?;
+            let spec = rollout.spec.all_waves().into_iter().find(|spec| spec.name == wave.name)?;
             lacks_approval(spec.approval, wave).then(|| wave.name.clone())
         }
         _ => None,

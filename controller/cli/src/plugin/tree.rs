@@ -135,7 +135,7 @@ impl View<'_> {
 
     fn wave(&self) -> String {
         let name = self.status.wave.clone().unwrap_or_default();
-        match self.rollout.spec.waves.iter().position(|wave| wave.name == name) {
+        match self.rollout.spec.all_waves().iter().position(|wave| wave.name == name) {
             Some(index) => format!("{name} ({} of {})", index + 1, self.rollout.spec.waves.len()),
             None => name,
         }
@@ -200,7 +200,7 @@ impl View<'_> {
             String::new(),
             String::new(),
         ]];
-        let waves = &rollout.spec.waves;
+        let waves = &rollout.spec.all_waves();
         let lost: Vec<&TroubledTenant> = status
             .troubled
             .iter()

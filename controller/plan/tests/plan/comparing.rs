@@ -136,3 +136,56 @@ fn r28_a_restart_goes_on_with_the_evidence_of_the_checkpoint() {
     assert!((certainty(&world) - before).abs() < 1e-6, "{before} became {}", certainty(&world));
     world.until_within("sure", minutes(600), |world| world.status.phase.is_reverting());
 }
+
+/// Waves of six, six and twenty tenants, of which some are held out.
+fn with_holdout(share: &str) -> World {
+    let judge = json!({"comparison": "Enabled", "mustDetect": 4});
+    let mut json = merged(spec("2.0.0"), json!({"judge": judge, "holdout": share}));
+    json["waves"][2]["soak"] = json!("3h");
+    let mut world = World::new(json, [6, 6, 20]);
+    errors(&mut world, "1.0.0", 0.004);
+    errors(&mut world, "2.0.0", 0.004);
+    world
+}
+
+#[test]
+fn r13_those_held_out_stay_on_the_baseline_until_the_last_wave_has_soaked_and_then_follow() {
+    for share in ["10%", "0.001%"] {
+        let mut world = with_holdout(share);
+        world.until_wave("rest", Phase::Soaking);
+        let held_out = world.on("1.0.0");
+        assert!((1..=8).contains(&held_out), "{held_out} at {share}");
+        let rest = world.status.waves[2].clone();
+        assert_eq!((rest.total + world.status.waves[3].total, rest.ready), (20, rest.total));
+        // Somebody waits, so the comparison reverts to the end: it does not only hold.
+        errors(&mut world, "2.0.0", 0.009);
+        world.until_within("reverts", minutes(120), |world| world.status.phase.is_reverting());
+        assert_eq!(world.reports[0].status.reason, "Comparison");
+    }
+    let mut world = with_holdout("10%");
+    world.until_phase(Phase::Completed);
+    assert_eq!((world.on("1.0.0"), world.status.waves[3].name.as_str()), (0, "holdout"));
+    assert!(world.status.waves[2].passed_at <= world.status.waves[3].started_at);
+}
+
+#[test]
+fn a_holdout_that_cannot_be_is_refused_with_what_would_be_right() {
+    let refused = |patch: Value| {
+        let json = merged(spec("2.0.0"), patch);
+        let errors =
+            breakwater_plan::spec::Checked::parse(&serde_json::from_value(json).unwrap()).unwrap_err();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let waves = |last: Value| json!({"holdout": "5%", "waves": [spec("2.0.0")["waves"][0], last]});
+    assert_eq!(refused(json!({"holdout": "0%"})), "spec.holdout: 0% is not above 0% and up to 50%");
+    assert!(
+        refused(waves(json!({"name": "b", "percent": 96, "soak": "1m"}))).contains("sum to more than 100")
+    );
+    assert!(
+        refused(waves(json!({"name": "b", "percent": 50, "soak": "1m"})))
+            .contains("\"b\" has a selector or a percent")
+    );
+    assert!(
+        refused(waves(json!({"name": "holdout", "soak": "1m"}))).contains("name wave \"holdout\" otherwise")
+    );
+}
