@@ -12,15 +12,15 @@ const RINGS: [(&str, usize); 2] = [("canary", 2), ("rest", 5)];
 /// Steps of five seconds, twelve of them to learn from and twelve to be tried on.
 const LEARNT: Duration = Duration::from_secs(150);
 
-/// A fleet with 2 % errors and an SLO that no burn rate of 3.2 % reaches.
-fn rollout(margin: &str) -> String {
+/// An SLO that no burn rate of 3.2 % reaches, and waves that soak until so small a ratio would have been found.
+fn rollout(margin: &str, must_detect: f64) -> String {
     format!(
         r#"
 version: 1.1.0
 waves:
   - {{name: canary, selector: {{matchLabels: {{ring: canary}}}}, soak: 60s, maxConcurrent: 2, baseline: Others}}
   - {{name: rest, soak: 5s, maxConcurrent: 5, baseline: Others}}
-judge: {{comparison: Enabled, history: 2m, mustDetect: 3, maxSoak: 20x, onInsufficient: Advance}}
+judge: {{comparison: Enabled, history: 2m, mustDetect: {must_detect}, maxSoak: 20x, onInsufficient: Advance}}
 slos:
   - name: errors
     errors: {{bad: 'app_requests_total{{code="500"}}', total: app_requests_total}}
@@ -55,7 +55,7 @@ fn certainty(status: &Value) -> f64 {
 async fn r13_errors_below_every_burn_rate_are_reverted_by_the_comparison_with_its_sentence() -> Result<()> {
     Scene::play("compared", async |scene| {
         fleet(scene, 0.032).await?;
-        let app = scene.rollout(&rollout("{absolute: 0.1%}")).await?;
+        let app = scene.rollout(&rollout("{absolute: 0.1%}", 1.5)).await?;
         app.reverts("1.1.0").await?;
         scene.all_run("1.0.0").await?;
         let report = &scene.reports().await?[0]["status"];
@@ -78,7 +78,7 @@ async fn r13_errors_below_every_burn_rate_are_reverted_by_the_comparison_with_it
 async fn r13_a_margin_that_allows_as_much_lets_the_same_version_through() -> Result<()> {
     Scene::play("margin", async |scene| {
         fleet(scene, 0.032).await?;
-        let app = scene.rollout(&rollout("{ratio: 2, absolute: 0.1%}")).await?;
+        let app = scene.rollout(&rollout("{ratio: 2, absolute: 0.1%}", 3.0)).await?;
         app.completes("1.1.0").await?;
         ensure!(scene.reports().await?.is_empty(), "it was reverted");
         Ok(())
@@ -90,7 +90,7 @@ async fn r13_a_margin_that_allows_as_much_lets_the_same_version_through() -> Res
 async fn r14_a_fleet_that_gets_worse_as_a_whole_is_not_reverted() -> Result<()> {
     Scene::play("tide", async |scene| {
         fleet(scene, 0.02).await?;
-        let app = scene.rollout(&rollout("{absolute: 0.1%}")).await?;
+        let app = scene.rollout(&rollout("{absolute: 0.1%}", 3.0)).await?;
         app.is_at("Soaking", "canary").await?;
         for version in ["1.0.0", "1.1.0"] {
             scene.tenants().behave(version, errors(0.04));
@@ -107,7 +107,7 @@ async fn r12_r28_a_prometheus_that_goes_away_in_the_middle_changes_neither_verdi
 {
     Scene::alone("ebb", async |scene| {
         fleet(scene, 0.02).await?;
-        let app = scene.rollout(&rollout("{absolute: 0.1%}")).await?;
+        let app = scene.rollout(&rollout("{absolute: 0.1%}", 3.0)).await?;
         let armed = |status: &Value| status["slos"][0]["verdict"] == "Healthy" && certainty(status) >= 0.0;
         let before = app.until("the comparison speaks", armed).await?;
         let prometheus = scene.bed().prometheus();
