@@ -235,11 +235,15 @@ pub struct Margin {
     /// A share of all events on top: `auto` (a tenth of the error budget) or a percentage.
     #[serde(default)]
     pub absolute: AbsoluteMargin,
+    /// Share of their usual good events that candidates may lack, 0% to below 100%; `100%`: how many there are is not
+    /// compared.
+    #[serde(default = "margin_traffic")]
+    pub traffic: Percent,
 }
 
 impl Default for Margin {
     fn default() -> Self {
-        Self { ratio: margin_ratio(), absolute: AbsoluteMargin::Auto }
+        Self { ratio: margin_ratio(), absolute: AbsoluteMargin::Auto, traffic: margin_traffic() }
     }
 }
 
@@ -289,6 +293,10 @@ impl schemars::JsonSchema for AbsoluteMargin {
 
 const fn margin_ratio() -> f64 {
     1.2
+}
+
+fn margin_traffic() -> Percent {
+    Percent::of_ratio(0.5)
 }
 
 /// Multiwindow, multi-burn-rate alerts (Google SRE workbook, chapter 5, table 5-8) as guards.

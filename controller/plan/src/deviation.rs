@@ -96,33 +96,33 @@ fn already_rejected(draft: &Draft<'_>, version: &str) -> Option<Found> {
 /// An SLO's guard deviates, more tenants than may be are guilty by themselves, or the comparisons of all SLOs together
 /// deviate: not where what one says is about such tenants and answered by sending them back (R22).
 fn measured(draft: &Draft<'_>, alone: &Alone) -> Option<Found> {
+    let sentence = |slo: usize| {
+        Some(
+            draft.evidence[slo]
+                .as_ref()?
+                .sentence(&draft.observed.spec.spec.slos[slo].name, draft.wave_name()),
+        )
+    };
     let deviates = |(slo, evidence): (usize, &Option<Evidence>)| {
         let evidence = evidence.as_ref().filter(|_| !alone.answers(slo))?;
-        (evidence.action == Action::Deviate).then(|| (slo, String::new(), guard_reason(evidence)))
+        (evidence.action == Action::Deviate).then(|| (slo, sentence(slo), guard_reason(evidence)))
     };
     let excess = || {
         let (slo, words) = alone.excess.clone()?;
-        Some((slo, words, guard_reason(draft.evidence[slo].as_ref()?)))
+        let message = format!("{}{words}", sentence(slo)?);
+        Some((slo, Some(message), guard_reason(draft.evidence[slo].as_ref()?)))
     };
     let all = || {
-        let (slo, words) = together(draft).filter(|_| alone.is_empty())?;
-        Some((slo, words, "Comparison"))
+        let (slo, message) = together(draft).filter(|_| alone.is_empty())?;
+        Some((slo, Some(message), "Comparison"))
     };
     let one = || draft.evidence.iter().enumerate().find_map(deviates);
-    let (slo, words, reason) = excess().or_else(one).or_else(all)?;
-    let evidence = draft.evidence[slo].as_ref()?;
-    let sentence = evidence.sentence(&draft.observed.spec.spec.slos[slo].name, draft.wave_name());
-    Some(Found {
-        reason: reason.into(),
-        message: format!("{sentence}{words}"),
-        slo: Some(slo),
-        by: String::new(),
-        manual: false,
-    })
+    let (slo, message, reason) = excess().or_else(one).or_else(all)?;
+    Some(Found { reason: reason.into(), message: message?, slo: Some(slo), by: String::new(), manual: false })
 }
 
-/// Several SLOs, each of them short of its limit, pass it together (analysis.md 2): the one that says most, and the words
-/// for it. What has no data, or is not calibrated, says nothing.
+/// Several SLOs, each of them short of its limit, pass it together (analysis.md 2): the one that says most, and the
+/// sentence about what it sees. What has no data, or is not calibrated, says nothing.
 fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
     let spec = &draft.observed.spec.spec;
     let compared = spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
@@ -139,9 +139,15 @@ fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
     let shares: Vec<(f64, f64)> = said.iter().map(|(_, share, ln_e)| (*share, *ln_e)).collect();
     let combined = breakwater_slo::combine(&shares, spec.judge.alpha.as_ratio());
     let (slo, ..) = *said.iter().max_by(|(_, a, e), (_, b, f)| (a.ln() + e).total_cmp(&(b.ln() + f)))?;
-    let words =
-        format!("; together with the other SLOs, certainty {:.2}%", (combined.certainty * 1e4).floor() / 1e2);
-    combined.deviates.then_some((slo, words))
+    if !combined.deviates {
+        return None;
+    }
+    let step = draft.observed.readings.get(slo)?.step_seconds;
+    let seen = draft.judges.get(slo)?.seen(&draft.observed.spec.judge(slo, step))?;
+    let evidence = Evidence { reason: seen, ..draft.evidence[slo].clone()? };
+    let sentence = evidence.sentence(&spec.slos[slo].name, draft.wave_name());
+    let certainty = (combined.certainty * 1e4).floor() / 1e2;
+    Some((slo, format!("{sentence}; together with the other SLOs, certainty {certainty:.2}%")))
 }
 
 /// The guard's name for machines.

@@ -88,7 +88,7 @@ pub(crate) fn alpha_share(slos: usize, anew: u32) -> f64 {
     }
 }
 
-/// What the comparison of an SLO tolerates. Bucket edges are not read, and traffic is not compared.
+/// What the comparison of an SLO tolerates. Bucket edges are not read.
 fn compare_config(spec: &RolloutSpec, slo: &Slo) -> slo::Compare {
     let compared = spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
     slo::Compare {
@@ -100,7 +100,7 @@ fn compare_config(spec: &RolloutSpec, slo: &Slo) -> slo::Compare {
         alpha: spec.judge.alpha.as_ratio(),
         weight: alpha_share(compared, 0),
         shape: false,
-        traffic: None,
+        traffic: Some(1.0 - slo.margin.traffic.as_ratio()).filter(|kept| *kept > 0.0).map(f64::recip),
     }
 }
 

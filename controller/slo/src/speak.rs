@@ -38,6 +38,16 @@ pub(crate) fn join(state: &State, config: &Config, guards: Evidence) -> Evidence
     }
 }
 
+/// What the comparison sees where it sees most, in words, past its limit or not: for a verdict of several SLOs together.
+/// `None` where nothing is compared.
+pub(crate) fn seen(state: &State, config: &Config) -> Option<String> {
+    let (Comparison::Armed(frozen), Some(Stored(running))) = (&state.comparison, &state.compared) else {
+        return None;
+    };
+    let speaker = Speaker { running, config, frozen, state };
+    Some(speaker.strongest(running.parts(&config.compare), &[]).words)
+}
+
 /// What cannot be trusted holds and asks; it neither passes nor reverts.
 fn uncalibrated(guards: Evidence, why: &str, holds_guards: bool) -> Evidence {
     let stays = match guards.verdict {
@@ -66,7 +76,7 @@ enum Finding {
     PastAlone,
     /// Both were asked, and the past does not say so.
     OthersAlone,
-    /// Traffic vanishes against one of its two baselines only.
+    /// Traffic vanishes against the past, and nobody is left to ask at the same time.
     TrafficAlone,
     Deviates,
 }
@@ -109,22 +119,21 @@ impl Speaker<'_> {
     fn e(&self, parts: Parts) -> f64 {
         match self.frozen.against {
             Against::Others | Against::History { chosen: _ } => parts.sum(),
-            Against::Both => parts.sum().min(parts.past),
+            Against::Both => parts.both(),
         }
     }
 
     fn finding(&self, parts: Parts, ln_limit: f64) -> Finding {
         let crosses = |e: f64| e.ln() >= ln_limit;
-        let traffic = if crosses(parts.traffic_either) { Finding::TrafficAlone } else { Finding::Nothing };
-        match (self.frozen.against, crosses(parts.sum()), crosses(parts.past)) {
-            (Against::Others | Against::History { chosen: true }, true, _) | (Against::Both, true, true) => {
-                Finding::Deviates
-            }
-            (Against::Both, true, false) => Finding::OthersAlone,
-            (Against::Both | Against::History { chosen: false }, _, true) => Finding::PastAlone,
-            (Against::Others | Against::History { chosen: true }, false, _)
-            | (Against::Both, false, false)
-            | (Against::History { chosen: false }, _, false) => traffic,
+        let (is_past, sum) = (crosses(parts.past), crosses(parts.sum()));
+        match self.frozen.against {
+            Against::Others if sum => Finding::Deviates,
+            Against::History { chosen: true } if sum => Finding::Deviates,
+            Against::Both if crosses(parts.both()) => Finding::Deviates,
+            Against::Both if sum => Finding::OthersAlone,
+            Against::Both | Against::History { chosen: false } if is_past => Finding::PastAlone,
+            Against::History { chosen: _ } if crosses(parts.traffic_past) => Finding::TrafficAlone,
+            Against::Others | Against::Both | Against::History { chosen: _ } => Finding::Nothing,
         }
     }
 
@@ -139,20 +148,16 @@ impl Speaker<'_> {
     }
 
     fn found(&self, finding: Finding, parts: Parts, ln_certain: f64, guards: Evidence) -> Evidence {
-        let is_traffic =
-            finding == Finding::TrafficAlone || parts.traffic > f64::max(parts.rate, parts.shape);
+        let is_traffic = finding == Finding::TrafficAlone || parts.is_traffic();
         let guilty =
             if is_traffic { Vec::new() } else { self.running.tenants.guilty(self.config.compare.alpha) };
-        let figures = if is_traffic { self.traffic_figures() } else { self.figures(&guilty) };
+        let figures = if is_traffic { self.traffic_figures() } else { self.strongest(parts, &guilty) };
         let mut reason = figures.words.clone();
-        if !is_traffic && parts.shape > parts.rate {
-            reason.push_str(&self.slower());
-        }
         let ln_certain = match finding {
             Finding::Deviates | Finding::Nothing => ln_certain,
             Finding::PastAlone => parts.past.ln() + self.config.compare.weight.ln(),
             Finding::OthersAlone => parts.sum().ln() + self.config.compare.weight.ln(),
-            Finding::TrafficAlone => parts.traffic_either.ln() + self.config.compare.weight.ln(),
+            Finding::TrafficAlone => parts.traffic_past.ln() + self.config.compare.weight.ln(),
         };
         reason.push_str(", certainty ");
         reason.push_str(&certain(certainty(ln_certain)));
@@ -169,7 +174,7 @@ impl Speaker<'_> {
                 (Verdict::Inconclusive, Action::Hold, "; their own past does not agree: holding")
             }
             Finding::TrafficAlone => {
-                (Verdict::Inconclusive, Action::Hold, "; baseline and past do not agree: holding")
+                (Verdict::Inconclusive, Action::Hold, "; against their own past alone: holding")
             }
             Finding::Nothing => (guards.verdict, guards.action, ""),
         };
@@ -195,6 +200,18 @@ impl Speaker<'_> {
             reason,
             ..guards
         }
+    }
+
+    /// The figures of the part that says most.
+    fn strongest(&self, parts: Parts, guilty: &[&Row]) -> Figures {
+        if parts.is_traffic() {
+            return self.traffic_figures();
+        }
+        let mut figures = self.figures(guilty);
+        if parts.shape > parts.rate {
+            figures.words.push_str(&self.slower());
+        }
+        figures
     }
 
     fn window(&self, span: &Span) -> i64 {

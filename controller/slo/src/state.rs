@@ -180,6 +180,11 @@ impl State {
         self.compared.as_ref().and_then(|Stored(running)| running.detect.detectable())
     }
 
+    /// What the comparison sees where it sees most, in words, past its limit or not: for a verdict of several SLOs together.
+    pub fn seen(&self, config: &Config) -> Option<String> {
+        crate::speak::seen(self, config)
+    }
+
     /// The wave's exposure has excluded a ratio of `must_detect` (R7): it would have been found by now. A wave without
     /// requests has excluded nothing.
     pub fn excluded(&self, must_detect: f64) -> bool {

@@ -266,10 +266,10 @@ fn a_slower_shape_is_found_where_the_threshold_shows_nothing() {
 }
 
 #[test]
-fn traffic_that_vanishes_deviates_where_baseline_and_past_agree_and_holds_where_one_does_not() {
+fn traffic_that_vanishes_deviates_where_baseline_and_past_agree_and_else_says_nothing() {
     for (now, past_good, action) in [
         (40.0, 1_000.0, Action::Deviate),
-        (40.0, 200.0, Action::Hold),
+        (40.0, 200.0, Action::None),
         (0.0, 1_000.0, Action::Deviate),
         (150.0, 1_000.0, Action::None),
     ] {

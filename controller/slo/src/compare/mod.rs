@@ -2,7 +2,7 @@
 //!
 //! # Evidence of one SLO
 //! ```text
-//! E = (1-t) * ( (1-h) * (P/2 + T/2) + h * H ) + t * V          Both: the lesser of that and B
+//! E = (1-t) * ( (1-h) * (P/2 + T/2) + h * H ) + t * V          Both: the lesser of the first part and B, and t * V
 //! ```
 //! - `P`: the pooled comparison, a [`mixture::Mixture`] over [`increment::Test`];
 //! - `T = sum w_i*E_i`: each tenant against the pooled baseline ([`tenants`]);

@@ -51,14 +51,24 @@ pub(crate) struct Parts {
     pub(crate) traffic: f64,
     /// `B`.
     pub(crate) past: f64,
-    /// What traffic says against one of its two baselines alone.
-    pub(crate) traffic_either: f64,
+    /// What traffic says against the past alone.
+    pub(crate) traffic_past: f64,
 }
 
 impl Parts {
-    /// `E` before what the past says.
+    /// `E` before what the past says of errors.
     pub(crate) fn sum(&self) -> f64 {
         self.rate + self.shape + self.traffic
+    }
+
+    /// Whether traffic that vanishes says more than errors do.
+    pub(crate) fn is_traffic(&self) -> bool {
+        self.traffic > f64::max(self.rate, self.shape)
+    }
+
+    /// `E` where the past must agree; traffic has been asked about both already.
+    pub(crate) fn both(&self) -> f64 {
+        (self.rate + self.shape).min(self.past) + self.traffic
     }
 }
 
@@ -142,7 +152,7 @@ impl Running {
             shape: shares.shape * self.shape.e(),
             traffic: shares.traffic * self.traffic.e(),
             past: self.past.e(),
-            traffic_either: shares.traffic * self.traffic.either(),
+            traffic_past: shares.traffic * self.traffic.past.e(),
         }
     }
 

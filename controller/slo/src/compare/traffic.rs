@@ -9,8 +9,9 @@
 //! at full exposure: that is the worst case, not missing data.
 //!
 //! Against the past it is the same: the tenants' successes in the same minute of the week before, over the sum of their
-//! usual ones, stand against what they have now. `V` is the lesser of the two, so both must say it; one alone holds,
-//! since traffic has reasons of its own.
+//! usual ones, stand against what they have now. `V` is the lesser of the two, so both must say it: tenants elsewhere sleep
+//! at other hours, and a holiday is in everybody's past. Where no baseline is left, the past alone holds. That both must
+//! say it also forgives a usual traffic that is too low since the series are younger than the week.
 
 use super::increment::{Side, Test};
 use super::mixture::Mixture;
@@ -54,10 +55,5 @@ impl Traffic {
     /// `V`: the lesser of both.
     pub(crate) fn e(&self) -> f64 {
         self.baseline.e().min(self.past.e())
-    }
-
-    /// The greater of both: what one of them says alone.
-    pub(crate) fn either(&self) -> f64 {
-        self.baseline.e().max(self.past.e())
     }
 }

@@ -241,11 +241,11 @@ class Judge:
         e = rate / 2 * (math.exp(self.pooled.log_evidence()) + math.fsum(each.values()))
         if self.edges:
             e += shape * math.fsum(math.exp(p.log_evidence()) for p in self.edges) / len(self.edges)
+        if self.s["against"] == "Both":
+            e = min(e, math.exp(self.past.log_evidence()))
         if traffic:
             both = (self.traffic_base, self.traffic_past)
             e += traffic * math.exp(min(p.log_evidence() for p in both))
-        if self.s["against"] == "Both":
-            e = min(e, math.exp(self.past.log_evidence()))
         ranked = sorted(each, key=lambda name: (-each[name], name))
         enough = [k for k in range(1, len(ranked) + 1) if each[ranked[k - 1]] * k * self.s["alpha"] >= 1]
         guilty = ranked[: max(enough, default=0)]
