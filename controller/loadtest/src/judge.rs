@@ -1,0 +1,170 @@
+//! From a difference and its noise to a verdict per metric. Pure.
+
+use crate::{
+    buckets::Place,
+    noise::Estimate,
+    outcome::{Change, Metric, Verdict},
+    pairs::Pair,
+    rules::{Limit, Rules},
+    run::Kind,
+    stats::{benjamini_hochberg, mean, student_tail},
+    words::Said,
+};
+
+/// A p99 wants so many times the calls of an average: a hundredth of them makes it.
+const P99_CALLS: f64 = 10.0;
+/// Share of the calls (or more) whose vanishing warns.
+const VANISHED_SHARE: f64 = 0.01;
+/// Part of the weight that does not look at traffic.
+const EVEN: f64 = 0.1;
+
+/// How far the logarithm may move in the bad direction.
+fn bound(kind: Kind, share: f64) -> f64 {
+    if kind.less_is_worse() { -(1.0 - share).max(1e-9).ln() } else { share.ln_1p() }
+}
+
+/// The difference, positive where it is worse.
+fn worsening(pair: &Pair) -> f64 {
+    if pair.kind.less_is_worse() { -pair.difference() } else { pair.difference() }
+}
+
+/// Judges pairs that can be tested, with their estimates. The null of each test is that the true change is at most the
+/// margin (McCarthy, Smyth, Bioinformatics 25, 2009), so no number of calls makes a small change a finding.
+pub(crate) fn tested(pairs: &[&Pair], estimates: &[Estimate], rules: &Rules) -> Vec<Metric> {
+    let weights = weights(pairs);
+    let tail = |sign: f64| -> Vec<f64> {
+        let one = |(pair, estimate): (&&Pair, &Estimate)| {
+            let margin = bound(pair.kind, rules.limit(pair.kind).margin.0);
+            student_tail((sign * worsening(pair) - margin) / estimate.error, estimate.degrees)
+        };
+        benjamini_hochberg(&pairs.iter().zip(estimates).map(one).collect::<Vec<_>>(), &weights)
+    };
+    let (worse, better) = (tail(1.0), tail(-1.0));
+    let judged = pairs.iter().zip(estimates).zip(worse.iter().zip(&better));
+    judged.map(|((pair, estimate), rates)| one(pair, *estimate, rates, rules)).collect()
+}
+
+/// Discoveries are wanted where users are: a tenth of the weight is spread evenly, the rest by the root of a metric's share of its
+/// family's calls. Where calls are not known all weigh the same.
+fn weights(pairs: &[&Pair]) -> Vec<f64> {
+    let roots: Vec<f64> = pairs.iter().map(|pair| pair.share.unwrap_or(0.0).sqrt()).collect();
+    let known = mean(&roots);
+    let weight = |root: &f64| if known > 0.0 { EVEN + (1.0 - EVEN) * root / known } else { 1.0 };
+    roots.iter().map(weight).collect()
+}
+
+fn one(pair: &Pair, estimate: Estimate, (worse, better): (&f64, &f64), rules: &Rules) -> Metric {
+    let limit = rules.limit(pair.kind);
+    let change = if pair.kind == Kind::SupportedUsers {
+        by_rule(pair, limit)
+    } else if *worse <= rules.false_discoveries.0 {
+        Change::Worse
+    } else if *better <= rules.false_discoveries.0 {
+        Change::Better
+    } else {
+        Change::Same
+    };
+    let (verdict, spared) = if change == Change::Worse { severity(pair, estimate, limit, rules) } else { (Verdict::Pass, None) };
+    let rate = (pair.kind != Kind::SupportedUsers).then_some(*worse);
+    let noise = (pair.kind != Kind::SupportedUsers).then_some(estimate.error);
+    metric(pair, change, verdict, (noise, rate, spared), rules)
+}
+
+/// One figure a run and no noise of its own: the rule's margin is the noise.
+fn by_rule(pair: &Pair, limit: Limit) -> Change {
+    let margin = bound(pair.kind, limit.margin.0);
+    match worsening(pair) {
+        apart if apart > margin => Change::Worse,
+        apart if apart < -margin => Change::Better,
+        _ => Change::Same,
+    }
+}
+
+/// What a certain worsening counts for, and why it does not fail.
+fn severity(pair: &Pair, estimate: Estimate, limit: Limit, rules: &Rules) -> (Verdict, Option<&'static str>) {
+    let rise = mean_seconds(&pair.candidate) - mean_seconds(&pair.base);
+    if pair.kind.is_time() && !pair.is_whole() && rise < limit.least.0 {
+        return (Verdict::Pass, Some("too little time to feel"));
+    }
+    if worsening(pair) < bound(pair.kind, limit.fail.0) {
+        return (Verdict::Warn, Some("less than what fails"));
+    }
+    if pair.is_whole() {
+        return (Verdict::Fail, None);
+    }
+    let traffic = &rules.traffic;
+    let wanted = if pair.kind.is_p99() { traffic.least_calls * P99_CALLS } else { traffic.least_calls };
+    match (pair.calls, pair.share) {
+        (Some(calls), Some(share)) if share >= traffic.least_share.0 && calls >= wanted => (Verdict::Fail, None),
+        (Some(_), _) => (Verdict::Warn, Some("too few calls to fail")),
+        (None, _) if estimate.own_degrees < 2.0 => {
+            (Verdict::Warn, Some("its traffic is not known, and one run a side cannot tell"))
+        }
+        (None, _) if estimate.deviation > rules.noise.quiet.0 => {
+            (Verdict::Warn, Some("its traffic is not known, and its runs differ like those of a rare one"))
+        }
+        (None, _) => (Verdict::Fail, None),
+    }
+}
+
+fn mean_seconds(logarithms: &[f64]) -> f64 {
+    mean(logarithms).exp()
+}
+
+/// Judges a pair that cannot be tested. `runs`: of the base and of the candidate.
+pub(crate) fn untested(pair: &Pair, runs: (usize, usize), rules: &Rules) -> Metric {
+    let change = match (pair.base.is_empty(), pair.candidate.is_empty(), pair.places) {
+        (true, true, _) => Change::NoData,
+        (true, false, _) => Change::New,
+        (false, true, _) => Change::Vanished,
+        (false, false, (Place::First, _)) => Change::Unresolved,
+        (false, false, (Place::Between | Place::Last, _)) => Change::Clamped,
+    };
+    // Something users call is gone, or was never called: people know which. Without counts, only what every one of several
+    // runs had and none of several has.
+    let matters = match pair.share {
+        Some(share) => share >= VANISHED_SHARE,
+        None => pair.is_whole() || (runs.0 >= 2 && runs.1 >= 2 && pair.base.len() == runs.0),
+    };
+    let verdict = if change == Change::Vanished && matters { Verdict::Warn } else { Verdict::Pass };
+    metric(pair, change, verdict, (None, None, None), rules)
+}
+
+fn metric(
+    pair: &Pair,
+    change: Change,
+    verdict: Verdict,
+    (noise, rate, spared): (Option<f64>, Option<f64>, Option<&'static str>),
+    rules: &Rules,
+) -> Metric {
+    let (base, candidate) = (pair.figure(&pair.base), pair.figure(&pair.candidate));
+    let at_least = pair.places == (Place::Between, Place::Last) || pair.places == (Place::First, Place::Last);
+    let said = Said {
+        kind: pair.kind,
+        name: &pair.name,
+        change,
+        base,
+        candidate,
+        at_least,
+        noise,
+        calls: pair.calls,
+        share: pair.share,
+        spared,
+    };
+    let both = (!pair.base.is_empty() && !pair.candidate.is_empty()).then(|| pair.difference().exp());
+    Metric {
+        kind: pair.kind,
+        name: pair.name.clone(),
+        verdict,
+        change,
+        base,
+        candidate,
+        ratio: both.filter(|ratio| ratio.is_finite()),
+        at_least,
+        noise: noise.filter(|noise| noise.is_finite()),
+        false_discovery_rate: rate,
+        calls: pair.calls,
+        traffic_share: pair.share,
+        sentence: said.sentence(rules),
+    }
+}
