@@ -9,6 +9,7 @@ use crate::{
     pairs::{self, Pair},
     rules::Rules,
     run::{Kind, Run},
+    stats::median,
 };
 
 /// Lengths of runs, or their request rates, that differ by more are told.
@@ -23,8 +24,9 @@ pub fn compare(base: &[Run], candidate: &[Run], rules: &Rules) -> Comparison {
     let (base, candidate) = (usable("base", base, &mut notes), usable("candidate", candidate, &mut notes));
     let (sides, runs) = ((side(&base), side(&candidate)), (base.len(), candidate.len()));
     let (times, whole) = (pairs::times(&base, &candidate, rules), graphs::whole(&base, &candidate, rules));
-    let (mut metrics, widened) = judged(&times, runs, rules, false);
-    metrics.extend(judged(&whole, runs, rules, true).0);
+    let (mut metrics, widened) = judged(&times, runs, rules, None);
+    let mut factors: Vec<f64> = widened.iter().filter(|(kind, _)| kind.is_time()).map(|(_, factor)| *factor).collect();
+    metrics.extend(judged(&whole, runs, rules, Some(median(&mut factors).max(1.0))).0);
     notes.extend(inputs(&base, &candidate, &times, &widened));
     let counts = counted(&metrics);
     let (verdict, sentence) = match no_data(runs, &times, &counts, rules) {
@@ -61,7 +63,7 @@ fn side(runs: &[&Run]) -> Side {
     }
 }
 
-fn judged(pairs: &[Pair], runs: (usize, usize), rules: &Rules, whole: bool) -> (Vec<Metric>, Widened) {
+fn judged(pairs: &[Pair], runs: (usize, usize), rules: &Rules, whole: Option<f64>) -> (Vec<Metric>, Widened) {
     let (testable, others): (Vec<&Pair>, Vec<&Pair>) = pairs.iter().partition(|pair| pair.is_testable());
     let (estimates, widened) = noise::estimates(&testable, rules, whole);
     let mut metrics = judge::tested(&testable, &estimates, rules);

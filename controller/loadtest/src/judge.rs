@@ -100,7 +100,7 @@ fn severity(pair: &Pair, estimate: Estimate, limit: Limit, rules: &Rules) -> (Ve
         (None, _) if estimate.own_degrees < 2.0 => {
             (Verdict::Warn, Some("its traffic is not known, and one run a side cannot tell"))
         }
-        (None, _) if estimate.deviation > rules.noise.quiet.0 => {
+        (None, _) if estimate.own_deviation_most > rules.noise.quiet.0 => {
             (Verdict::Warn, Some("its traffic is not known, and its runs differ like those of a rare one"))
         }
         (None, _) => (Verdict::Fail, None),

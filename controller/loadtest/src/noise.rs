@@ -26,20 +26,21 @@ const SCATTER_FROM: usize = 10;
 pub(crate) struct Estimate {
     /// Standard deviation of the difference of the means.
     pub error: f64,
-    /// Standard deviation of one run.
-    pub deviation: f64,
-    /// Degrees of freedom of either.
+    /// Its degrees of freedom.
     pub degrees: f64,
     /// Degrees of freedom that the metric's own runs give.
     pub own_degrees: f64,
+    /// What one run's deviation may be by the metric's own runs alone, with confidence 95 %; infinite where they do not tell.
+    pub own_deviation_most: f64,
 }
 
 /// Per kind, how much more the sides scatter than their runs explain; 1 where they do not.
 pub(crate) type Widened = Vec<(Kind, f64)>;
 
-/// Estimates for pairs, in their order. `whole`: figures of the server, too few to learn from each other.
-pub(crate) fn estimates(pairs: &[&Pair], rules: &Rules, whole: bool) -> (Vec<Estimate>, Widened) {
-    let mut all = vec![Estimate { error: 1.0, deviation: 1.0, degrees: 1.0, own_degrees: 0.0 }; pairs.len()];
+/// Estimates for pairs, in their order. `whole`: they are figures of the server, too few to learn from each other, and are widened
+/// by what the handlers were: machines that scatter those are not steadier as a whole.
+pub(crate) fn estimates(pairs: &[&Pair], rules: &Rules, whole: Option<f64>) -> (Vec<Estimate>, Widened) {
+    let mut all = vec![Estimate { error: 1.0, degrees: 1.0, own_degrees: 0.0, own_deviation_most: f64::INFINITY }; pairs.len()];
     let mut widened = Vec::new();
     for kind in Kind::ALL {
         let of_kind: Vec<usize> = (0..pairs.len()).filter(|at| pairs[*at].kind == kind).collect();
@@ -48,18 +49,13 @@ pub(crate) fn estimates(pairs: &[&Pair], rules: &Rules, whole: bool) -> (Vec<Est
         let expected: Vec<f64> = of_kind.iter().map(|at| expected(pairs[*at], rules.noise)).collect();
         let ratios: Vec<(f64, f64)> =
             variances.iter().zip(&expected).map(|((variance, degrees), expected)| (variance / expected, *degrees)).collect();
-        let prior = if whole { Prior::UNKNOWN } else { Prior::learn(&ratios) };
+        let prior = if whole.is_some() { Prior::UNKNOWN } else { Prior::learn(&ratios) };
         for (index, at) in of_kind.iter().enumerate() {
             all[*at] = estimate(pairs[*at], expected[index], ratios[index], prior, rules.noise);
         }
-        if !whole {
-            let factor = scatter(&of_kind, pairs, &all);
-            of_kind.iter().for_each(|at| {
-                all[*at].error *= factor;
-                all[*at].deviation *= factor;
-            });
-            widened.push((kind, factor));
-        }
+        let factor = whole.unwrap_or_else(|| scatter(&of_kind, pairs, &all));
+        of_kind.iter().for_each(|at| all[*at].error *= factor);
+        widened.push((kind, factor));
     }
     (all, widened)
 }
@@ -72,19 +68,27 @@ fn own(pair: &Pair) -> (f64, f64) {
 }
 
 fn expected(pair: &Pair, noise: Noise) -> f64 {
-    noise.one_run.0.powi(2) + pair.within.unwrap_or(0.0)
+    let between = if pair.is_whole() { noise.server } else { noise.one_run };
+    between.0.powi(2) + pair.within.unwrap_or(0.0)
 }
 
-fn estimate(pair: &Pair, expected: f64, (ratio, own_degrees): (f64, f64), prior: Prior, noise: Noise) -> Estimate {
+fn estimate(pair: &Pair, expected: f64, (ratio_own, own_degrees): (f64, f64), prior: Prior, noise: Noise) -> Estimate {
     let (variance, degrees) = if own_degrees >= 1.0 {
-        let (ratio, degrees) = prior.moderate(ratio, own_degrees);
+        let (ratio, degrees) = prior.moderate(ratio_own, own_degrees);
         (expected * ratio, degrees)
     } else {
         (expected, if pair.within.is_some() { KNOWN_DEGREES } else { UNKNOWN_DEGREES })
     };
     let variance = variance.max(noise.least.0.powi(2));
     let runs = 1.0 / pair.base.len() as f64 + 1.0 / pair.candidate.len() as f64;
-    Estimate { error: (variance * runs).sqrt(), deviation: variance.sqrt(), degrees, own_degrees }
+    let own_deviation_most = if own_degrees >= 1.0 { (ratio_own * expected * own_degrees / chi_square_low(own_degrees)).sqrt() } else { f64::INFINITY };
+    Estimate { error: (variance * runs).sqrt(), degrees, own_degrees, own_deviation_most }
+}
+
+/// The 5 % quantile of chi-square, a little low for few degrees (Wilson, Hilferty, PNAS 17, 1931).
+fn chi_square_low(degrees: f64) -> f64 {
+    let spread = 2.0 / (9.0 * degrees);
+    degrees * (1.0 - spread - 1.644_854 * spread.sqrt()).max(0.05).powi(3)
 }
 
 /// Robust deviation of the standardised differences over what Student's t has (its third quartile is some `1 + 0.4 / degrees`

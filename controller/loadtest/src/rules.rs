@@ -54,15 +54,18 @@ pub struct Times {
 pub struct Noise {
     /// Standard deviation between runs of one version, where runs cannot tell it: the least that is believed of one run a side.
     pub one_run: Share,
+    /// The same for figures of the whole server: they share the day, the machines, the database.
+    pub server: Share,
     /// The least that is believed of several: runs one after the other on the same machines agree more than runs of two days.
     pub least: Share,
-    /// Without counts of calls, a metric fails only where its own runs differ by no more than this: what is called often does.
+    /// Without counts of calls, a metric fails only where its own runs show (with confidence 95 %) that they deviate by no more
+    /// than this: those of what is called often do not.
     pub quiet: Share,
 }
 
 impl Default for Noise {
     fn default() -> Self {
-        Self { one_run: Share(0.03), least: Share(0.015), quiet: Share(0.1) }
+        Self { one_run: Share(0.03), server: Share(0.05), least: Share(0.015), quiet: Share(0.15) }
     }
 }
 
@@ -145,7 +148,7 @@ const USERS: Limit = limit(0.05, 0.05, 0.0);
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            false_discoveries: Share(0.01),
+            false_discoveries: Share(0.05),
             noise: Noise::default(),
             traffic: Traffic::default(),
             api: API,
@@ -230,8 +233,8 @@ impl Rules {
         if !(self.false_discoveries.0 > 0.0 && self.false_discoveries.0 <= 0.5) {
             return refuse("falseDiscoveries", "must be more than 0% and at most 50%");
         }
-        if self.noise.one_run.0 <= 0.0 || self.noise.least.0 <= 0.0 {
-            return refuse("noise", "oneRun and least must be more than 0%: no two runs are alike");
+        if self.noise.one_run.0 <= 0.0 || self.noise.server.0 <= 0.0 || self.noise.least.0 <= 0.0 {
+            return refuse("noise", "oneRun, server and least must be more than 0%: no two runs are alike");
         }
         if self.least_overlap.0 > 1.0 {
             return refuse("leastOverlap", "must be at most 100%");

