@@ -10,6 +10,7 @@ use crate::{
     rules::Rules,
     run::{Kind, Run},
     stats::median,
+    words::digits,
 };
 
 /// Lengths of runs, or their request rates, that differ by more are told.
@@ -24,14 +25,14 @@ pub fn compare(base: &[Run], candidate: &[Run], rules: &Rules) -> Comparison {
     let (base, candidate) = (usable("base", base, &mut notes), usable("candidate", candidate, &mut notes));
     let (sides, runs) = ((side(&base), side(&candidate)), (base.len(), candidate.len()));
     let (times, whole) = (pairs::times(&base, &candidate, rules), graphs::whole(&base, &candidate, rules));
-    let (mut metrics, widened) = judged(&times, runs, rules, None);
+    let Judged { mut metrics, widened, could_detect } = judged(&times, runs, rules, None);
     let mut factors: Vec<f64> = widened.iter().filter(|(kind, _)| kind.is_time()).map(|(_, factor)| *factor).collect();
-    metrics.extend(judged(&whole, runs, rules, Some(median(&mut factors).max(1.0))).0);
+    metrics.extend(judged(&whole, runs, rules, Some(median(&mut factors).max(1.0))).metrics);
     notes.extend(inputs(&base, &candidate, &times, &widened));
     let counts = counted(&metrics);
     let (verdict, sentence) = match no_data(runs, &times, &counts, rules) {
         Some(why) => (Verdict::NoData, why),
-        None => answer(&metrics, &counts),
+        None => answer(&metrics, &counts, could_detect, rules),
     };
     Comparison {
         verdict,
@@ -39,6 +40,7 @@ pub fn compare(base: &[Run], candidate: &[Run], rules: &Rules) -> Comparison {
         base: sides.0,
         candidate: sides.1,
         counts,
+        could_detect,
         findings: findings(&metrics, rules.shown),
         vanished: named(&metrics, Change::Vanished, rules.shown),
         appeared: named(&metrics, Change::New, rules.shown),
@@ -63,12 +65,21 @@ fn side(runs: &[&Run]) -> Side {
     }
 }
 
-fn judged(pairs: &[Pair], runs: (usize, usize), rules: &Rules, whole: Option<f64>) -> (Vec<Metric>, Widened) {
+/// What became of pairs.
+struct Judged {
+    metrics: Vec<Metric>,
+    widened: Widened,
+    could_detect: Option<f64>,
+}
+
+/// `whole`: they are of the whole server, widened by this.
+fn judged(pairs: &[Pair], runs: (usize, usize), rules: &Rules, whole: Option<f64>) -> Judged {
     let (testable, others): (Vec<&Pair>, Vec<&Pair>) = pairs.iter().partition(|pair| pair.is_testable());
     let (estimates, widened) = noise::estimates(&testable, rules, whole);
     let mut metrics = judge::tested(&testable, &estimates, rules);
+    let could_detect = judge::detectable(&testable, &estimates, rules);
     metrics.extend(others.into_iter().map(|pair| judge::untested(pair, runs, rules)));
-    (metrics, widened)
+    Judged { metrics, widened, could_detect }
 }
 
 fn counted(metrics: &[Metric]) -> Counts {
@@ -116,17 +127,26 @@ fn no_data(runs: (usize, usize), times: &[Pair], counts: &Counts, rules: &Rules)
 }
 
 /// The worst of all, and why.
-fn answer(metrics: &[Metric], counts: &Counts) -> (Verdict, String) {
+fn answer(metrics: &[Metric], counts: &Counts, could_detect: Option<f64>, rules: &Rules) -> (Verdict, String) {
     let verdict = metrics.iter().map(|metric| metric.verdict).max().unwrap_or(Verdict::NoData);
     let worst = findings(metrics, 1).pop().map(|metric| metric.sentence).unwrap_or_default();
     let with = |verdict| metrics.iter().filter(|metric| metric.verdict == verdict).count();
     let compared = counts.compared;
-    let sentence = match verdict {
-        Verdict::Fail => format!("{} of {compared} metrics fail; {worst}", with(Verdict::Fail)),
-        Verdict::Warn => format!("{} of {compared} metrics want a look, none fails; {worst}", with(Verdict::Warn)),
-        Verdict::Pass | Verdict::NoData => format!("none of {compared} metrics is worse by more than noise where users would feel it"),
-    };
-    (verdict, sentence)
+    let seen = could_detect.map_or_else(String::new, |ratio| {
+        format!("; could detect {}x on the average of a typical handler", digits(ratio))
+    });
+    match verdict {
+        Verdict::Fail => (verdict, format!("{} of {compared} metrics fail; {worst}", with(Verdict::Fail))),
+        Verdict::Warn => {
+            (verdict, format!("{} of {compared} metrics want a look, none fails; {worst}", with(Verdict::Warn)))
+        }
+        Verdict::Pass | Verdict::NoData => {
+            let blind = could_detect.is_some_and(|ratio| ratio > rules.must_detect);
+            let verdict = if blind { Verdict::Warn } else { verdict };
+            let wanted = if blind { format!(", though {}x is wanted", digits(rules.must_detect)) } else { String::new() };
+            (verdict, format!("none of {compared} metrics is worse by more than noise where users would feel it{seen}{wanted}"))
+        }
+    }
 }
 
 /// Those that fail or warn: worst first, then the whole server, then by the time that users lose.

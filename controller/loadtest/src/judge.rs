@@ -7,7 +7,7 @@ use crate::{
     pairs::Pair,
     rules::{Limit, Rules},
     run::Kind,
-    stats::{benjamini_hochberg, mean, student_tail},
+    stats::{benjamini_hochberg, mean, student_quantile, student_tail},
     words::Said,
 };
 
@@ -44,13 +44,62 @@ pub(crate) fn tested(pairs: &[&Pair], estimates: &[Estimate], rules: &Rules) -> 
     judged.map(|((pair, estimate), rates)| one(pair, *estimate, rates, rules)).collect()
 }
 
-/// Discoveries are wanted where users are: a tenth of the weight is spread evenly, the rest by the root of a metric's share of its
-/// family's calls. Where calls are not known all weigh the same.
+/// Discoveries are wanted where users feel them: averages of what they call first, and within a kind a tenth of the weight is
+/// spread evenly, the rest by the root of a metric's share of the calls (evenly where calls are not known). Their mean is 1.
 fn weights(pairs: &[&Pair]) -> Vec<f64> {
-    let roots: Vec<f64> = pairs.iter().map(|pair| pair.share.unwrap_or(0.0).sqrt()).collect();
-    let known = mean(&roots);
-    let weight = |root: &f64| if known > 0.0 { EVEN + (1.0 - EVEN) * root / known } else { 1.0 };
-    roots.iter().map(weight).collect()
+    let of = |kind: Kind| pairs.iter().filter(move |pair| pair.kind == kind);
+    let present: f64 = Kind::ALL.into_iter().filter(|kind| of(*kind).next().is_some()).map(weight_of).sum();
+    let root = |pair: &Pair| pair.share.unwrap_or(0.0).sqrt();
+    let one = |pair: &&Pair| {
+        let count = of(pair.kind).count() as f64;
+        let typical = of(pair.kind).map(|pair| root(pair)).sum::<f64>() / count;
+        let within = if typical > 0.0 { EVEN + (1.0 - EVEN) * root(pair) / typical } else { 1.0 };
+        weight_of(pair.kind) / present * pairs.len() as f64 / count * within
+    };
+    pairs.iter().map(one).collect()
+}
+
+/// A kind's part of the weight, relative to the other kinds'.
+const fn weight_of(kind: Kind) -> f64 {
+    match kind {
+        Kind::ApiAverage => 4.0,
+        Kind::StoreAverage => 3.0,
+        Kind::ApiP99 => 2.0,
+        Kind::StoreP99 => 1.0,
+        // Of these there is one each.
+        Kind::RequestRate
+        | Kind::ErrorShare
+        | Kind::Cpu
+        | Kind::Memory
+        | Kind::Goroutines
+        | Kind::SupportedUsers => 2.5,
+    }
+}
+
+/// The smallest ratio at which the average of a typical API handler would be found worse with probability one half, alone among
+/// all metrics: of the handlers the median, by their calls where these are known. None without such metrics.
+pub(crate) fn detectable(pairs: &[&Pair], estimates: &[Estimate], rules: &Rules) -> Option<f64> {
+    let margin = bound(Kind::ApiAverage, rules.limit(Kind::ApiAverage).margin.0);
+    let count = pairs.len() as f64;
+    let mut ratios: Vec<(f64, f64)> = pairs
+        .iter()
+        .zip(estimates)
+        .zip(weights(pairs))
+        .filter(|((pair, _), _)| pair.kind == Kind::ApiAverage)
+        .map(|((pair, estimate), weight)| {
+            let level = rules.false_discoveries.0 * weight / count;
+            let ratio = (margin + student_quantile(level, estimate.degrees) * estimate.error).exp();
+            (ratio, pair.share.unwrap_or(1.0))
+        })
+        .collect();
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = ratios.iter().map(|(_, share)| share).sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let middle = ratios.iter().find(|(_, share)| {
+        sum += share;
+        sum >= half
+    });
+    middle.map(|(ratio, _)| *ratio).filter(|ratio| ratio.is_finite())
 }
 
 fn one(pair: &Pair, estimate: Estimate, (worse, better): (&f64, &f64), rules: &Rules) -> Metric {

@@ -132,6 +132,8 @@ pub struct Comparison {
     pub candidate: Side,
     /// How many metrics became what.
     pub counts: Counts,
+    /// The smallest ratio that would have been found on the average of a typical API handler.
+    pub could_detect: Option<f64>,
     /// The few metrics that matter: those that fail, then those that warn, by what users feel of them.
     pub findings: Vec<Metric>,
     /// Names that the candidate no longer has, such as `createPost (API)`; at most `Rules::shown`.

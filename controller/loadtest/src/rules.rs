@@ -95,6 +95,9 @@ impl Default for Traffic {
 pub struct Rules {
     /// Of the metrics called worse, at most this share is expected to be so by chance.
     pub false_discoveries: Share,
+    /// A comparison that could not have seen the average of a typical handler become so many times as long warns: not to be
+    /// found worse is not to be as good.
+    pub must_detect: f64,
     /// What is noise.
     pub noise: Noise,
     /// What is known of the traffic.
@@ -149,6 +152,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             false_discoveries: Share(0.05),
+            must_detect: 2.0,
             noise: Noise::default(),
             traffic: Traffic::default(),
             api: API,
@@ -235,6 +239,9 @@ impl Rules {
         }
         if self.noise.one_run.0 <= 0.0 || self.noise.server.0 <= 0.0 || self.noise.least.0 <= 0.0 {
             return refuse("noise", "oneRun, server and least must be more than 0%: no two runs are alike");
+        }
+        if !(self.must_detect > 1.0 && self.must_detect.is_finite()) {
+            return refuse("mustDetect", "must be more than 1");
         }
         if self.least_overlap.0 > 1.0 {
             return refuse("leastOverlap", "must be at most 100%");

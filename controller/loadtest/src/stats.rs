@@ -46,6 +46,16 @@ pub(crate) fn student_tail(t: f64, degrees: f64) -> f64 {
     if t >= 0.0 { two_sided / 2.0 } else { 1.0 - two_sided / 2.0 }
 }
 
+/// The t that [`student_tail`] takes to `tail`, between 0 and 10,000.
+pub(crate) fn student_quantile(tail: f64, degrees: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1e4);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if student_tail(middle, degrees) > tail { low = middle } else { high = middle }
+    }
+    low
+}
+
 /// Adjusted p-values after Benjamini and Hochberg (JRSS B 57, 1995), in the order given: rejecting all at or below `q`
 /// keeps the expected share of false ones among them at or below `q`, if the tests are independent or positively
 /// dependent (Benjamini, Yekutieli, Annals of Statistics 29, 2001): one-sided tests of metrics that share a machine are.
@@ -141,6 +151,7 @@ mod tests {
             assert!(close(student_tail(t, degrees), p), "{t} {degrees}: {}", student_tail(t, degrees));
         }
         assert!(close(student_tail(f64::NAN, 3.0), 1.0));
+        assert!(close(student_quantile(0.025, 10.0), 2.228_139));
         assert!(student_tail(f64::INFINITY, 3.0) < 1e-12);
     }
 
