@@ -62,6 +62,12 @@ read, one query after the other.
 Exit codes: 0 no false alarm, and every fault of judge.mustDetect or more was found in every wave that leaves others to \
 compare with; 1 a false alarm, a comparison that could not be armed, or such a fault that was not found; 2 bad input, or no answer from Prometheus.")]
     Backtest(Box<crate::backtest::args::Args>),
+    /// Compare load tests of two versions: is the candidate slower where users would feel it?
+    Loadtest {
+        /// What to do with them
+        #[command(subcommand)]
+        command: crate::loadtest::Command,
+    },
     /// Print the completion script of a shell
     Completion {
         /// The shell

@@ -26,7 +26,8 @@ pub fn compare(base: &[Run], candidate: &[Run], rules: &Rules) -> Comparison {
     let (sides, runs) = ((side(&base), side(&candidate)), (base.len(), candidate.len()));
     let (times, whole) = (pairs::times(&base, &candidate, rules), graphs::whole(&base, &candidate, rules));
     let Judged { mut metrics, widened, could_detect } = judged(&times, runs, rules, None);
-    let mut factors: Vec<f64> = widened.iter().filter(|(kind, _)| kind.is_time()).map(|(_, factor)| *factor).collect();
+    let mut factors: Vec<f64> =
+        widened.iter().filter(|(kind, _)| kind.is_time()).map(|(_, factor)| *factor).collect();
     metrics.extend(judged(&whole, runs, rules, Some(median(&mut factors).max(1.0))).metrics);
     notes.extend(inputs(&base, &candidate, &times, &widened));
     let counts = counted(&metrics);
@@ -118,7 +119,9 @@ fn no_data(runs: (usize, usize), times: &[Pair], counts: &Counts, rules: &Rules)
         (had + 1, kept + usize::from(!pair.candidate.is_empty()))
     });
     if had > 0 && (kept as f64) < rules.least_overlap.0 * had as f64 {
-        return Some(format!("the candidate has {kept} of the base's {had} times: not a whole report of the same test"));
+        return Some(format!(
+            "the candidate has {kept} of the base's {had} times: not a whole report of the same test"
+        ));
     }
     if had == 0 && times.iter().any(|pair| !pair.candidate.is_empty()) {
         return Some("the base has no times, though the candidate has".to_owned());
@@ -127,7 +130,12 @@ fn no_data(runs: (usize, usize), times: &[Pair], counts: &Counts, rules: &Rules)
 }
 
 /// The worst of all, and why.
-fn answer(metrics: &[Metric], counts: &Counts, could_detect: Option<f64>, rules: &Rules) -> (Verdict, String) {
+fn answer(
+    metrics: &[Metric],
+    counts: &Counts,
+    could_detect: Option<f64>,
+    rules: &Rules,
+) -> (Verdict, String) {
     let verdict = metrics.iter().map(|metric| metric.verdict).max().unwrap_or(Verdict::NoData);
     let worst = findings(metrics, 1).pop().map(|metric| metric.sentence).unwrap_or_default();
     let with = |verdict| metrics.iter().filter(|metric| metric.verdict == verdict).count();
@@ -137,14 +145,24 @@ fn answer(metrics: &[Metric], counts: &Counts, could_detect: Option<f64>, rules:
     });
     match verdict {
         Verdict::Fail => (verdict, format!("{} of {compared} metrics fail; {worst}", with(Verdict::Fail))),
-        Verdict::Warn => {
-            (verdict, format!("{} of {compared} metrics want a look, none fails; {worst}", with(Verdict::Warn)))
-        }
+        Verdict::Warn => (
+            verdict,
+            format!("{} of {compared} metrics want a look, none fails; {worst}", with(Verdict::Warn)),
+        ),
         Verdict::Pass | Verdict::NoData => {
             let blind = could_detect.is_some_and(|ratio| ratio > rules.must_detect);
             let verdict = if blind { Verdict::Warn } else { verdict };
-            let wanted = if blind { format!(", though {}x is wanted", digits(rules.must_detect)) } else { String::new() };
-            (verdict, format!("none of {compared} metrics is worse by more than noise where users would feel it{seen}{wanted}"))
+            let wanted = if blind {
+                format!(", though {}x is wanted", digits(rules.must_detect))
+            } else {
+                String::new()
+            };
+            (
+                verdict,
+                format!(
+                    "none of {compared} metrics is worse by more than noise where users would feel it{seen}{wanted}"
+                ),
+            )
         }
     }
 }
@@ -158,7 +176,9 @@ fn findings(metrics: &[Metric], most: usize) -> Vec<Metric> {
         (Some(base), Some(candidate), false) => (candidate - base) * metric.traffic_share.unwrap_or(1.0),
         (_, _, false) => 0.0,
     };
-    found.sort_by(|a, b| b.verdict.cmp(&a.verdict).then(lost(b).total_cmp(&lost(a))).then(a.name.cmp(&b.name)));
+    found.sort_by(|a, b| {
+        b.verdict.cmp(&a.verdict).then(lost(b).total_cmp(&lost(a))).then(a.name.cmp(&b.name))
+    });
     found.into_iter().take(most).cloned().collect()
 }
 
@@ -173,7 +193,8 @@ fn named(metrics: &[Metric], change: Change, most: usize) -> Vec<String> {
         | Kind::Goroutines
         | Kind::SupportedUsers => metric.kind.words().to_owned(),
     };
-    let names: BTreeSet<String> = metrics.iter().filter(|metric| metric.change == change).map(family).collect();
+    let names: BTreeSet<String> =
+        metrics.iter().filter(|metric| metric.change == change).map(family).collect();
     names.into_iter().take(most).collect()
 }
 
@@ -189,16 +210,23 @@ fn inputs(base: &[&Run], candidate: &[&Run], times: &[Pair], widened: &Widened) 
         ));
     }
     let missing = |runs: &[&Run]| {
-        runs.iter().flat_map(|run| run.times.values()).flatten().filter(|(_, measured)| measured.value.is_nan()).count()
+        runs.iter()
+            .flat_map(|run| run.times.values())
+            .flatten()
+            .filter(|(_, measured)| measured.value.is_nan())
+            .count()
     };
     for (name, runs) in [("base", base), ("candidate", candidate)] {
         let missing = missing(runs);
         if missing > 0 {
-            notes.push(format!("{name}: {missing} figures are NaN: nothing was called, and nothing is compared"));
+            notes.push(format!(
+                "{name}: {missing} figures are NaN: nothing was called, and nothing is compared"
+            ));
         }
     }
     let lengths: Vec<f64> = base.iter().chain(candidate).filter_map(|run| run.length_seconds()).collect();
-    let (least, most) = (lengths.iter().copied().fold(f64::INFINITY, f64::min), lengths.iter().copied().fold(0.0, f64::max));
+    let (least, most) =
+        (lengths.iter().copied().fold(f64::INFINITY, f64::min), lengths.iter().copied().fold(0.0, f64::max));
     if lengths.len() > 1 && most > least * (1.0 + UNLIKE) {
         notes.push(format!("runs are of unlike length: {:.0} to {:.0} minutes", least / 60.0, most / 60.0));
     }

@@ -42,7 +42,11 @@ pub(crate) fn whole(base: &[&Run], candidate: &[&Run], rules: &Rules) -> Vec<Pai
             base.into_iter().chain(candidate).flatten().filter_map(|level| level.variance).collect();
         let (base, candidate) = (logarithms(base), logarithms(candidate));
         let place = |side: &[f64]| {
-            if kind.is_p99() && !side.is_empty() { rules.buckets.place(mean(side).exp()) } else { Place::Between }
+            if kind.is_p99() && !side.is_empty() {
+                rules.buckets.place(mean(side).exp())
+            } else {
+                Place::Between
+            }
         };
         pairs.push(Pair {
             kind,
@@ -80,8 +84,12 @@ fn levels(runs: &[&Run]) -> BTreeMap<Kind, Vec<Level>> {
 }
 
 fn level(graph: &Graph, kind: Kind) -> Option<Level> {
-    let values: Vec<f64> =
-        graph.values.iter().map(|(_, value)| *value).filter(|value| value.is_finite() && *value >= 0.0).collect();
+    let values: Vec<f64> = graph
+        .values
+        .iter()
+        .map(|(_, value)| *value)
+        .filter(|value| value.is_finite() && *value >= 0.0)
+        .collect();
     if kind == Kind::SupportedUsers {
         // The load rises until the servers carry no more: what they carried stands at the end.
         let mut end = values[values.len() * 3 / 4..].to_vec();

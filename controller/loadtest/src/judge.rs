@@ -1,5 +1,7 @@
 //! From a difference and its noise to a verdict per metric. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::{
     buckets::Place,
     noise::Estimate,
@@ -47,13 +49,16 @@ pub(crate) fn tested(pairs: &[&Pair], estimates: &[Estimate], rules: &Rules) -> 
 /// Discoveries are wanted where users feel them: averages of what they call first, and within a kind a tenth of the weight is
 /// spread evenly, the rest by the root of a metric's share of the calls (evenly where calls are not known). Their mean is 1.
 fn weights(pairs: &[&Pair]) -> Vec<f64> {
-    let of = |kind: Kind| pairs.iter().filter(move |pair| pair.kind == kind);
-    let present: f64 = Kind::ALL.into_iter().filter(|kind| of(*kind).next().is_some()).map(weight_of).sum();
     let root = |pair: &Pair| pair.share.unwrap_or(0.0).sqrt();
+    let mut kinds: BTreeMap<Kind, (f64, f64)> = BTreeMap::new();
+    for pair in pairs {
+        let (count, roots) = kinds.entry(pair.kind).or_default();
+        (*count, *roots) = (*count + 1.0, *roots + root(pair));
+    }
+    let present: f64 = kinds.keys().copied().map(weight_of).sum();
     let one = |pair: &&Pair| {
-        let count = of(pair.kind).count() as f64;
-        let typical = of(pair.kind).map(|pair| root(pair)).sum::<f64>() / count;
-        let within = if typical > 0.0 { EVEN + (1.0 - EVEN) * root(pair) / typical } else { 1.0 };
+        let (count, roots) = kinds.get(&pair.kind).copied().unwrap_or((1.0, 0.0));
+        let within = if roots > 0.0 { EVEN + (1.0 - EVEN) * root(pair) * count / roots } else { 1.0 };
         weight_of(pair.kind) / present * pairs.len() as f64 / count * within
     };
     pairs.iter().map(one).collect()
@@ -113,7 +118,8 @@ fn one(pair: &Pair, estimate: Estimate, (worse, better): (&f64, &f64), rules: &R
     } else {
         Change::Same
     };
-    let (verdict, spared) = if change == Change::Worse { severity(pair, estimate, limit, rules) } else { (Verdict::Pass, None) };
+    let (verdict, spared) =
+        if change == Change::Worse { severity(pair, estimate, limit, rules) } else { (Verdict::Pass, None) };
     let rate = (pair.kind != Kind::SupportedUsers).then_some(*worse);
     let noise = (pair.kind != Kind::SupportedUsers).then_some(estimate.error);
     metric(pair, change, verdict, (noise, rate, spared), rules)
@@ -144,7 +150,9 @@ fn severity(pair: &Pair, estimate: Estimate, limit: Limit, rules: &Rules) -> (Ve
     let traffic = &rules.traffic;
     let wanted = if pair.kind.is_p99() { traffic.least_calls * P99_CALLS } else { traffic.least_calls };
     match (pair.calls, pair.share) {
-        (Some(calls), Some(share)) if share >= traffic.least_share.0 && calls >= wanted => (Verdict::Fail, None),
+        (Some(calls), Some(share)) if share >= traffic.least_share.0 && calls >= wanted => {
+            (Verdict::Fail, None)
+        }
         (Some(_), _) => (Verdict::Warn, Some("too few calls to fail")),
         (None, _) if estimate.own_degrees < 2.0 => {
             (Verdict::Warn, Some("its traffic is not known, and one run a side cannot tell"))

@@ -40,15 +40,25 @@ pub(crate) type Widened = Vec<(Kind, f64)>;
 /// Estimates for pairs, in their order. `whole`: they are figures of the server, too few to learn from each other, and are widened
 /// by what the handlers were: machines that scatter those are not steadier as a whole.
 pub(crate) fn estimates(pairs: &[&Pair], rules: &Rules, whole: Option<f64>) -> (Vec<Estimate>, Widened) {
-    let mut all = vec![Estimate { error: 1.0, degrees: 1.0, own_degrees: 0.0, own_deviation_most: f64::INFINITY }; pairs.len()];
+    let mut all =
+        vec![
+            Estimate { error: 1.0, degrees: 1.0, own_degrees: 0.0, own_deviation_most: f64::INFINITY };
+            pairs.len()
+        ];
     let mut widened = Vec::new();
     for kind in Kind::ALL {
         let of_kind: Vec<usize> = (0..pairs.len()).filter(|at| pairs[*at].kind == kind).collect();
-        let variances: Vec<(f64, f64)> =
-            of_kind.iter().map(|at| own(pairs[*at])).map(|(squares, degrees)| (squares / degrees, degrees)).collect();
+        let variances: Vec<(f64, f64)> = of_kind
+            .iter()
+            .map(|at| own(pairs[*at]))
+            .map(|(squares, degrees)| (squares / degrees, degrees))
+            .collect();
         let expected: Vec<f64> = of_kind.iter().map(|at| expected(pairs[*at], rules.noise)).collect();
-        let ratios: Vec<(f64, f64)> =
-            variances.iter().zip(&expected).map(|((variance, degrees), expected)| (variance / expected, *degrees)).collect();
+        let ratios: Vec<(f64, f64)> = variances
+            .iter()
+            .zip(&expected)
+            .map(|((variance, degrees), expected)| (variance / expected, *degrees))
+            .collect();
         let prior = if whole.is_some() { Prior::UNKNOWN } else { Prior::learn(&ratios) };
         for (index, at) in of_kind.iter().enumerate() {
             all[*at] = estimate(pairs[*at], expected[index], ratios[index], prior, rules.noise);
@@ -72,7 +82,13 @@ fn expected(pair: &Pair, noise: Noise) -> f64 {
     between.0.powi(2) + pair.within.unwrap_or(0.0)
 }
 
-fn estimate(pair: &Pair, expected: f64, (ratio_own, own_degrees): (f64, f64), prior: Prior, noise: Noise) -> Estimate {
+fn estimate(
+    pair: &Pair,
+    expected: f64,
+    (ratio_own, own_degrees): (f64, f64),
+    prior: Prior,
+    noise: Noise,
+) -> Estimate {
     let (variance, degrees) = if own_degrees >= 1.0 {
         let (ratio, degrees) = prior.moderate(ratio_own, own_degrees);
         (expected * ratio, degrees)
@@ -81,7 +97,11 @@ fn estimate(pair: &Pair, expected: f64, (ratio_own, own_degrees): (f64, f64), pr
     };
     let variance = variance.max(noise.least.0.powi(2));
     let runs = 1.0 / pair.base.len() as f64 + 1.0 / pair.candidate.len() as f64;
-    let own_deviation_most = if own_degrees >= 1.0 { (ratio_own * expected * own_degrees / chi_square_low(own_degrees)).sqrt() } else { f64::INFINITY };
+    let own_deviation_most = if own_degrees >= 1.0 {
+        (ratio_own * expected * own_degrees / chi_square_low(own_degrees)).sqrt()
+    } else {
+        f64::INFINITY
+    };
     Estimate { error: (variance * runs).sqrt(), degrees, own_degrees, own_deviation_most }
 }
 
@@ -99,7 +119,9 @@ fn scatter(of_kind: &[usize], pairs: &[&Pair], estimates: &[Estimate]) -> f64 {
     }
     let standardised: Vec<f64> = of_kind
         .iter()
-        .map(|at| pairs[*at].difference() / estimates[*at].error / (1.0 + 0.4 / estimates[*at].degrees.max(1.0)))
+        .map(|at| {
+            pairs[*at].difference() / estimates[*at].error / (1.0 + 0.4 / estimates[*at].degrees.max(1.0))
+        })
         .collect();
     let factor = robust_deviation(&standardised);
     if factor.is_finite() { factor.max(1.0) } else { 1.0 }

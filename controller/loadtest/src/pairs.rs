@@ -52,7 +52,8 @@ impl Pair {
     /// A side's figure in its unit.
     pub fn figure(&self, logarithms: &[f64]) -> Option<f64> {
         let figure = mean(logarithms).exp();
-        let figure = if self.kind == Kind::ErrorShare { (figure - graphs::ERROR_OFFSET).max(0.0) } else { figure };
+        let figure =
+            if self.kind == Kind::ErrorShare { (figure - graphs::ERROR_OFFSET).max(0.0) } else { figure };
         (!logarithms.is_empty() && figure.is_finite()).then_some(figure)
     }
 
@@ -152,8 +153,11 @@ fn calls(
 /// Variance of a logarithm within a run: from the run's parts, else as of so many lognormal times.
 fn within(base: &[&Run], candidate: &[&Run], pair: &Pair, (average, p99): (Kind, Kind)) -> Option<f64> {
     let both = || measured(base, pair.kind, &pair.name).chain(measured(candidate, pair.kind, &pair.name));
-    let parts: Vec<f64> =
-        both().filter_map(|measured| measured.noise).filter(|noise| noise.is_finite()).map(|noise| noise * noise).collect();
+    let parts: Vec<f64> = both()
+        .filter_map(|measured| measured.noise)
+        .filter(|noise| noise.is_finite())
+        .map(|noise| noise * noise)
+        .collect();
     if !parts.is_empty() {
         return Some(mean(&parts));
     }

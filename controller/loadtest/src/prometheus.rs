@@ -89,9 +89,12 @@ impl Range {
     /// `namespace="load"`.
     pub fn queries(self, matchers: &str) -> Vec<Query> {
         let part_seconds = self.length() / i64::from(PARTS);
-        let parts = (0..PARTS).map(|part| (Some(part), self.from_seconds + part_seconds * i64::from(part + 1), part_seconds));
+        let parts = (0..PARTS)
+            .map(|part| (Some(part), self.from_seconds + part_seconds * i64::from(part + 1), part_seconds));
         let stretches = std::iter::once((None, self.until_seconds, self.length())).chain(parts);
-        stretches.flat_map(|(part, at_seconds, seconds)| stretch(matchers, part, at_seconds, seconds)).collect()
+        stretches
+            .flat_map(|(part, at_seconds, seconds)| stretch(matchers, part, at_seconds, seconds))
+            .collect()
     }
 
     /// The range queries of the whole server.
@@ -100,9 +103,14 @@ impl Range {
         let window = (step_seconds * 2).max(60);
         let of = |metric: &str| format!("{metric}{{{matchers}}}");
         let rate = |metric: &str| format!("sum(rate({}[{window}s]))", of(metric));
-        let ratio = |metric: &str| format!("{} / {}", rate(&format!("{metric}_sum")), rate(&format!("{metric}_count")));
+        let ratio = |metric: &str| {
+            format!("{} / {}", rate(&format!("{metric}_sum")), rate(&format!("{metric}_count")))
+        };
         let p99 = |metric: &str| {
-            format!("histogram_quantile(0.99, sum by (le) (rate({}[{window}s])))", of(&format!("{metric}_bucket")))
+            format!(
+                "histogram_quantile(0.99, sum by (le) (rate({}[{window}s])))",
+                of(&format!("{metric}_bucket"))
+            )
         };
         let errors = format!(
             "(sum(rate(mattermost_api_time_count{{{}}}[{window}s])) or vector(0)) / {}",
@@ -122,7 +130,9 @@ impl Range {
         ];
         let first_seconds = self.from_seconds + window;
         let points = u32::try_from((self.until_seconds - first_seconds) / step_seconds).unwrap_or(0) + 1;
-        all.into_iter().map(|(name, promql)| Series { name, promql, first_seconds, step_seconds, points }).collect()
+        all.into_iter()
+            .map(|(name, promql)| Series { name, promql, first_seconds, step_seconds, points })
+            .collect()
     }
 
     /// The run that the answers make. A part in which nothing was called gives nothing.
@@ -130,10 +140,15 @@ impl Range {
         let mut times: BTreeMap<Kind, BTreeMap<String, Measured>> = BTreeMap::new();
         for ((figure, part), rows) in &answers.rows {
             let (Figure::Time(kind), None) = (figure, part) else { continue };
-            let family = if matches!(kind, Kind::ApiAverage | Kind::ApiP99) { Kind::ApiAverage } else { Kind::StoreAverage };
+            let family = if matches!(kind, Kind::ApiAverage | Kind::ApiP99) {
+                Kind::ApiAverage
+            } else {
+                Kind::StoreAverage
+            };
             let calls = answers.rows.get(&(Figure::Calls(family), None));
             let measured = |(name, value): (&String, &f64)| {
-                let calls = calls.and_then(|calls| calls.get(name)).copied().filter(|calls| calls.is_finite());
+                let calls =
+                    calls.and_then(|calls| calls.get(name)).copied().filter(|calls| calls.is_finite());
                 (name.clone(), Measured { value: *value, calls, noise: answers.noise(*kind, name) })
             };
             times.insert(*kind, rows.iter().map(measured).collect());
@@ -157,7 +172,10 @@ fn joined(matchers: &str, more: &str) -> String {
 }
 
 fn stretch(matchers: &str, part: Option<u32>, at_seconds: i64, seconds: i64) -> Vec<Query> {
-    let families = [(API, "handler", Kind::ApiAverage, Kind::ApiP99), (STORE, "method", Kind::StoreAverage, Kind::StoreP99)];
+    let families = [
+        (API, "handler", Kind::ApiAverage, Kind::ApiP99),
+        (STORE, "method", Kind::StoreAverage, Kind::StoreP99),
+    ];
     let mut queries = Vec::new();
     for (metric, label, average, p99) in families {
         let grown = |suffix: &str| format!("increase({metric}{suffix}{{{matchers}}}[{seconds}s])");
@@ -210,23 +228,35 @@ mod tests {
     use super::*;
 
     fn range() -> Range {
-        Range::new(Timestamp::from_second(1_767_571_200).unwrap(), Timestamp::from_second(1_767_578_400).unwrap()).unwrap()
+        Range::new(
+            Timestamp::from_second(1_767_571_200).unwrap(),
+            Timestamp::from_second(1_767_578_400).unwrap(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn the_queries_are_these() {
         let queries = range().queries("namespace=\"load\"");
         assert_eq!(queries.len(), 6 + 4 * 8);
-        let told = |query: &Query| format!("{:?} {} @{}: {}", query.figure, query.label, query.at_seconds, query.promql);
+        let told = |query: &Query| {
+            format!("{:?} {} @{}: {}", query.figure, query.label, query.at_seconds, query.promql)
+        };
         let mut all: Vec<String> = queries[..10].iter().map(told).collect();
-        all.extend(range().series("namespace=\"load\"").iter().map(|series| format!("{} x{}/{}s: {}", series.name, series.points, series.step_seconds, series.promql)));
+        all.extend(range().series("namespace=\"load\"").iter().map(|series| {
+            format!("{} x{}/{}s: {}", series.name, series.points, series.step_seconds, series.promql)
+        }));
         insta::assert_snapshot!(all.join("\n"));
     }
 
     #[test]
     fn every_series_is_known_by_its_name_and_a_range_has_a_length() {
         for series in range().series("") {
-            assert!(Graph { name: series.name.into(), values: Vec::new() }.kind().is_some(), "{}", series.name);
+            assert!(
+                Graph { name: series.name.into(), values: Vec::new() }.kind().is_some(),
+                "{}",
+                series.name
+            );
         }
         let at = |second| Timestamp::from_second(second).unwrap();
         assert!(Range::new(at(0), at(599)).is_err() && Range::new(at(700), at(0)).is_err());
@@ -239,13 +269,22 @@ mod tests {
             let value = match (query.figure, query.part) {
                 (Figure::Calls(_), _) => 1_000.0,
                 (Figure::Time(_), None) => 0.1,
-                (Figure::Time(_), Some(part)) => if part % 2 == 0 { 0.1 } else { 0.12 },
+                (Figure::Time(_), Some(part)) => {
+                    if part % 2 == 0 {
+                        0.1
+                    } else {
+                        0.12
+                    }
+                }
             };
             answers.take(&query, [("createPost".to_owned(), value), (String::new(), 1.0)]);
         }
         let run = range().run("v2", &answers);
         let measured = run.times[&Kind::ApiAverage]["createPost"];
-        assert_eq!((measured.value, measured.calls, run.times[&Kind::ApiAverage].len()), (0.1, Some(1_000.0), 1));
+        assert_eq!(
+            (measured.value, measured.calls, run.times[&Kind::ApiAverage].len()),
+            (0.1, Some(1_000.0), 1)
+        );
         let noise = measured.noise.unwrap();
         assert!((0.03..0.04).contains(&noise), "{noise}");
         assert_eq!(run.length_seconds(), Some(7_200.0));

@@ -96,7 +96,10 @@ mod tests {
         let share = |text: &str| serde_yaml::from_str::<Share>(text).map(|share| share.0).ok();
         let seconds = |text: &str| serde_yaml::from_str::<Seconds>(text).map(|seconds| seconds.0).ok();
         assert_eq!([share("5%"), share("0.05"), share("150 %")], [Some(0.05), Some(0.05), Some(1.5)]);
-        assert_eq!([share("5"), share("101"), share("-1%"), share("five"), share(".nan")], [Some(5.0), None, None, None, None]);
+        assert_eq!(
+            [share("5"), share("101"), share("-1%"), share("five"), share(".nan")],
+            [Some(5.0), None, None, None, None]
+        );
         assert_eq!([seconds("2ms"), seconds("1.5s"), seconds("0.01")], [Some(0.002), Some(1.5), Some(0.01)]);
         assert_eq!([seconds("2m"), seconds("-1s"), seconds("s")], [None, None, None]);
         assert_eq!(String::from(Share(0.07)), "7%");

@@ -220,15 +220,18 @@ impl Raw {
             (Kind::StoreAverage, avg_store_times, &store),
             (Kind::StoreP99, p99_store_times, &store),
         ];
-        let counted = |(kind, times, calls): (Kind, Option<BTreeMap<String, Figure>>, &BTreeMap<String, Figure>)| {
-            let measured = |(name, Figure(value)): (String, Figure)| {
-                let calls = calls.get(&name).map(|Figure(calls)| *calls).filter(|calls| calls.is_finite());
-                (name, Measured { value, calls, noise: None })
+        let counted =
+            |(kind, times, calls): (Kind, Option<BTreeMap<String, Figure>>, &BTreeMap<String, Figure>)| {
+                let measured = |(name, Figure(value)): (String, Figure)| {
+                    let calls =
+                        calls.get(&name).map(|Figure(calls)| *calls).filter(|calls| calls.is_finite());
+                    (name, Measured { value, calls, noise: None })
+                };
+                (kind, times.unwrap_or_default().into_iter().map(measured).collect())
             };
-            (kind, times.unwrap_or_default().into_iter().map(measured).collect())
-        };
         let graph = |RawGraph { name, values }| {
-            let values = values.unwrap_or_default().into_iter().map(|(at, Signed(value))| (at, value)).collect();
+            let values =
+                values.unwrap_or_default().into_iter().map(|(at, Signed(value))| (at, value)).collect();
             Graph { name, values }
         };
         Run {
@@ -270,7 +273,10 @@ mod tests {
         assert!(run.times[&Kind::ApiAverage]["createPost"].value.is_nan());
         assert_eq!(run.times[&Kind::ApiAverage]["login"].calls, Some(12.0));
         assert!(run.times[&Kind::ApiP99]["login"].value.is_infinite());
-        assert_eq!(format!("{:?}", Run::parse("base.json", &packed(REPORT.as_bytes())).unwrap()), format!("{run:?}"));
+        assert_eq!(
+            format!("{:?}", Run::parse("base.json", &packed(REPORT.as_bytes())).unwrap()),
+            format!("{run:?}")
+        );
         assert!(Run::parse("base.json", b"{}").unwrap().is_empty());
     }
 

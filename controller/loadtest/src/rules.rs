@@ -223,17 +223,19 @@ impl Rules {
         if yaml.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(Self::default());
         }
-        let rules: Self = serde_path_to_error::deserialize(serde_yaml::Deserializer::from_str(yaml)).map_err(|error| {
-            let path = error.path().to_string();
-            let field = if path == "." { "the rules".to_owned() } else { path };
-            RulesError { field, why: error.into_inner().to_string() }
-        })?;
+        let rules: Self = serde_path_to_error::deserialize(serde_yaml::Deserializer::from_str(yaml))
+            .map_err(|error| {
+                let path = error.path().to_string();
+                let field = if path == "." { "the rules".to_owned() } else { path };
+                RulesError { field, why: error.into_inner().to_string() }
+            })?;
         rules.check()?;
         Ok(rules)
     }
 
     fn check(&self) -> Result<(), RulesError> {
-        let refuse = |field: &str, why: &str| Err(RulesError { field: field.to_owned(), why: why.to_owned() });
+        let refuse =
+            |field: &str, why: &str| Err(RulesError { field: field.to_owned(), why: why.to_owned() });
         if !(self.false_discoveries.0 > 0.0 && self.false_discoveries.0 <= 0.5) {
             return refuse("falseDiscoveries", "must be more than 0% and at most 50%");
         }
@@ -259,7 +261,9 @@ impl Rules {
             }
         }
         let calls = self.traffic.api.iter().chain(&self.traffic.store);
-        if let Some((name, calls)) = calls.into_iter().find(|(_, calls)| !(calls.is_finite() && **calls >= 0.0)) {
+        if let Some((name, calls)) =
+            calls.into_iter().find(|(_, calls)| !(calls.is_finite() && **calls >= 0.0))
+        {
             return refuse(&format!("traffic, {name}"), &format!("{calls} is not a number of calls"));
         }
         Ok(())
@@ -356,7 +360,14 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_anything() {
-        for (pattern, name, fits) in [("*", "", true), ("a*c", "abc", true), ("a*c", "abd", false), ("a*b*c", "aXbYc", true), ("abc", "abcd", false), ("*Store.Get", "UserStore.Get", true)] {
+        for (pattern, name, fits) in [
+            ("*", "", true),
+            ("a*c", "abc", true),
+            ("a*c", "abd", false),
+            ("a*b*c", "aXbYc", true),
+            ("abc", "abcd", false),
+            ("*Store.Get", "UserStore.Get", true),
+        ] {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
         }
     }

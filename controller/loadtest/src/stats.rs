@@ -114,8 +114,11 @@ impl Prior {
 
     /// Learns from sample variances and their degrees of freedom.
     pub fn learn(variances: &[(f64, f64)]) -> Self {
-        let logs: Vec<(f64, f64)> =
-            variances.iter().copied().filter(|(variance, degrees)| *variance > 0.0 && *degrees > 0.0).collect();
+        let logs: Vec<(f64, f64)> = variances
+            .iter()
+            .copied()
+            .filter(|(variance, degrees)| *variance > 0.0 && *degrees > 0.0)
+            .collect();
         if logs.len() < LEARNT_FROM {
             return Self::UNKNOWN;
         }
@@ -147,7 +150,12 @@ mod tests {
 
     #[test]
     fn the_tail_is_the_tables() {
-        for (t, degrees, p) in [(2.228_139, 10.0, 0.025), (31.820_516, 1.0, 0.01), (1.644_854, 1e9, 0.050_000_1), (-2.228_139, 10.0, 0.975)] {
+        for (t, degrees, p) in [
+            (2.228_139, 10.0, 0.025),
+            (31.820_516, 1.0, 0.01),
+            (1.644_854, 1e9, 0.050_000_1),
+            (-2.228_139, 10.0, 0.975),
+        ] {
             assert!(close(student_tail(t, degrees), p), "{t} {degrees}: {}", student_tail(t, degrees));
         }
         assert!(close(student_tail(f64::NAN, 3.0), 1.0));

@@ -1,11 +1,6 @@
 //! Figures and findings in words. Pure.
 
-use crate::{
-    outcome::Change,
-    pairs::ALL,
-    rules::Rules,
-    run::Kind,
-};
+use crate::{outcome::Change, pairs::ALL, rules::Rules, run::Kind};
 
 /// A time with three significant digits: `0.21 ms`, `41.2 ms`, `1.5 s`.
 pub fn seconds(value: f64) -> String {
@@ -42,14 +37,16 @@ fn many(value: f64) -> String {
     }
 }
 
-/// A figure in its kind's unit.
-pub(crate) fn figure(kind: Kind, value: f64) -> String {
-    match kind {
-        Kind::ApiAverage | Kind::ApiP99 | Kind::StoreAverage | Kind::StoreP99 => seconds(value),
-        Kind::ErrorShare => share(value),
-        Kind::Memory if value >= 1e6 => format!("{} MB", digits(value / 1e6)),
-        Kind::RequestRate => format!("{}/s", digits(value)),
-        Kind::Cpu | Kind::Memory | Kind::Goroutines | Kind::SupportedUsers => digits(value),
+impl Kind {
+    /// A figure in its unit.
+    pub fn figure(self, value: f64) -> String {
+        match self {
+            Self::ApiAverage | Self::ApiP99 | Self::StoreAverage | Self::StoreP99 => seconds(value),
+            Self::ErrorShare => share(value),
+            Self::Memory if value >= 1e6 => format!("{} MB", digits(value / 1e6)),
+            Self::RequestRate => format!("{}/s", digits(value)),
+            Self::Cpu | Self::Memory | Self::Goroutines | Self::SupportedUsers => digits(value),
+        }
     }
 }
 
@@ -81,7 +78,8 @@ pub(crate) struct Said<'a> {
 impl Said<'_> {
     pub fn sentence(&self, rules: &Rules) -> String {
         let subject = subject(self.kind, self.name);
-        let shown = |value: Option<f64>| value.map_or_else(|| "nothing".to_owned(), |value| figure(self.kind, value));
+        let shown =
+            |value: Option<f64>| value.map_or_else(|| "nothing".to_owned(), |value| self.kind.figure(value));
         match self.change {
             Change::Same | Change::Worse | Change::Better => self.changed(&subject),
             Change::Clamped => format!(
@@ -105,13 +103,14 @@ impl Said<'_> {
             return format!("{subject}: nothing was measured");
         };
         let least = if self.at_least { "at least " } else { "" };
-        let ratio = if base > 0.0 { format!("{least}{}x", digits(candidate / base)) } else { "from none".to_owned() };
+        let ratio =
+            if base > 0.0 { format!("{least}{}x", digits(candidate / base)) } else { "from none".to_owned() };
         let noise = self.noise.map_or_else(String::new, |noise| format!(", noise {}", share(noise.exp_m1())));
         let spared = self.spared.map_or_else(String::new, |why| format!("; {why}"));
         format!(
             "{subject}: {least}{} against {} ({ratio}{noise}){}{spared}",
-            figure(self.kind, candidate),
-            figure(self.kind, base),
+            self.kind.figure(candidate),
+            self.kind.figure(base),
             self.traffic()
         )
     }
@@ -133,6 +132,6 @@ mod tests {
     fn figures_have_three_digits_and_units() {
         assert_eq!([seconds(0.000_21), seconds(0.0412), seconds(1.5)], ["210 µs", "41.2 ms", "1.5 s"]);
         assert_eq!([share(0.124), share(0.000_31)], ["12.4%", "0.031%"]);
-        assert_eq!(figure(Kind::Memory, 2.5e9), "2500 MB");
+        assert_eq!(Kind::Memory.figure(2.5e9), "2500 MB");
     }
 }

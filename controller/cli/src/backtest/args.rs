@@ -3,12 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use breakwater_crds::{Percent, Span, rollout::Prometheus};
-use breakwater_operator::telemetry::{Secret, Settings};
+use breakwater_operator::telemetry::Settings;
 use breakwater_plan::spec::{Checked, is_per_tenant};
 use clap::ValueEnum;
 
 use super::inject::Inject;
-use crate::names::nearest;
+use crate::{names::nearest, prometheus::Access};
 
 /// Longest past.
 const FROM_MAX: Span = Span::seconds(400 * 86_400);
@@ -147,28 +147,19 @@ impl Args {
         let url = given.or(prometheus.map(|prometheus| &*prometheus.url)).ok_or(
             "--prometheus: the Rollout has no spec.prometheus.url; give the URL, such as http://prometheus:9090",
         )?;
-        let read = |flag: &str, path: &PathBuf| {
-            std::fs::read(path).map_err(|why| format!("{flag} {}: cannot read it: {why}", path.display()))
+        let access = Access {
+            bearer_token_file: self.bearer_token_file.as_deref(),
+            headers: &self.header,
+            ca_file: self.ca_file.as_deref(),
         };
-        let bearer =
-            self.bearer_token_file.as_ref().map(|path| read("--bearer-token-file", path)).transpose()?;
-        let ca_pem = self.ca_file.as_ref().map(|path| read("--ca-file", path)).transpose()?;
-        let header = |text: &String| {
-            let (name, value) = text
-                .split_once('=')
-                .ok_or_else(|| format!("--header {text:?}: write NAME=VALUE, such as X-Scope-OrgID=ops"))?;
-            Ok::<_, String>((name.to_owned(), Secret::new(value)))
-        };
-        let defaults = Settings::new(url);
-        Ok(Settings {
-            flavor: prometheus.map_or(defaults.flavor, |prometheus| prometheus.flavor),
-            timeout: prometheus.map_or(defaults.timeout, |prometheus| {
-                Duration::from_secs(prometheus.timeout.as_seconds().unsigned_abs())
-            }),
-            bearer: bearer.map(|token| Secret::new(&String::from_utf8_lossy(&token))),
-            ca_pem,
-            headers: self.header.iter().map(header).collect::<Result<_, _>>()?,
-            ..defaults
+        let settings = access.settings(url)?;
+        Ok(match prometheus {
+            Some(prometheus) => Settings {
+                flavor: prometheus.flavor,
+                timeout: Duration::from_secs(prometheus.timeout.as_seconds().unsigned_abs()),
+                ..settings
+            },
+            None => settings,
         })
     }
 }

@@ -88,7 +88,10 @@ fn things(prefix: &str, count: usize, calls: f64, typical_seconds: f64) -> Vec<T
 /// Calls by handler and by method, as a team that counts its traffic knows them.
 pub fn traffic() -> (BTreeMap<String, f64>, BTreeMap<String, f64>) {
     let of = |things: Vec<Thing>| things.into_iter().map(|thing| (thing.name, thing.calls)).collect();
-    (of(things("handler", HANDLERS, API_CALLS, 0.03)), of(things("Store.Method", METHODS, STORE_CALLS, 0.003)))
+    (
+        of(things("handler", HANDLERS, API_CALLS, 0.03)),
+        of(things("Store.Method", METHODS, STORE_CALLS, 0.003)),
+    )
 }
 
 /// One run.
@@ -105,10 +108,12 @@ pub fn run(label: &str, seed: u64, setup: Setup) -> Run {
         let (mut averages, mut p99s) = (BTreeMap::new(), BTreeMap::new());
         let total: f64 = things.iter().map(|thing| thing.calls).sum();
         for thing in &things {
-            let factor = setup.fault.filter(|(name, _)| *name == thing.name).map_or(1.0, |(_, factor)| factor);
+            let factor =
+                setup.fault.filter(|(name, _)| *name == thing.name).map_or(1.0, |(_, factor)| factor);
             let shared = (day + setup.own * random.normal()).exp() * factor;
             let (seconds, slow) = sampled(thing, &mut random);
-            let measured = |value| Measured { value, calls: setup.counted.then_some(thing.calls), noise: None };
+            let measured =
+                |value| Measured { value, calls: setup.counted.then_some(thing.calls), noise: None };
             overall[index] += seconds * shared * thing.calls / total;
             averages.insert(thing.name.clone(), measured(seconds * shared));
             p99s.insert(thing.name.clone(), measured(bucketed(slow * shared)));
@@ -131,7 +136,8 @@ fn sampled(thing: &Thing, random: &mut Random) -> (f64, f64) {
     let Thing { seconds, sigma, calls, .. } = thing;
     let location = seconds.ln() - sigma * sigma / 2.0;
     if *calls <= 300.0 {
-        let mut drawn: Vec<f64> = (0..(*calls as usize).max(1)).map(|_| (location + sigma * random.normal()).exp()).collect();
+        let mut drawn: Vec<f64> =
+            (0..(*calls as usize).max(1)).map(|_| (location + sigma * random.normal()).exp()).collect();
         drawn.sort_by(f64::total_cmp);
         let at = ((drawn.len() as f64 * 0.99) as usize).min(drawn.len() - 1);
         return (drawn.iter().sum::<f64>() / drawn.len() as f64, drawn[at]);
