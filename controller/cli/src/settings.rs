@@ -316,7 +316,10 @@ mod tests {
             [&["breakwater", "run", "--identity", "me", "--controller-namespace", "ns"], flags].concat();
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(arguments) => arguments.parse().map(|(settings, _)| settings),
-            Command::Rehearse(_) | Command::Backtest(_) | Command::Completion { .. } => Err("not run".into()),
+            Command::Rehearse(_)
+            | Command::Backtest(_)
+            | Command::Loadtest { .. }
+            | Command::Completion { .. } => Err("not run".into()),
         }
     }
 

@@ -179,3 +179,28 @@ pub fn side(label: &str, seed: u64, runs: u64, setup: Setup) -> Vec<Run> {
     let salt = u64::from(label.as_bytes()[0]);
     (0..runs).map(|n| run(&format!("{label}-{n}"), seed * 1_000 + salt * 7 + n, setup)).collect()
 }
+
+/// A run as the load test writes it, with every `thin`th point of its graphs.
+pub fn report(run: &Run, thin: usize) -> String {
+    let text = |value: f64| if value.is_nan() { "NaN".to_owned() } else { format!("{value:.9}") };
+    let times = |kind| -> BTreeMap<&String, String> {
+        run.times[&kind].iter().map(|(name, measured)| (name, text(measured.value))).collect()
+    };
+    let graph = |graph: &Graph| {
+        let points = graph.values.iter().step_by(thin);
+        let values: Vec<_> = points.map(|(at, value)| (*at as i64, format!("{value:.4}"))).collect();
+        serde_json::json!({"Name": graph.name, "Values": values})
+    };
+    let report = serde_json::json!({
+        "Label": run.label,
+        "StartTime": run.start,
+        "EndTime": run.end,
+        "AvgStoreTimes": times(Kind::StoreAverage),
+        "P99StoreTimes": times(Kind::StoreP99),
+        "AvgAPITimes": times(Kind::ApiAverage),
+        "P99APITimes": times(Kind::ApiP99),
+        "Graphs": run.graphs.iter().map(graph).collect::<Vec<_>>(),
+    });
+    // Points on one line each: a difference is to be read.
+    serde_json::to_string_pretty(&report).unwrap().replace(",\n        [\n          ", ",\n        [") + "\n"
+}
