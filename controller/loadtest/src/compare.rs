@@ -30,10 +30,18 @@ pub fn compare(base: &[Run], candidate: &[Run], rules: &Rules) -> Comparison {
         widened.iter().filter(|(kind, _)| kind.is_time()).map(|(_, factor)| *factor).collect();
     metrics.extend(judged(&whole, runs, rules, Some(median(&mut factors).max(1.0))).metrics);
     notes.extend(inputs(&base, &candidate, &times, &widened));
+    if metrics.iter().any(|metric| metric.kind == Kind::RequestRate && metric.change == Change::Better) {
+        notes.push(
+            "the candidate served more requests a second: its times were measured under more load".to_owned(),
+        );
+    }
     let counts = counted(&metrics);
-    let (verdict, sentence) = match no_data(runs, &times, &counts, rules) {
-        Some(why) => (Verdict::NoData, why),
-        None => answer(&metrics, &counts, could_detect, rules),
+    let (verdict, sentence, findings) = match no_data(runs, &times, &counts, rules) {
+        Some(why) => (Verdict::NoData, why, Vec::new()),
+        None => {
+            let (verdict, sentence) = answer(&metrics, &counts, could_detect, rules);
+            (verdict, sentence, findings(&metrics, rules.shown))
+        }
     };
     Comparison {
         verdict,
@@ -42,7 +50,7 @@ pub fn compare(base: &[Run], candidate: &[Run], rules: &Rules) -> Comparison {
         candidate: sides.1,
         counts,
         could_detect,
-        findings: findings(&metrics, rules.shown),
+        findings,
         vanished: named(&metrics, Change::Vanished, rules.shown),
         appeared: named(&metrics, Change::New, rules.shown),
         notes,
@@ -171,9 +179,12 @@ fn answer(
 fn findings(metrics: &[Metric], most: usize) -> Vec<Metric> {
     let mut found: Vec<&Metric> =
         metrics.iter().filter(|metric| matches!(metric.verdict, Verdict::Warn | Verdict::Fail)).collect();
+    // Of a p99 one request in a hundred feels anything.
+    let felt_by =
+        |metric: &Metric| metric.traffic_share.unwrap_or(1.0) * if metric.kind.is_p99() { 0.01 } else { 1.0 };
     let lost = |metric: &Metric| match (metric.base, metric.candidate, metric.name.is_empty()) {
         (_, _, true) => f64::INFINITY,
-        (Some(base), Some(candidate), false) => (candidate - base) * metric.traffic_share.unwrap_or(1.0),
+        (Some(base), Some(candidate), false) => (candidate - base) * felt_by(metric),
         (_, _, false) => 0.0,
     };
     found.sort_by(|a, b| {

@@ -222,6 +222,7 @@ fn metric(
         false_discovery_rate: rate,
         calls: pair.calls,
         traffic_share: pair.share,
+        spared: spared.map(str::to_owned),
         sentence: said.sentence(rules),
     }
 }

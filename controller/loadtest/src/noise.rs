@@ -95,14 +95,14 @@ fn estimate(
     } else {
         (expected, if pair.within.is_some() { KNOWN_DEGREES } else { UNKNOWN_DEGREES })
     };
-    let variance = variance.max(noise.least.0.powi(2));
     let runs = 1.0 / pair.base.len() as f64 + 1.0 / pair.candidate.len() as f64;
+    let error = (variance * runs).max(2.0 * noise.least.0.powi(2)).sqrt();
     let own_deviation_most = if own_degrees >= 1.0 {
         (ratio_own * expected * own_degrees / chi_square_low(own_degrees)).sqrt()
     } else {
         f64::INFINITY
     };
-    Estimate { error: (variance * runs).sqrt(), degrees, own_degrees, own_deviation_most }
+    Estimate { error, degrees, own_degrees, own_deviation_most }
 }
 
 /// The 5 % quantile of chi-square, a little low for few degrees (Wilson, Hilferty, PNAS 17, 1931).

@@ -80,6 +80,8 @@ pub struct Metric {
     pub calls: Option<f64>,
     /// Share of all API (or store) calls, in `[0, 1]`.
     pub traffic_share: Option<f64>,
+    /// Why it does not fail though it is worse.
+    pub spared: Option<String>,
     /// All of it in words.
     pub sentence: String,
 }

@@ -250,6 +250,16 @@ mod tests {
     }
 
     #[test]
+    fn every_query_is_promql_with_matchers_and_without() {
+        for matchers in ["", "namespace=\"load\",pod=~\"app-.*\""] {
+            let queries = range().queries(matchers).into_iter().map(|query| query.promql);
+            for promql in queries.chain(range().series(matchers).into_iter().map(|series| series.promql)) {
+                assert!(promql_parser::parser::parse(&promql).is_ok(), "{promql}");
+            }
+        }
+    }
+
+    #[test]
     fn every_series_is_known_by_its_name_and_a_range_has_a_length() {
         for series in range().series("") {
             assert!(

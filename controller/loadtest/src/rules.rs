@@ -56,7 +56,8 @@ pub struct Noise {
     pub one_run: Share,
     /// The same for figures of the whole server: they share the day, the machines, the database.
     pub server: Share,
-    /// The least that is believed of several: runs one after the other on the same machines agree more than runs of two days.
+    /// The least standard deviation that is believed of a side's mean, of however many runs: those made one after the other on
+    /// the same machines agree more than two days do.
     pub least: Share,
     /// Without counts of calls, a metric fails only where its own runs show (with confidence 95 %) that they deviate by no more
     /// than this: those of what is called often do not.

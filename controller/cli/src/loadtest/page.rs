@@ -57,15 +57,15 @@ fn rows<'a>(metrics: impl Iterator<Item = &'a Metric>) -> Markup {
                 thead {
                     tr {
                         th { "Verdict" } th { "Metric" } th.n { "Base" } th.n { "Candidate" } th.n { "Ratio" } th.n { "Noise" }
-                        th.n { "Of the calls" } th { "Became" }
+                        th.n { "Of the calls" } th { "Became" } th { "Spared" }
                     }
                 }
                 tbody {
                     @for metric in metrics {
-                        @let [_, name, base, candidate, ratio, noise, share] = cells(metric);
+                        @let [_, name, base, candidate, ratio, noise, share, spared] = cells(metric);
                         tr {
                             td.t { (metric.verdict) } th { (name) } td.n { (base) } td.n { (candidate) } td.n { (ratio) }
-                            td.n { (noise) } td.n { (share) } td { (format!("{:?}", metric.change)) }
+                            td.n { (noise) } td.n { (share) } td { (format!("{:?}", metric.change)) } td { (spared) }
                         }
                     }
                 }

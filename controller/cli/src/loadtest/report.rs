@@ -17,11 +17,8 @@ pub(super) fn table(comparison: &Comparison) -> String {
         ("New", comparison.appeared.join(", ")),
     ])];
     if !comparison.findings.is_empty() {
-        let header = ["VERDICT", "METRIC", "BASE", "CANDIDATE", "RATIO", "NOISE", "OF THE CALLS"];
+        let header = ["VERDICT", "METRIC", "BASE", "CANDIDATE", "RATIO", "NOISE", "OF THE CALLS", "SPARED"];
         parts.push(text::table(header, comparison.findings.iter().map(cells)));
-        let sentences: Vec<String> =
-            comparison.findings.iter().map(|metric| format!("  {}", plain(&metric.sentence))).collect();
-        parts.push(sentences.join("\n"));
     }
     if !comparison.notes.is_empty() {
         let notes: Vec<String> = comparison.notes.iter().map(|note| format!("  {}", plain(note))).collect();
@@ -55,8 +52,10 @@ pub(super) fn markdown(comparison: &Comparison) -> String {
     lines.extend(comparison.notes.iter().map(|note| format!("- Note: {}", escaped(note))));
     if !comparison.findings.is_empty() {
         lines.push(String::new());
-        lines.push("| Verdict | Metric | Base | Candidate | Ratio | Noise | Of the calls |".to_owned());
-        lines.push("| --- | --- | ---: | ---: | ---: | ---: | ---: |".to_owned());
+        lines.push(
+            "| Verdict | Metric | Base | Candidate | Ratio | Noise | Of the calls | Spared |".to_owned(),
+        );
+        lines.push("| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |".to_owned());
         for metric in &comparison.findings {
             lines.push(format!("| {} |", cells(metric).map(|cell| escaped(&cell)).join(" | ")));
         }
@@ -94,8 +93,8 @@ pub(super) fn counted(comparison: &Comparison) -> String {
     std::iter::once(format!("{} metrics", counts.compared)).chain(said).collect::<Vec<_>>().join(", ")
 }
 
-/// A metric's row: verdict, metric, base, candidate, ratio, noise, traffic.
-pub(super) fn cells(metric: &Metric) -> [String; 7] {
+/// A metric's row: verdict, metric, base, candidate, ratio, noise, traffic, why it does not fail.
+pub(super) fn cells(metric: &Metric) -> [String; 8] {
     let least = if metric.at_least { "≥ " } else { "" };
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let name = if metric.name.is_empty() { String::new() } else { format!("{}, ", metric.name) };
@@ -107,6 +106,7 @@ pub(super) fn cells(metric: &Metric) -> [String; 7] {
         or_dash(metric.ratio.map(|ratio| format!("{least}{}x", text::number(ratio)))),
         or_dash(metric.noise.map(|noise| share(noise.exp_m1()))),
         or_dash(metric.traffic_share.map(share)),
+        metric.spared.clone().unwrap_or_default(),
     ]
 }
 
