@@ -19,7 +19,7 @@ fn files() -> Vec<(String, String)> {
     for (label, setup) in sides {
         for (n, run) in side(label, 42, 3, setup).iter().enumerate() {
             let packed = if n == 0 { "" } else { ".gz" };
-            files.push((format!("{label}-{}.json{packed}", n + 1), report(run, 12)));
+            files.push((format!("{label}-{}.json{packed}", n + 1), report(run, 6)));
         }
     }
     let (api, store) = traffic();

@@ -157,6 +157,19 @@ fn the_whole_server_fails_by_its_graphs() {
 }
 
 #[test]
+fn a_release_that_slows_everything_down_fails_with_one_run_a_side_and_no_graphs() {
+    let (mut base, mut candidate) = (side("base", 7, 1, COUNTED), side("candidate", 7, 1, COUNTED));
+    for run in base.iter_mut().chain(&mut candidate) {
+        run.graphs.clear();
+    }
+    for measured in candidate[0].times.values_mut().flat_map(|times| times.values_mut()) {
+        measured.value *= 1.4;
+    }
+    let comparison = compared(&base, &candidate);
+    assert_eq!(comparison.verdict, Verdict::Fail, "{}", comparison.sentence);
+}
+
+#[test]
 fn one_error_of_none_is_no_catastrophe_and_one_in_a_hundred_is() {
     let with = |shares: [f64; 2]| {
         let (mut base, mut candidate) = both(PLAIN);

@@ -7,11 +7,14 @@ pub mod args;
 mod page;
 mod read;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::{io::Write as _, process::ExitCode};
 
 use breakwater_loadtest::{Comparison, Verdict, compare};
 use breakwater_operator::telemetry::Prometheus;
+use breakwater_plan::promql::Matchers;
 use clap::Subcommand;
 
 use self::args::{Args, Form, Sides};
@@ -39,14 +42,19 @@ Exit codes: 0 Pass, or Warn without --strict; 1 Fail or NoData; 2 bad input, or 
 /// Runs the command.
 pub fn run(command: &Command) -> ExitCode {
     let Command::Compare(args) = command;
-    match play(args).and_then(|comparison| show(args, &comparison).map(|()| comparison.verdict)) {
-        Ok(Verdict::Pass) => ExitCode::SUCCESS,
-        Ok(Verdict::Warn) if !args.strict => ExitCode::SUCCESS,
-        Ok(Verdict::Warn | Verdict::Fail | Verdict::NoData) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("error: {why}\n\nFor more information, try 'breakwater loadtest compare --help'.");
-            ExitCode::from(BAD_INPUT)
-        }
+    let verdict = play(args).and_then(|comparison| show(args, &comparison).map(|()| comparison.verdict));
+    let verdict = verdict.map_err(|why| {
+        eprintln!("error: {why}\n\nFor more information, try 'breakwater loadtest compare --help'.");
+    });
+    ExitCode::from(exit_code(verdict, args.strict))
+}
+
+fn exit_code(verdict: Result<Verdict, ()>, strict: bool) -> u8 {
+    match verdict {
+        Ok(Verdict::Pass) => 0,
+        Ok(Verdict::Warn) => u8::from(strict),
+        Ok(Verdict::Fail | Verdict::NoData) => 1,
+        Err(()) => BAD_INPUT,
     }
 }
 
@@ -65,6 +73,7 @@ fn play(args: &Args) -> Result<Comparison, String> {
 
 fn asked(args: &Args, url: &str) -> Result<Sides<Vec<breakwater_loadtest::Run>>, String> {
     let ranges = args.ranges()?;
+    Matchers::parse(&args.matchers).map_err(|why| format!("--matchers {:?} {why}", args.matchers))?;
     let prometheus = Prometheus::new(&args.access().settings(url)?).map_err(|why| why.to_string())?;
     let mut screen = Screen::of_stderr(args.no_color);
     let mut progress = |what: &str, share: f64| screen.bar(share, what);

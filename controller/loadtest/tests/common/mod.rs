@@ -152,14 +152,14 @@ fn bucketed(seconds: f64) -> f64 {
     if seconds < 0.005 { 0.004_95 } else { seconds.min(10.0) }
 }
 
-/// Five-second points with noise that lasts minutes.
+/// Ten-second points with noise that lasts minutes.
 fn graphs(random: &mut Random, day: f64, overall: [f64; 2]) -> Vec<Graph> {
     let mut graph = |name: &str, level: f64, spread: f64| {
         let mut noise = 0.0;
-        let values = (0..1_080)
+        let values = (0..540)
             .map(|n| {
-                noise = 0.95 * noise + spread * 0.312 * random.normal();
-                (1_767_571_200.0 + 5.0 * f64::from(n), level * (day + noise).exp())
+                noise = 0.9 * noise + spread * 0.436 * random.normal();
+                (1_767_571_200.0 + 10.0 * f64::from(n), level * (day + noise).exp())
             })
             .collect();
         Graph { name: name.into(), values }
@@ -201,6 +201,10 @@ pub fn report(run: &Run, thin: usize) -> String {
         "P99APITimes": times(Kind::ApiP99),
         "Graphs": run.graphs.iter().map(graph).collect::<Vec<_>>(),
     });
-    // Points on one line each: a difference is to be read.
-    serde_json::to_string_pretty(&report).unwrap().replace(",\n        [\n          ", ",\n        [") + "\n"
+    // A point a line: a difference is to be read.
+    let mut text = serde_json::to_string_pretty(&report).unwrap();
+    for (long, short) in [("[\n          1", "[1"), (",\n          \"", ", \""), ("\"\n        ]", "\"]")] {
+        text = text.replace(long, short);
+    }
+    text + "\n"
 }
