@@ -36,12 +36,11 @@ pub fn compare(base: &[Run], candidate: &[Run], rules: &Rules) -> Comparison {
         );
     }
     let counts = counted(&metrics);
-    let (verdict, sentence, findings) = match no_data(runs, &times, &counts, rules) {
-        Some(why) => (Verdict::NoData, why, Vec::new()),
-        None => {
-            let (verdict, sentence) = answer(&metrics, &counts, could_detect, rules);
-            (verdict, sentence, findings(&metrics, rules.shown))
-        }
+    let (verdict, sentence, findings) = if let Some(why) = no_data(runs, &times, &counts, rules) {
+        (Verdict::NoData, why, Vec::new())
+    } else {
+        let (verdict, sentence) = answer(&metrics, &counts, could_detect, rules);
+        (verdict, sentence, findings(&metrics, rules.shown))
     };
     Comparison {
         verdict,

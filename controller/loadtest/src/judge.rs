@@ -31,7 +31,7 @@ fn worsening(pair: &Pair) -> f64 {
 }
 
 /// Judges pairs that can be tested, with their estimates. The null of each test is that the true change is at most the
-/// margin (McCarthy, Smyth, Bioinformatics 25, 2009), so no number of calls makes a small change a finding.
+/// margin (TREAT: `McCarthy`, Smyth, Bioinformatics 25, 2009), so no number of calls makes a small change a finding.
 pub(crate) fn tested(pairs: &[&Pair], estimates: &[Estimate], rules: &Rules) -> Vec<Metric> {
     let weights = weights(pairs);
     let tail = |sign: f64| -> Vec<f64> {

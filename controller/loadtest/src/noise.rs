@@ -64,7 +64,9 @@ pub(crate) fn estimates(pairs: &[&Pair], rules: &Rules, whole: Option<f64>) -> (
             all[*at] = estimate(pairs[*at], expected[index], ratios[index], prior, rules.noise);
         }
         let factor = whole.unwrap_or_else(|| scatter(&of_kind, pairs, &all));
-        of_kind.iter().for_each(|at| all[*at].error *= factor);
+        for at in of_kind {
+            all[at].error *= factor;
+        }
         widened.push((kind, factor));
     }
     (all, widened)

@@ -33,7 +33,7 @@ pub struct Query {
     pub figure: Figure,
     /// The label that names the rows.
     pub label: &'static str,
-    /// PromQL, to be evaluated at `at_seconds`.
+    /// `PromQL`, to be evaluated at `at_seconds`.
     pub promql: String,
     /// Unix seconds: the end of the stretch.
     pub at_seconds: i64,
@@ -46,7 +46,7 @@ pub struct Query {
 pub struct Series {
     /// Its name, by which [`Graph::kind`] knows it.
     pub name: &'static str,
-    /// PromQL that gives one series.
+    /// `PromQL` that gives one series.
     pub promql: String,
     /// Unix seconds of the first point.
     pub first_seconds: i64,
@@ -58,7 +58,6 @@ pub struct Series {
 
 /// A stretch of time, unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "units stand last in names")]
 pub struct Range {
     from_seconds: i64,
     until_seconds: i64,

@@ -119,7 +119,7 @@ impl Args {
             ([base, candidate], []) => (vec![base.clone()], vec![candidate.clone()]),
             (reports, []) => {
                 return Err(format!(
-                    "{} reports: give a base and a candidate, or the candidate's with --candidate",
+                    "reports: {} given; give a base and a candidate, or the candidate's with --candidate",
                     reports.len()
                 ));
             }

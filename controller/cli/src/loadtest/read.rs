@@ -44,9 +44,9 @@ pub(super) async fn sides(
     let all = (ranges.base.len() + ranges.candidate.len()) as f64;
     let mut runs = Vec::new();
     for (text, range) in ranges.base.iter().chain(&ranges.candidate) {
-        let before = runs.len() as f64;
+        let (before, label) = (runs.len() as f64, format!("stretch {}", runs.len() + 1));
         let mut forward = |share: f64| progress(text, (before + share) / all);
-        runs.push(one(source, text, *range, matchers, &mut forward).await?);
+        runs.push(one(source, &label, *range, matchers, &mut forward).await?);
     }
     let candidate = runs.split_off(ranges.base.len());
     Ok(Sides { base: runs, candidate })
@@ -54,7 +54,7 @@ pub(super) async fn sides(
 
 async fn one(
     source: &impl Counts,
-    text: &str,
+    label: &str,
     range: Range,
     matchers: &str,
     progress: &mut (dyn FnMut(f64) + Send),
@@ -79,5 +79,5 @@ async fn one(
         asked.map_err(|why| format!("{why}\nquery: {}", series.promql))?;
         answers.graph(series, points.values);
     }
-    Ok(range.run(text, &answers))
+    Ok(range.run(label, &answers))
 }

@@ -1,5 +1,7 @@
 //! Load tests made up: a server with Zipf traffic over handlers and store methods, noise between runs and by calls. Seeded.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends the test")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts and seconds")]
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,7 @@ pub const RARE: &str = "handler59";
 /// The one that is called second most: a tenth of the calls.
 pub const BUSY: &str = "handler01";
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): small, and enough for noise.
+/// `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014): small, and enough for noise.
 pub struct Random(u64);
 
 impl Random {
