@@ -45,7 +45,7 @@ pub(crate) fn estimates(pairs: &[&Pair], rules: &Rules, whole: Option<f64>) -> (
             Estimate { error: 1.0, degrees: 1.0, own_degrees: 0.0, own_deviation_most: f64::INFINITY };
             pairs.len()
         ];
-    let mut widened = Vec::new();
+    let mut widened: Vec<(Kind, Option<f64>)> = Vec::new();
     for kind in Kind::ALL {
         let of_kind: Vec<usize> = (0..pairs.len()).filter(|at| pairs[*at].kind == kind).collect();
         let variances: Vec<(f64, f64)> = of_kind
@@ -63,11 +63,15 @@ pub(crate) fn estimates(pairs: &[&Pair], rules: &Rules, whole: Option<f64>) -> (
         for (index, at) in of_kind.iter().enumerate() {
             all[*at] = estimate(pairs[*at], expected[index], ratios[index], prior, rules.noise);
         }
-        let factor = whole.unwrap_or_else(|| scatter(&of_kind, pairs, &all));
-        for at in of_kind {
-            all[at].error *= factor;
-        }
-        widened.push((kind, factor));
+        widened.push((kind, whole.or_else(|| scatter(&of_kind, pairs, &all))));
+    }
+    // A kind of too few metrics is taken to be as unsteady as the worst that shows it.
+    let worst = widened.iter().filter_map(|(_, factor)| *factor).fold(1.0, f64::max);
+    let widened: Widened =
+        widened.into_iter().map(|(kind, factor)| (kind, factor.unwrap_or(worst))).collect();
+    for (at, pair) in pairs.iter().enumerate() {
+        let factor = widened.iter().find(|(kind, _)| *kind == pair.kind).map_or(1.0, |(_, factor)| *factor);
+        all[at].error *= factor;
     }
     (all, widened)
 }
@@ -115,9 +119,9 @@ fn chi_square_low(degrees: f64) -> f64 {
 
 /// Robust deviation of the standardised differences over what Student's t has (its third quartile is some `1 + 0.4 / degrees`
 /// times the normal one's).
-fn scatter(of_kind: &[usize], pairs: &[&Pair], estimates: &[Estimate]) -> f64 {
+fn scatter(of_kind: &[usize], pairs: &[&Pair], estimates: &[Estimate]) -> Option<f64> {
     if of_kind.len() < SCATTER_FROM {
-        return 1.0;
+        return None;
     }
     let standardised: Vec<f64> = of_kind
         .iter()
@@ -126,5 +130,5 @@ fn scatter(of_kind: &[usize], pairs: &[&Pair], estimates: &[Estimate]) -> f64 {
         })
         .collect();
     let factor = robust_deviation(&standardised);
-    if factor.is_finite() { factor.max(1.0) } else { 1.0 }
+    factor.is_finite().then(|| factor.max(1.0))
 }

@@ -93,7 +93,7 @@ fn one_run_a_side_on_noisy_machines_passes_where_the_rules_say_how_noisy_they_ar
         let seen = with(&rules, way, noisy, None);
         print("same, runs differ by 5% + 5% and the rules say 7%", way, seen);
         assert!(seen[2] <= 0.02, "{}: {seen:?}", way.name);
-        print("busy handler 2x, the same", way, with(&rules, way, noisy, Some((BUSY, 2.0))));
+        print("busy handler 2x, the same rules", way, with(&rules, way, noisy, Some((BUSY, 2.0))));
     }
 }
 

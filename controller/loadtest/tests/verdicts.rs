@@ -129,8 +129,11 @@ fn a_ratio_without_size_is_nothing() {
 fn supported_users_within_five_percent_are_noise() {
     let verdict = |base: f64, candidate: f64| {
         let (mut bases, mut candidates) = both(PLAIN);
-        bases.iter_mut().for_each(|run| run.supported_users = Some(base));
-        candidates.iter_mut().for_each(|run| run.supported_users = Some(candidate));
+        for (runs, users) in [(&mut bases, base), (&mut candidates, candidate)] {
+            for run in runs {
+                run.supported_users = Some(users);
+            }
+        }
         compared(&bases, &candidates).verdict
     };
     assert_eq!(verdict(17_339.0, 17_639.0), Verdict::Pass);
@@ -184,6 +187,15 @@ fn one_error_of_none_is_no_catastrophe_and_one_in_a_hundred_is() {
     };
     assert_eq!(with([0.0, 0.000_05]), Verdict::Pass);
     assert_eq!(with([0.0, 0.01]), Verdict::Fail);
+}
+
+#[test]
+fn the_documented_defaults_are_the_codes() {
+    let page = include_str!("../../docs/loadtest.md");
+    let yaml = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut documented = Rules::parse(yaml).unwrap();
+    assert_eq!(documented.traffic.api.remove("createPost"), Some(120_000.0), "an example");
+    assert_eq!(documented, Rules::default());
 }
 
 #[test]

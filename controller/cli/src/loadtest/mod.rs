@@ -25,6 +25,7 @@ const BAD_INPUT: u8 = 2;
 
 /// What to do with load tests.
 #[derive(Debug, Clone, Subcommand)]
+#[expect(clippy::doc_markdown, reason = "doc comments of commands are help texts, shown as they stand")]
 pub enum Command {
     /// Compare a candidate's load test with a base's: Pass, Warn, Fail or NoData, and the few metrics that matter
     #[command(long_about = "\

@@ -92,9 +92,9 @@ struct MadeUp;
 const SECOND_DAY: i64 = 1_772_409_600;
 
 impl MadeUp {
-    fn value(promql: &str, name: usize, at: i64) -> f64 {
+    fn value(promql: &str, name: i64, at: i64) -> f64 {
         // Some per cent of noise, the same at every look.
-        let noise = 1.0 + 0.01 * ((at / 300 + name as i64 * 7) % 5) as f64;
+        let noise = 1.0 + 0.01 * ((at / 300 + name * 7) % 5) as f64;
         let slow = if name == 3 && at > SECOND_DAY && promql.contains("api_time") { 2.0 } else { 1.0 };
         match promql {
             _ if promql.contains("histogram_quantile") => 0.2 * noise * slow,
