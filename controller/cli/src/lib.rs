@@ -8,7 +8,7 @@ pub mod loadtest;
 pub mod logging;
 pub mod names;
 pub mod plugin;
-mod prometheus;
+pub mod prometheus;
 pub mod rehearse;
 mod screen;
 pub mod settings;

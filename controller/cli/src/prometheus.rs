@@ -1,28 +1,33 @@
 //! How a Prometheus is asked by a command without a cluster: files and flags in place of Secrets. I/O: files only.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use breakwater_operator::telemetry::{Secret, Settings};
 
-/// What the flags say beside the URL.
-#[derive(Debug, Clone, Copy)]
-pub struct Access<'a> {
-    /// `--bearer-token-file`.
-    pub bearer_token_file: Option<&'a Path>,
-    /// `--header NAME=VALUE`.
-    pub headers: &'a [String],
-    /// `--ca-file`.
-    pub ca_file: Option<&'a Path>,
+/// What is needed beside the URL.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Prometheus")]
+pub struct Access {
+    /// File with a bearer token
+    #[arg(long, value_name = "FILE")]
+    pub bearer_token_file: Option<PathBuf>,
+    /// A header, such as X-Scope-OrgID=ops; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub header: Vec<String>,
+    /// File with CA certificates in PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
-impl Access<'_> {
+impl Access {
     /// The settings; errors name the flag and its value.
-    pub fn settings(self, url: &str) -> Result<Settings, String> {
+    pub fn settings(&self, url: &str) -> Result<Settings, String> {
         let read = |flag: &str, path: &Path| {
             std::fs::read(path).map_err(|why| format!("{flag} {}: cannot read it: {why}", path.display()))
         };
-        let bearer = self.bearer_token_file.map(|path| read("--bearer-token-file", path)).transpose()?;
-        let ca_pem = self.ca_file.map(|path| read("--ca-file", path)).transpose()?;
+        let bearer =
+            self.bearer_token_file.as_deref().map(|path| read("--bearer-token-file", path)).transpose()?;
+        let ca_pem = self.ca_file.as_deref().map(|path| read("--ca-file", path)).transpose()?;
         let header = |text: &String| {
             let (name, value) = text
                 .split_once('=')
@@ -32,7 +37,7 @@ impl Access<'_> {
         Ok(Settings {
             bearer: bearer.map(|token| Secret::new(&String::from_utf8_lossy(&token))),
             ca_pem,
-            headers: self.headers.iter().map(header).collect::<Result<_, _>>()?,
+            headers: self.header.iter().map(header).collect::<Result<_, _>>()?,
             ..Settings::new(url)
         })
     }

@@ -70,15 +70,9 @@ pub struct Args {
     /// Prometheus [default: the Rollout's spec.prometheus.url]
     #[arg(long, env = "BREAKWATER_PROMETHEUS_URL", value_name = "URL", help_heading = "Prometheus")]
     pub prometheus: Option<String>,
-    /// File with a bearer token, in place of the Rollout's Secret
-    #[arg(long, value_name = "FILE", help_heading = "Prometheus")]
-    pub bearer_token_file: Option<PathBuf>,
-    /// A header, such as X-Scope-OrgID=ops, in place of the Rollout's Secret; may be given several times
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Prometheus")]
-    pub header: Vec<String>,
-    /// File with CA certificates in PEM, in place of the Rollout's Secret
-    #[arg(long, value_name = "FILE", help_heading = "Prometheus")]
-    pub ca_file: Option<PathBuf>,
+    /// In place of the Rollout's Secrets
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// How the result is printed.
@@ -147,12 +141,7 @@ impl Args {
         let url = given.or(prometheus.map(|prometheus| &*prometheus.url)).ok_or(
             "--prometheus: the Rollout has no spec.prometheus.url; give the URL, such as http://prometheus:9090",
         )?;
-        let access = Access {
-            bearer_token_file: self.bearer_token_file.as_deref(),
-            headers: &self.header,
-            ca_file: self.ca_file.as_deref(),
-        };
-        let settings = access.settings(url)?;
+        let settings = self.access.settings(url)?;
         Ok(match prometheus {
             Some(prometheus) => Settings {
                 flavor: prometheus.flavor,

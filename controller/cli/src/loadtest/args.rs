@@ -70,15 +70,9 @@ pub struct Args {
         help_heading = "Prometheus"
     )]
     pub matchers: String,
-    /// File with a bearer token
-    #[arg(long, value_name = "FILE", help_heading = "Prometheus")]
-    pub bearer_token_file: Option<PathBuf>,
-    /// A header, such as X-Scope-OrgID=ops; may be given several times
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Prometheus")]
-    pub header: Vec<String>,
-    /// File with CA certificates in PEM
-    #[arg(long, value_name = "FILE", help_heading = "Prometheus")]
-    pub ca_file: Option<PathBuf>,
+    /// What is needed beside the URL
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// How the result is printed.
@@ -155,15 +149,6 @@ impl Args {
             .split_once('/')
             .and_then(|(base, candidate)| Some(Sides { base: number(base)?, candidate: number(candidate)? }));
         parsed.map(Some).ok_or_else(|| format!("--users {text:?}: write BASE/CANDIDATE, such as 17339/17639"))
-    }
-
-    /// How Prometheus is asked.
-    pub fn access(&self) -> Access<'_> {
-        Access {
-            bearer_token_file: self.bearer_token_file.as_deref(),
-            headers: &self.header,
-            ca_file: self.ca_file.as_deref(),
-        }
     }
 }
 

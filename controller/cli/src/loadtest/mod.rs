@@ -75,7 +75,7 @@ fn play(args: &Args) -> Result<Comparison, String> {
 fn asked(args: &Args, url: &str) -> Result<Sides<Vec<breakwater_loadtest::Run>>, String> {
     let ranges = args.ranges()?;
     Matchers::parse(&args.matchers).map_err(|why| format!("--matchers {:?} {why}", args.matchers))?;
-    let prometheus = Prometheus::new(&args.access().settings(url)?).map_err(|why| why.to_string())?;
+    let prometheus = Prometheus::new(&args.access.settings(url)?).map_err(|why| why.to_string())?;
     let mut screen = Screen::of_stderr(args.no_color);
     let mut progress = |what: &str, share: f64| screen.bar(share, what);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
