@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long)]
     pub no_color: bool,
 
-    /// Prometheus [default: the Rollout's spec.prometheus.url]
+    /// Prometheus; the flags below stand in place of the Rollout's Secrets [default: the Rollout's spec.prometheus.url]
     #[arg(long, env = "BREAKWATER_PROMETHEUS_URL", value_name = "URL", help_heading = "Prometheus")]
     pub prometheus: Option<String>,
     /// In place of the Rollout's Secrets

@@ -26,7 +26,6 @@ pub(super) fn render(comparison: &Comparison) -> String {
             section {
                 h2 { "What matters" }
                 (rows(comparison.findings.iter()))
-                ul { @for metric in &comparison.findings { li { (metric.sentence) } } }
             }
         }
         @for (title, names) in [("Vanished", &comparison.vanished), ("New", &comparison.appeared)] {
