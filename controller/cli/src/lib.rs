@@ -4,9 +4,11 @@
 
 pub mod backtest;
 pub mod cluster;
+pub mod loadtest;
 pub mod logging;
 pub mod names;
 pub mod plugin;
+pub mod prometheus;
 pub mod rehearse;
 mod screen;
 pub mod settings;

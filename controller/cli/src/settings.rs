@@ -62,6 +62,12 @@ read, one query after the other.
 Exit codes: 0 no false alarm, and every fault of judge.mustDetect or more was found in every wave that leaves others to \
 compare with; 1 a false alarm, a comparison that could not be armed, or such a fault that was not found; 2 bad input, or no answer from Prometheus.")]
     Backtest(Box<crate::backtest::args::Args>),
+    /// Compare load tests of two versions: is the candidate slower where users would feel it?
+    Loadtest {
+        /// What to do with them
+        #[command(subcommand)]
+        command: crate::loadtest::Command,
+    },
     /// Print the completion script of a shell
     Completion {
         /// The shell
@@ -310,7 +316,10 @@ mod tests {
             [&["breakwater", "run", "--identity", "me", "--controller-namespace", "ns"], flags].concat();
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(arguments) => arguments.parse().map(|(settings, _)| settings),
-            Command::Rehearse(_) | Command::Backtest(_) | Command::Completion { .. } => Err("not run".into()),
+            Command::Rehearse(_)
+            | Command::Backtest(_)
+            | Command::Loadtest { .. }
+            | Command::Completion { .. } => Err("not run".into()),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use breakwater_crds::{Percent, Span, rollout::Prometheus};
-use breakwater_operator::telemetry::{Secret, Settings};
+use breakwater_operator::telemetry::Settings;
 use breakwater_plan::spec::{Checked, is_per_tenant};
 use clap::ValueEnum;
 
 use super::inject::Inject;
-use crate::names::nearest;
+use crate::{names::nearest, prometheus::Access};
 
 /// Longest past.
 const FROM_MAX: Span = Span::seconds(400 * 86_400);
@@ -67,18 +67,12 @@ pub struct Args {
     #[arg(long)]
     pub no_color: bool,
 
-    /// Prometheus [default: the Rollout's spec.prometheus.url]
+    /// Prometheus; the flags below stand in place of the Rollout's Secrets [default: the Rollout's spec.prometheus.url]
     #[arg(long, env = "BREAKWATER_PROMETHEUS_URL", value_name = "URL", help_heading = "Prometheus")]
     pub prometheus: Option<String>,
-    /// File with a bearer token, in place of the Rollout's Secret
-    #[arg(long, value_name = "FILE", help_heading = "Prometheus")]
-    pub bearer_token_file: Option<PathBuf>,
-    /// A header, such as X-Scope-OrgID=ops, in place of the Rollout's Secret; may be given several times
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Prometheus")]
-    pub header: Vec<String>,
-    /// File with CA certificates in PEM, in place of the Rollout's Secret
-    #[arg(long, value_name = "FILE", help_heading = "Prometheus")]
-    pub ca_file: Option<PathBuf>,
+    /// In place of the Rollout's Secrets
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// How the result is printed.
@@ -147,28 +141,14 @@ impl Args {
         let url = given.or(prometheus.map(|prometheus| &*prometheus.url)).ok_or(
             "--prometheus: the Rollout has no spec.prometheus.url; give the URL, such as http://prometheus:9090",
         )?;
-        let read = |flag: &str, path: &PathBuf| {
-            std::fs::read(path).map_err(|why| format!("{flag} {}: cannot read it: {why}", path.display()))
-        };
-        let bearer =
-            self.bearer_token_file.as_ref().map(|path| read("--bearer-token-file", path)).transpose()?;
-        let ca_pem = self.ca_file.as_ref().map(|path| read("--ca-file", path)).transpose()?;
-        let header = |text: &String| {
-            let (name, value) = text
-                .split_once('=')
-                .ok_or_else(|| format!("--header {text:?}: write NAME=VALUE, such as X-Scope-OrgID=ops"))?;
-            Ok::<_, String>((name.to_owned(), Secret::new(value)))
-        };
-        let defaults = Settings::new(url);
-        Ok(Settings {
-            flavor: prometheus.map_or(defaults.flavor, |prometheus| prometheus.flavor),
-            timeout: prometheus.map_or(defaults.timeout, |prometheus| {
-                Duration::from_secs(prometheus.timeout.as_seconds().unsigned_abs())
-            }),
-            bearer: bearer.map(|token| Secret::new(&String::from_utf8_lossy(&token))),
-            ca_pem,
-            headers: self.header.iter().map(header).collect::<Result<_, _>>()?,
-            ..defaults
+        let settings = self.access.settings(url)?;
+        Ok(match prometheus {
+            Some(prometheus) => Settings {
+                flavor: prometheus.flavor,
+                timeout: Duration::from_secs(prometheus.timeout.as_seconds().unsigned_abs()),
+                ..settings
+            },
+            None => settings,
         })
     }
 }
