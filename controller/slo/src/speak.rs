@@ -127,8 +127,7 @@ impl Speaker<'_> {
         let crosses = |e: f64| e.ln() >= ln_limit;
         let (is_past, sum) = (crosses(parts.past), crosses(parts.sum()));
         match self.frozen.against {
-            Against::Others if sum => Finding::Deviates,
-            Against::History { chosen: true } if sum => Finding::Deviates,
+            Against::Others | Against::History { chosen: true } if sum => Finding::Deviates,
             Against::Both if crosses(parts.both()) => Finding::Deviates,
             Against::Both if sum => Finding::OthersAlone,
             Against::Both | Against::History { chosen: false } if is_past => Finding::PastAlone,
@@ -167,14 +166,11 @@ impl Speaker<'_> {
         }
         let (verdict, action, tail) = match finding {
             Finding::Deviates => (Verdict::Deviating, Action::Deviate, ""),
-            Finding::PastAlone => {
+            Finding::PastAlone | Finding::TrafficAlone => {
                 (Verdict::Inconclusive, Action::Hold, "; against their own past alone: holding")
             }
             Finding::OthersAlone => {
                 (Verdict::Inconclusive, Action::Hold, "; their own past does not agree: holding")
-            }
-            Finding::TrafficAlone => {
-                (Verdict::Inconclusive, Action::Hold, "; against their own past alone: holding")
             }
             Finding::Nothing => (guards.verdict, guards.action, ""),
         };
