@@ -166,7 +166,7 @@ pub(crate) fn look(draft: &Draft<'_>, version: &str) -> Alone {
 /// window together with the sharp path's.
 fn singled_out(evidence: &Evidence) -> Option<(Vec<TenantId>, usize)> {
     let (named, total) = match (evidence.guard, evidence.action) {
-        (Some(Guard::Comparison), Action::Deviate) => {
+        (Some(Guard::Comparison), Action::Deviate | Action::Hold) => {
             (evidence.alone.clone(), evidence.guilty_total.max(evidence.alone.len()))
         }
         (Some(Guard::Sharp), Action::Hold) if !evidence.exempt && evidence.guilty_total == 1 => {

@@ -76,6 +76,8 @@ enum Finding {
     PastAlone,
     /// Both were asked, and the past does not say so.
     OthersAlone,
+    /// One of several tenants carries it all alone.
+    OneAlone,
     /// Traffic vanishes against the past, and nobody is left to ask at the same time.
     TrafficAlone,
     Deviates,
@@ -99,7 +101,10 @@ impl Speaker<'_> {
             ln_e: Some(ln_e),
             ln_limit: Some(ln_limit).filter(|limit| limit.is_finite()),
             detectable: self.running.detect.detectable(),
-            alone: if finding == Finding::Deviates { self.alone(ln_limit) } else { Vec::new() },
+            alone: match finding {
+                Finding::Deviates | Finding::OneAlone => self.alone(ln_limit),
+                _ => Vec::new(),
+            },
             ..guards
         };
         let beaten = match guards.verdict {
@@ -107,7 +112,7 @@ impl Speaker<'_> {
             Verdict::Healthy | Verdict::Inconclusive | Verdict::Uncalibrated => match finding {
                 Finding::Nothing => false,
                 Finding::Deviates => true,
-                Finding::PastAlone | Finding::OthersAlone | Finding::TrafficAlone => {
+                Finding::PastAlone | Finding::OthersAlone | Finding::OneAlone | Finding::TrafficAlone => {
                     guards.action == Action::None
                 }
             },
@@ -129,7 +134,11 @@ impl Speaker<'_> {
         match self.frozen.against {
             Against::Others | Against::History { chosen: true } if sum => Finding::Deviates,
             Against::Both if crosses(parts.both()) => Finding::Deviates,
+            Against::Both if crosses(parts.both() + parts.one.min(parts.past)) => Finding::OneAlone,
             Against::Both if sum => Finding::OthersAlone,
+            Against::Others | Against::History { chosen: true } if crosses(parts.sum() + parts.one) => {
+                Finding::OneAlone
+            }
             Against::Both | Against::History { chosen: false } if is_past => Finding::PastAlone,
             Against::History { chosen: _ } if crosses(parts.traffic_past) => Finding::TrafficAlone,
             Against::Others | Against::Both | Against::History { chosen: _ } => Finding::Nothing,
@@ -157,6 +166,7 @@ impl Speaker<'_> {
             Finding::PastAlone => parts.past.ln() + self.config.compare.weight.ln(),
             Finding::OthersAlone => parts.sum().ln() + self.config.compare.weight.ln(),
             Finding::TrafficAlone => parts.traffic_past.ln() + self.config.compare.weight.ln(),
+            Finding::OneAlone => (parts.sum() + parts.one).ln() + self.config.compare.weight.ln(),
         };
         reason.push_str(", certainty ");
         reason.push_str(&certain(certainty(ln_certain)));
@@ -172,6 +182,7 @@ impl Speaker<'_> {
             Finding::OthersAlone => {
                 (Verdict::Inconclusive, Action::Hold, "; their own past does not agree: holding")
             }
+            Finding::OneAlone => (Verdict::Inconclusive, Action::Hold, "; one tenant alone: holding"),
             Finding::Nothing => (guards.verdict, guards.action, ""),
         };
         reason.push_str(tail);

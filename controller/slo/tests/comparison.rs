@@ -212,10 +212,12 @@ fn r22_the_guilty_are_named_and_the_one_that_carries_the_release_alone_as_well()
     };
     let found = (1..100).find(|_| {
         minute(&mut bed);
-        bed.evidence().action == Action::Deviate
+        bed.evidence().action == Action::Hold
     });
     assert!(found.is_some_and(|minutes| minutes < 10), "{found:?}");
     let evidence = bed.evidence();
+    assert_eq!(evidence.guard, Some(breakwater_slo::Guard::Comparison));
+    assert!(evidence.reason.ends_with("1 tenant; one tenant alone: holding"), "{}", evidence.reason);
     assert_eq!((evidence.guilty_total, evidence.guilty[0].0), (1, TenantId(7)));
     assert_eq!(evidence.alone, [TenantId(7)]);
     assert!((evidence.guilty[0].1.ratio().unwrap() - 0.04).abs() < 0.01, "its own counts");

@@ -43,8 +43,10 @@ pub(crate) struct Running {
 /// What the parts say, as evidence of this SLO (not in logs; each at most `e^600`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Parts {
-    /// `P`, `T` with their shares.
+    /// `P`, `T` with their shares, but for the worst of several tenants.
     pub(crate) rate: f64,
+    /// What that one brings to `T`.
+    pub(crate) one: f64,
     /// `H` with its share.
     pub(crate) shape: f64,
     /// `V` with its share.
@@ -147,8 +149,12 @@ impl Running {
     /// What each part says now.
     pub(crate) fn parts(&self, compare: &Compare) -> Parts {
         let shares = Shares::new(compare);
+        let rows = &self.tenants.rows;
+        let worst = rows.iter().map(|row| row.value).fold(0.0, f64::max);
+        let worst = if rows.len() > 1 { worst } else { 0.0 };
         Parts {
-            rate: shares.rate / 2.0 * (self.pooled.e() + self.tenants.sum),
+            rate: shares.rate / 2.0 * (self.pooled.e() + (self.tenants.sum - worst).max(0.0)),
+            one: shares.rate / 2.0 * worst,
             shape: shares.shape * self.shape.e(),
             traffic: shares.traffic * self.traffic.e(),
             past: self.past.e(),
