@@ -76,7 +76,7 @@ enum Finding {
     PastAlone,
     /// Both were asked, and the past does not say so.
     OthersAlone,
-    /// One of several tenants carries it all alone.
+    /// One of many tenants carries it all alone.
     OneAlone,
     /// Traffic vanishes against the past, and nobody is left to ask at the same time.
     TrafficAlone,

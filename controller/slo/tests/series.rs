@@ -126,7 +126,7 @@ impl Split {
         dispersion
     }
 
-    /// When the comparison first speaks in the rollout; the candidates' ratio is multiplied from `FAULT_HOUR` on.
+    /// When the comparison deviates in the rollout; the candidates' ratio is multiplied from `FAULT_HOUR` on.
     fn found(&self, frozen: &Frozen, rollout: &[Vec<Counts>], factor: f64, seed: u64) -> Option<Alarm> {
         let config = config();
         let mut noise = Noise::new(1_000 + seed);
@@ -141,11 +141,8 @@ impl Split {
             let end_seconds = START_SECONDS + i64::try_from(hour + 1).unwrap_or(0) * STEP_SECONDS;
             state.feed(&config, &Step::new(end_seconds, Reading::Counts(&samples)));
             let evidence = state.evidence(&config, end_seconds)?;
-            // One that carries it alone is held for; of a fault of all it does not count as found.
-            let alone = factor <= 1.0 && !evidence.alone.is_empty();
-            let says =
-                evidence.guard == Some(Guard::Comparison) && (evidence.action == Action::Deviate || alone);
-            says.then_some(Alarm { hour, alone: evidence.alone, words: evidence.reason })
+            let deviates = evidence.action == Action::Deviate && evidence.guard == Some(Guard::Comparison);
+            deviates.then_some(Alarm { hour, alone: evidence.alone, words: evidence.reason })
         })
     }
 
@@ -248,8 +245,7 @@ const DEPARTURES: &str = include_str!("series/nyc-departures-2013.csv");
 const BROKEN: u64 = 11;
 
 #[test]
-fn departures_are_held_for_the_one_carrier_that_broke_down_and_for_nothing_else_and_faults_put_in_are_found()
-{
+fn departures_deviate_where_one_carrier_broke_down_and_nowhere_else_and_faults_put_in_are_found() {
     let recorded = Recorded::read(DEPARTURES);
     let (history, rollout) = recorded.halves();
     let tally = replayed("departures", history, rollout);

@@ -5,8 +5,8 @@
 //! E = (1-t) * ( (1-h) * (P/2 + T/2) + h * H ) + t * V          Both: the lesser of the first part and B, and t * V
 //! ```
 //! - `P`: the pooled comparison, a [`mixture::Mixture`] over [`increment::Test`];
-//! - `T = sum w_i*E_i`: each tenant against the pooled baseline ([`tenants`]), but for the worst of several: what hinges
-//!   on one tenant is that tenant's matter. Where it alone would pass the limit, it is sent back (scope `Tenant`) or held
+//! - `T = sum w_i*E_i`: each tenant against the pooled baseline ([`tenants`]), but for the worst of twenty or more: what
+//!   hinges on one of so many is that tenant's matter. Where it alone would pass the limit, it is sent back (scope `Tenant`) or held
 //!   and shown (scope `Release`);
 //! - `H`: the shape of the latency, the mean over bucket edges of the same test on the counts above the edge (slower
 //!   only); `h` is 1/2 with [`crate::Compare::shape`], else 0;

@@ -17,6 +17,9 @@ use crate::reading::{Past, Step, TenantId};
 
 /// Share `h` of the shape, where it is compared.
 const SHAPE_SHARE: f64 = 0.5;
+/// From so many tenants on, one of them is that tenant's matter. Of fewer each is a good part of all who have the version,
+/// and large ones often carry what a first wave can see at all.
+const MANY: usize = 20;
 /// Share `t` of the traffic, where it is compared.
 const TRAFFIC_SHARE: f64 = 0.1;
 
@@ -43,7 +46,7 @@ pub(crate) struct Running {
 /// What the parts say, as evidence of this SLO (not in logs; each at most `e^600`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Parts {
-    /// `P`, `T` with their shares, but for the worst of several tenants.
+    /// `P`, `T` with their shares, but for the worst of many tenants.
     pub(crate) rate: f64,
     /// What that one brings to `T`.
     pub(crate) one: f64,
@@ -151,7 +154,7 @@ impl Running {
         let shares = Shares::new(compare);
         let rows = &self.tenants.rows;
         let worst = rows.iter().map(|row| row.value).fold(0.0, f64::max);
-        let worst = if rows.len() > 1 { worst } else { 0.0 };
+        let worst = if rows.len() >= MANY { worst } else { 0.0 };
         Parts {
             rate: shares.rate / 2.0 * (self.pooled.e() + (self.tenants.sum - worst).max(0.0)),
             one: shares.rate / 2.0 * worst,

@@ -238,7 +238,7 @@ class Judge:
     def evidence(self):
         rate, shape, traffic = self.shares()
         each = {name: t["weight"] * math.exp(t["process"].log_evidence()) for name, t in self.tenants.items()}
-        others = sorted(each.values())[:-1] if len(each) > 1 else each.values()
+        others = sorted(each.values())[:-1] if len(each) >= 20 else each.values()
         e = rate / 2 * (math.exp(self.pooled.log_evidence()) + math.fsum(others))
         if self.edges:
             e += shape * math.fsum(math.exp(p.log_evidence()) for p in self.edges) / len(self.edges)
