@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::dispersion::{Dispersion, Exposed};
 use crate::profile::Profile;
 use crate::reading::{Arm, Past, Reading, Sample, Step, TenantId};
+use crate::text::span;
 
 /// Share of the past that teaches before the replay begins.
 const TAUGHT: f64 = 0.5;
@@ -98,6 +99,7 @@ pub struct Learner {
     config: Config,
     design: Design,
     replay_from_seconds: i64,
+    until_seconds: i64,
     expected_steps: u64,
     read_steps: u64,
     pooled: Dispersion,
@@ -123,6 +125,7 @@ impl Learner {
             config,
             design,
             replay_from_seconds: from_seconds.saturating_add(taught),
+            until_seconds,
             expected_steps: u64::try_from(length / step).unwrap_or(0),
             read_steps: 0,
             pooled: Dispersion::default(),
@@ -207,7 +210,7 @@ impl Learner {
 
     /// What was learnt; the error says why nothing can be.
     pub fn finish(self) -> Result<Learned, String> {
-        let Self { expected_steps, read_steps, .. } = self;
+        let Self { expected_steps, read_steps, until_seconds, .. } = self;
         if (read_steps as f64) < expected_steps as f64 * READ_MIN {
             return Err(format!("only {read_steps} of {expected_steps} steps of the past could be read"));
         }
@@ -218,7 +221,7 @@ impl Learner {
         let replay = replaying.finish();
         Ok(Learned {
             profile: self.profile,
-            doubt: doubt(&replay),
+            doubt: doubt(&replay, until_seconds),
             detectable: replay.detectable,
             replayed: replay.steps,
             ..taught
@@ -252,16 +255,19 @@ fn learn_tenant(
 }
 
 /// Why the judge may not be believed, in words for whoever has to mend it.
-fn doubt(replay: &Replay) -> Option<Doubt> {
+fn doubt(replay: &Replay, until_seconds: i64) -> Option<Doubt> {
     let fired = replay.fired.first()?;
     let tenants = fired.evidence.guilty_total;
+    let times = match replay.fired.len() {
+        1 => "once".to_owned(),
+        many => format!("{many} times"),
+    };
     let whom = if tenants > 0 { format!(", {tenants} tenants stand out") } else { String::new() };
     Some(Doubt {
         reason: format!(
-            "nothing was rolled out, and the judge would have reverted {} times, first at unix second {}: {}{whom}; \
-             widen margin, or leave out what drifts by itself",
-            replay.fired.len(),
-            fired.at_seconds,
+            "nothing was rolled out, and the judge would have reverted {times}, first {} before the end of its past: \
+             {}{whom}; widen margin, or leave out what drifts by itself",
+            span(until_seconds.saturating_sub(fired.at_seconds) / 60 * 60),
             fired.evidence.reason
         ),
         guards: replay.guard_fired(),
@@ -327,7 +333,8 @@ mod tests {
             learn(|tenant, step| if tenant < 10 && step > parts { 40.0 } else { noise(tenant, step) })
                 .unwrap();
         let doubt = learned.doubt.clone().expect("the judge would have cried wolf");
-        assert!(doubt.reason.contains("would have reverted"), "{}", doubt.reason);
+        let first = doubt.reason.split(": ").next().unwrap_or_default();
+        insta::assert_snapshot!(first, @"nothing was rolled out, and the judge would have reverted once, first 23h50m before the end of its past");
         assert!(matches!(learned.comparison(design()), Comparison::Uncalibrated(_)));
     }
 

@@ -26,12 +26,13 @@ pub(crate) fn count(events: f64) -> String {
 
 /// `300` as `5m`, the largest unit that divides it; else minutes up to three hours, and two units above, `3d10h`.
 pub(crate) fn span(seconds: i64) -> String {
-    for (unit, unit_seconds) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
+    for (unit, unit_seconds) in [("d", 86_400), ("h", 3_600)] {
         if seconds != 0 && seconds % unit_seconds == 0 {
             return format!("{}{unit}", seconds / unit_seconds);
         }
     }
     match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60) {
+        (0, 0, minutes) if seconds == minutes * 60 && seconds != 0 => format!("{minutes}m"),
         (0, 0, _) => format!("{seconds}s"),
         (0, 1 | 2, _) => format!("{}m", seconds / 60),
         (0, hours, minutes) => format!("{hours}h{minutes}m"),

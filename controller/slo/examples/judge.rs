@@ -1,4 +1,4 @@
-//! How long one minute of a fleet takes the judge of one SLO: `cargo run --release -p breakwater-slo --example minute`.
+//! How long one minute of a fleet takes the judge of one SLO: `cargo run --release -p breakwater-slo --example judge`.
 //!
 //! Prints medians and asserts nothing. Half of the tenants are candidates; one in ten of them has a bad event.
 
