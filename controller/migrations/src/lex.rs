@@ -162,7 +162,7 @@ fn token(rest: &str, first: char, dialect: Dialect) -> (Kind, usize) {
         'e' | 'E' if !mysql && rest[1..].starts_with('\'') => quoted(rest, 1, '\'', true, Kind::Text),
         'b' | 'B' | 'x' | 'X' | 'n' | 'N' if rest[1..].starts_with('\'') => quoted(rest, 1, '\'', mysql, Kind::Text),
         '$' if !mysql => dollar(rest),
-        '@' if mysql => (Kind::Variable, 1 + rest[1..].bytes().take_while(|b| part(char::from(*b)) || *b == b'@').count()),
+        '@' if mysql => (Kind::Variable, 1 + rest[1..].find(|one| !(part(one) || one == '@')).unwrap_or(rest.len() - 1)),
         _ if first.is_ascii_digit() => {
             (Kind::Number, rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'.').count())
         }
