@@ -5,6 +5,7 @@
 pub mod backtest;
 pub mod cluster;
 pub mod logging;
+pub mod migrations;
 pub mod names;
 pub mod plugin;
 pub mod rehearse;

@@ -17,6 +17,8 @@ mod files;
 mod input;
 mod lex;
 mod lock;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod op;
 mod parse;
 mod report;
