@@ -63,10 +63,13 @@ Exit codes: 0 no false alarm, and every fault of judge.mustDetect or more was fo
 compare with; 1 a false alarm, a comparison that could not be armed, or such a fault that was not found; 2 bad input, or no answer from Prometheus.")]
     Backtest(Box<crate::backtest::args::Args>),
     /// Review schema migrations before they enter the waves, and before a revert
-    #[command(subcommand, long_about = "\
+    #[command(
+        subcommand,
+        long_about = "\
 Review schema migrations before they enter the waves, and before a revert.
 
-Exit codes of review: 0 quiet and safe to revert; 1 it needs attention, or a measurement disagrees; 2 bad input.")]
+Exit codes of review: 0 quiet and safe to revert; 1 it needs attention, or a measurement disagrees; 2 bad input."
+    )]
     Migrations(crate::migrations::args::Command),
     /// Print the completion script of a shell
     Completion {
@@ -316,7 +319,10 @@ mod tests {
             [&["breakwater", "run", "--identity", "me", "--controller-namespace", "ns"], flags].concat();
         match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(arguments) => arguments.parse().map(|(settings, _)| settings),
-            Command::Rehearse(_) | Command::Backtest(_) | Command::Migrations(_) | Command::Completion { .. } => Err("not run".into()),
+            Command::Rehearse(_)
+            | Command::Backtest(_)
+            | Command::Migrations(_)
+            | Command::Completion { .. } => Err("not run".into()),
         }
     }
 

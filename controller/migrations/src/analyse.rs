@@ -1,8 +1,8 @@
 //! [`analyse`]: the files of a range in, their review out. Pure: ifs here, facts in the modules it calls.
 
 use crate::{
-    Blocked, Decision, Dialect, Estimate, Impact, Input, Lock, Migration, OldBinary, Problem, Revert, Reversible, Review,
-    Statement, Work, compat, cost,
+    Blocked, Decision, Dialect, Estimate, Impact, Input, Lock, Migration, OldBinary, Problem, Reversible,
+    Revert, Review, Statement, Work, compat, cost,
     down::{self, Fidelity},
     effect::{Effect, Facts, effect},
     files::{Pair, Text, pairs},
@@ -46,7 +46,11 @@ fn check(input: &Input, pairs: &[Pair]) -> Result<(), Vec<Problem>> {
     let mut problems = Vec::new();
     if input.from >= input.to {
         let what = format!("the range {}..{} is empty", input.from, input.to);
-        problems.push(Problem::of("range", what, "give the last number that runs, and the last that is wanted, which is greater"));
+        problems.push(Problem::of(
+            "range",
+            what,
+            "give the last number that runs, and the last that is wanted, which is greater",
+        ));
     } else if !known(input.to) {
         let what = format!("there is no migration {}", input.to);
         problems.push(Problem::of("range", what, "give a number that a file has"));
@@ -54,7 +58,11 @@ fn check(input: &Input, pairs: &[Pair]) -> Result<(), Vec<Problem>> {
     for one in &input.overrides {
         if !known(one.migration) || one.reason.trim().is_empty() {
             let what = format!("the override of migration {} has no such file, or no reason", one.migration);
-            problems.push(Problem::of("overrides", what, "name a migration that exists, and say why it is so"));
+            problems.push(Problem::of(
+                "overrides",
+                what,
+                "name a migration that exists, and say why it is so",
+            ));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -103,18 +111,32 @@ impl Reader<'_> {
         }
         let reads: Vec<Read<'_>> = found
             .iter()
-            .map(|one| Read { leaf: &one.leaf, actions: &one.actions, effects: &one.effects, fresh: &one.fresh })
+            .map(|one| Read {
+                leaf: &one.leaf,
+                actions: &one.actions,
+                effects: &one.effects,
+                fresh: &one.fresh,
+            })
             .collect();
-        let file = File { pair: self.pair, dialect: self.input.dialect, version: self.server, transactional, statements: &reads };
+        let file = File {
+            pair: self.pair,
+            dialect: self.input.dialect,
+            version: self.server,
+            transactional,
+            statements: &reads,
+        };
         let mut findings = rules::findings(&file);
         let (revert, mut reasons) = self.revert(&found, &mut findings);
         if let Some(why) = &self.pair.up.broken {
             reasons.push(format!("{}: {why}", self.pair.up.name));
         }
-        let broken = self.pair.up.broken.is_some() || findings.iter().any(|one| matches!(one.rule, "concurrently-in-tx" | "ntx-multi-statement"));
+        let broken = self.pair.up.broken.is_some()
+            || findings.iter().any(|one| matches!(one.rule, "concurrently-in-tx" | "ntx-multi-statement"));
         let worst = found.iter().map(|one| one.statement.impact).max().unwrap_or(Impact::Quiet);
         if broken && self.pair.up.broken.is_none() {
-            reasons.push("it fails on the server as it is written: CONCURRENTLY cannot run in a transaction".into());
+            reasons.push(
+                "it fails on the server as it is written: CONCURRENTLY cannot run in a transaction".into(),
+            );
         }
         let durations = found.iter().map(|one| one.statement.duration);
         Migration {
@@ -135,20 +157,28 @@ impl Reader<'_> {
             Ok(parsed) => parsed,
             Err(why) => return unread(leaf, why),
         };
-        let mut out = Found { statement: blank(&leaf), leaf, actions: Vec::new(), effects: Vec::new(), fresh: Vec::new() };
+        let mut out = Found {
+            statement: blank(&leaf),
+            leaf,
+            actions: Vec::new(),
+            effects: Vec::new(),
+            fresh: Vec::new(),
+        };
         for mut action in parsed.actions.clone() {
             action.table = schema.table_of(&action).or(action.table);
             let facts = Facts { dialect: self.input.dialect, version: self.server, schema, utc: false };
             let mut effect = effect(&action, &facts);
             self.asked(&parsed, &mut effect);
-            let fresh = action.table.as_ref().is_some_and(|table| schema.fresh.contains(table)) || matches!(action.op, Op::CreateTable { .. });
+            let fresh = action.table.as_ref().is_some_and(|table| schema.fresh.contains(table))
+                || matches!(action.op, Op::CreateTable { .. });
             self.add(&mut out.statement, &action, &effect, fresh, schema);
             schema.apply(&action);
             out.actions.push(action);
             out.effects.push(effect);
             out.fresh.push(fresh);
         }
-        out.statement.becomes_no_op = out.leaf.guarded || out.actions.iter().all(|action| rules::repeatable(&action.op));
+        out.statement.becomes_no_op =
+            out.leaf.guarded || out.actions.iter().all(|action| rules::repeatable(&action.op));
         self.overridden(at, &mut out.statement);
         out.statement.safe_before_upgrade = out.statement.old_binary <= OldBinary::WorksIfWidened
             && !out.actions.iter().any(|action| matches!(action.op, Op::DropIndex { .. }));
@@ -180,7 +210,10 @@ impl Reader<'_> {
     fn add(&self, statement: &mut Statement, action: &Action, effect: &Effect, fresh: bool, schema: &Schema) {
         let rows = action.table.as_ref().and_then(|table| self.input.rows.get(table)).copied();
         let rows = if fresh { Some(0) } else { rows };
-        let bounded = matches!(action.op, Op::Insert { .. } | Op::Update { bounded: true, .. } | Op::Delete { bounded: true });
+        let bounded = matches!(
+            action.op,
+            Op::Insert { .. } | Op::Update { bounded: true, .. } | Op::Delete { bounded: true }
+        );
         let counted = if bounded && effect.work == Work::Dml { Some(1000) } else { rows };
         if statement.table.is_none() {
             (statement.table, statement.rows) = (action.table.clone(), rows);
@@ -214,7 +247,9 @@ impl Reader<'_> {
     }
 
     fn overridden(&self, at: usize, statement: &mut Statement) {
-        let mine = self.input.overrides.iter().filter(|one| one.migration == self.pair.number && one.statement.is_none_or(|number| number == at + 1));
+        let mine = self.input.overrides.iter().filter(|one| {
+            one.migration == self.pair.number && one.statement.is_none_or(|number| number == at + 1)
+        });
         for one in mine {
             statement.old_binary = one.old_binary;
             statement.reasons.push(format!("override: {}", one.reason.trim()));
@@ -225,9 +260,16 @@ impl Reader<'_> {
     fn decide(&self, statement: &mut Statement) {
         let large = statement.table.as_ref().is_some_and(|table| self.input.large.tables.contains(table))
             || statement.rows.is_some_and(|rows| rows >= self.input.large.rows);
-        let worst = statement.reads.max(if statement.writes == Blocked::MatchedRows { Blocked::No } else { statement.writes });
+        let worst = statement.reads.max(if statement.writes == Blocked::MatchedRows {
+            Blocked::No
+        } else {
+            statement.writes
+        });
         let hiccup = statement.lock_held.or(statement.duration).is_some_and(|held| held.most_ms <= HICCUP_MS);
-        let size_known = statement.rows.is_some() || large || statement.work == Work::Catalog || statement.duration.is_some();
+        let size_known = statement.rows.is_some()
+            || large
+            || statement.work == Work::Catalog
+            || statement.duration.is_some();
         (statement.decision, statement.impact) = match worst {
             Blocked::Unknown => (Decision::Ask, Impact::Unknown),
             _ if statement.work == Work::Unknown => (Decision::Ask, Impact::Unknown),
@@ -235,12 +277,16 @@ impl Reader<'_> {
             Blocked::Whole if !size_known => (Decision::Ask, Impact::Unknown),
             Blocked::Whole if hiccup => (Decision::ReportBlock, Impact::Quiet),
             Blocked::Whole => (Decision::ReportBlock, Impact::OffHours),
-            _ if statement.work != Work::Catalog && (large || !size_known) => (Decision::PublishForOffHours, Impact::OffHours),
+            _ if statement.work != Work::Catalog && (large || !size_known) => {
+                (Decision::PublishForOffHours, Impact::OffHours)
+            }
             _ => (Decision::Nothing, Impact::Quiet),
         };
         if !size_known {
             let table = statement.table.as_deref().unwrap_or("its table");
-            statement.reasons.push(format!("the rows of {table} are not given, so neither is how long it takes"));
+            statement
+                .reasons
+                .push(format!("the rows of {table} are not given, so neither is how long it takes"));
         }
     }
 
@@ -258,21 +304,38 @@ impl Reader<'_> {
         let fidelity = down.as_ref().map(|down| fidelity(found, down));
         if let Some(Ok(fidelity)) = &fidelity {
             let line = 1;
-            findings.extend(fidelity.missing.iter().map(|what| crate::Finding { rule: "down-not-inverse", line, what: format!("the down leaves out {what}"), fix: "a new migration that mends it" }));
-            findings.extend(fidelity.loses.iter().map(|what| crate::Finding { rule: "down-data-loss", line, what: format!("the down loses {what}"), fix: "revert the binary and skip the down" }));
+            findings.extend(fidelity.missing.iter().map(|what| crate::Finding {
+                rule: "down-not-inverse",
+                line,
+                what: format!("the down leaves out {what}"),
+                fix: "a new migration that mends it",
+            }));
+            findings.extend(fidelity.loses.iter().map(|what| crate::Finding {
+                rule: "down-data-loss",
+                line,
+                what: format!("the down loses {what}"),
+                fix: "revert the binary and skip the down",
+            }));
         }
         if worst == OldBinary::Works {
             return (Revert::RevertSafe, reasons);
         }
-        let lost = found.iter().find(|one| matches!(one.statement.reversible, Reversible::SchemaOnly | Reversible::No));
+        let lost = found
+            .iter()
+            .find(|one| matches!(one.statement.reversible, Reversible::SchemaOnly | Reversible::No));
         if let Some(lost) = lost {
-            reasons.push(format!("`{}` cannot be taken back: what was there is gone", rules::brief(&lost.leaf.sql)));
+            reasons.push(format!(
+                "`{}` cannot be taken back: what was there is gone",
+                rules::brief(&lost.leaf.sql)
+            ));
             return (Revert::RevertLosesData, reasons);
         }
         match fidelity {
             None => reasons.push("there is no down file".into()),
             Some(Err(why)) => reasons.push(format!("the down file cannot be read: {why}")),
-            Some(Ok(fidelity)) if !fidelity.missing.is_empty() => reasons.push(format!("the down file leaves out {}", fidelity.missing.join(", "))),
+            Some(Ok(fidelity)) if !fidelity.missing.is_empty() => {
+                reasons.push(format!("the down file leaves out {}", fidelity.missing.join(", ")))
+            }
             Some(Ok(fidelity)) if !fidelity.loses.is_empty() => {
                 reasons.push(format!("the down file loses {}", fidelity.loses.join(", ")));
                 return (Revert::RevertLosesData, reasons);

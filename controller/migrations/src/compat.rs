@@ -56,12 +56,14 @@ pub(crate) fn old_binary(action: &Action, schema: &Schema) -> (OldBinary, &'stat
         Op::ChangeType { name, to, .. } => changed(action, name, to, schema),
         Op::Modify { from, column } if *from != column.name => (Breaks, "it still uses the old name"),
         Op::Modify { from, column } => changed(action, from, &column.kind, schema),
-        Op::AddConstraint { kind: Constraint::Primary, .. } | Op::DropConstraint { kind: Some(Constraint::Primary), .. } => {
+        Op::AddConstraint { kind: Constraint::Primary, .. }
+        | Op::DropConstraint { kind: Some(Constraint::Primary), .. } => {
             (Breaks, "its ON CONFLICT clauses may name another key")
         }
-        Op::AddConstraint { .. } | Op::SetNotNull { .. } | Op::CreateIndex { unique: true, .. } | Op::Domain => {
-            (May, "its writes can violate the new constraint")
-        }
+        Op::AddConstraint { .. }
+        | Op::SetNotNull { .. }
+        | Op::CreateIndex { unique: true, .. }
+        | Op::Domain => (May, "its writes can violate the new constraint"),
         Op::DropConstraint { .. } => (May, "its ON CONFLICT clauses may name the dropped constraint"),
         Op::DropNotNull { .. } => (May, "it can meet a NULL where there was none"),
         Op::EnumAddValue { .. } => (May, "it can read a value that it does not know"),
@@ -70,31 +72,58 @@ pub(crate) fn old_binary(action: &Action, schema: &Schema) -> (OldBinary, &'stat
         Op::Delete { .. } | Op::Truncate => (May, "the rows stay away when the binary goes back"),
         Op::DropIndex { .. } => (Works, "slower where it used the index"),
         Op::CreateTrigger { .. } | Op::DropTrigger { .. } => (May, "its writes now run another trigger"),
-        Op::DropOther { .. } | Op::CreateView { replace: true, .. } | Op::CreateOther { what: "CREATE FUNCTION" | "CREATE PROCEDURE", .. } => {
+        Op::DropOther { .. }
+        | Op::CreateView { replace: true, .. }
+        | Op::CreateOther { what: "CREATE FUNCTION" | "CREATE PROCEDURE", .. } => {
             (May, "it may call what was dropped or replaced")
         }
         Op::DropDatabase => (Breaks, "its data are gone"),
-        Op::RewriteTable { .. } | Op::Catalog { .. } | Op::Default { .. } | Op::Validate { .. } | Op::Attach { .. }
-        | Op::CreateTable { .. } | Op::CreateIndex { .. } | Op::RenameIndex { .. } | Op::Reindex { .. } | Op::CreateView { .. }
-        | Op::RefreshView { .. } | Op::CreateOther { .. } | Op::Select { .. } | Op::LockTable { .. } | Op::VacuumFull
-        | Op::Cluster | Op::Analyze | Op::Session { .. } | Op::Transaction { .. } => (Works, "it sees nothing of it"),
+        Op::RewriteTable { .. }
+        | Op::Catalog { .. }
+        | Op::Default { .. }
+        | Op::Validate { .. }
+        | Op::Attach { .. }
+        | Op::CreateTable { .. }
+        | Op::CreateIndex { .. }
+        | Op::RenameIndex { .. }
+        | Op::Reindex { .. }
+        | Op::CreateView { .. }
+        | Op::RefreshView { .. }
+        | Op::CreateOther { .. }
+        | Op::Select { .. }
+        | Op::LockTable { .. }
+        | Op::VacuumFull
+        | Op::Cluster
+        | Op::Analyze
+        | Op::Session { .. }
+        | Op::Transaction { .. } => (Works, "it sees nothing of it"),
         Op::Detach { .. } => (Breaks, "the partition's rows are gone from the table"),
     }
 }
 
 /// A column's type: wider, narrower, or another.
 fn changed(action: &Action, name: &str, to: &str, schema: &Schema) -> (OldBinary, &'static str) {
-    let old = action.table.as_ref().and_then(|table| schema.tables.get(table)).and_then(|table| table.columns.get(name));
+    let old = action
+        .table
+        .as_ref()
+        .and_then(|table| schema.tables.get(table))
+        .and_then(|table| table.columns.get(name));
     let (target, new) = split_type(to);
     let texts = ["text", "mediumtext", "longtext", "tinytext"];
     if target == "json" || target == "jsonb" {
-        return (OldBinary::WorksIfWidened, "text became JSON, which it reads as text, unless it relies on the type");
+        return (
+            OldBinary::WorksIfWidened,
+            "text became JSON, which it reads as text, unless it relies on the type",
+        );
     }
     let Some(old) = old else {
         return if texts.contains(&target.as_str()) || (target == "varchar" && new.is_empty()) {
             (OldBinary::Works, "text of any length holds what it writes")
         } else {
-            (OldBinary::May, "the old type is not known, so neither is whether it holds what the old binary writes")
+            (
+                OldBinary::May,
+                "the old type is not known, so neither is whether it holds what the old binary writes",
+            )
         };
     };
     let (from, size) = split_type(&old.kind);
@@ -109,7 +138,10 @@ fn changed(action: &Action, name: &str, to: &str, schema: &Schema) -> (OldBinary
     if (textual(&from) && textual(&target) && wider) || (from == target && wider) {
         (OldBinary::Works, "the column is only wider")
     } else if rank(&from).is_some() && rank(&from) < rank(&target) {
-        (OldBinary::WorksIfWidened, "the column is wider, but the old code may read it into a smaller integer")
+        (
+            OldBinary::WorksIfWidened,
+            "the column is wider, but the old code may read it into a smaller integer",
+        )
     } else {
         (OldBinary::May, "what it writes may not fit the new type")
     }

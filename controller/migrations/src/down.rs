@@ -15,7 +15,9 @@ pub(crate) struct Fidelity {
 pub(crate) fn fidelity(up: &[Action], down: &[Action]) -> Fidelity {
     let mut found = Fidelity::default();
     for action in up {
-        let made_here = |table: &Option<String>| up.iter().any(|other| matches!(other.op, Op::CreateTable { .. }) && other.table == *table);
+        let made_here = |table: &Option<String>| {
+            up.iter().any(|other| matches!(other.op, Op::CreateTable { .. }) && other.table == *table)
+        };
         let inside = !matches!(action.op, Op::CreateTable { .. }) && made_here(&action.table);
         if !inside && needs_inverse(&action.op) && !down.iter().any(|back| inverse(action, back)) {
             found.missing.push(described(action));
@@ -24,7 +26,9 @@ pub(crate) fn fidelity(up: &[Action], down: &[Action]) -> Fidelity {
     for back in down {
         match &back.op {
             Op::DropColumn { name, .. } => found.loses.push(format!("what was written to {name} since")),
-            Op::DropTable { .. } => found.loses.push(format!("the rows of {}", back.table.as_deref().unwrap_or("the table"))),
+            Op::DropTable { .. } => {
+                found.loses.push(format!("the rows of {}", back.table.as_deref().unwrap_or("the table")))
+            }
             Op::Truncate | Op::Delete { bounded: false } => found.loses.push("the rows it deletes".into()),
             Op::Update { blanks: true, .. } => found.loses.push("what its UPDATE blanks".into()),
             _ => {}
@@ -36,9 +40,20 @@ pub(crate) fn fidelity(up: &[Action], down: &[Action]) -> Fidelity {
 fn needs_inverse(op: &Op) -> bool {
     !matches!(
         op,
-        Op::Session { .. } | Op::Transaction { .. } | Op::Select { .. } | Op::Analyze | Op::VacuumFull | Op::Cluster
-            | Op::RefreshView { .. } | Op::Reindex { .. } | Op::LockTable { .. } | Op::Validate { .. }
-            | Op::CreateOther { .. } | Op::DropOther { .. } | Op::Catalog { .. } | Op::RewriteTable { .. }
+        Op::Session { .. }
+            | Op::Transaction { .. }
+            | Op::Select { .. }
+            | Op::Analyze
+            | Op::VacuumFull
+            | Op::Cluster
+            | Op::RefreshView { .. }
+            | Op::Reindex { .. }
+            | Op::LockTable { .. }
+            | Op::Validate { .. }
+            | Op::CreateOther { .. }
+            | Op::DropOther { .. }
+            | Op::Catalog { .. }
+            | Op::RewriteTable { .. }
     )
 }
 
@@ -46,28 +61,42 @@ fn needs_inverse(op: &Op) -> bool {
 fn inverse(action: &Action, back: &Action) -> bool {
     let same = action.table == back.table || action.table.is_none() || back.table.is_none();
     let op = match (&action.op, &back.op) {
-        (Op::CreateTable { .. }, Op::DropTable { .. }) | (Op::DropTable { .. }, Op::CreateTable { .. })
-        | (Op::CreateView { .. }, Op::DropView { .. }) | (Op::DropView { .. }, Op::CreateView { .. })
-        | (Op::CreateTrigger { .. }, Op::DropTrigger { .. }) | (Op::DropTrigger { .. }, Op::CreateTrigger { .. })
-        | (Op::Insert { .. }, Op::Delete { .. } | Op::Truncate) | (Op::Attach { .. }, Op::Detach { .. })
+        (Op::CreateTable { .. }, Op::DropTable { .. })
+        | (Op::DropTable { .. }, Op::CreateTable { .. })
+        | (Op::CreateView { .. }, Op::DropView { .. })
+        | (Op::DropView { .. }, Op::CreateView { .. })
+        | (Op::CreateTrigger { .. }, Op::DropTrigger { .. })
+        | (Op::DropTrigger { .. }, Op::CreateTrigger { .. })
+        | (Op::Insert { .. }, Op::Delete { .. } | Op::Truncate)
+        | (Op::Attach { .. }, Op::Detach { .. })
         | (Op::Detach { .. }, Op::Attach { .. }) => true,
         (Op::RenameTable { to }, Op::RenameTable { .. }) => return back.table.as_ref() == Some(to),
-        (Op::AddColumn { column, .. }, Op::DropColumn { name, .. }) | (Op::DropColumn { name, .. }, Op::AddColumn { column, .. }) => {
-            column.name == *name
+        (Op::AddColumn { column, .. }, Op::DropColumn { name, .. })
+        | (Op::DropColumn { name, .. }, Op::AddColumn { column, .. }) => column.name == *name,
+        (Op::RenameColumn { from, to }, Op::RenameColumn { from: back_from, to: back_to }) => {
+            from == back_to && to == back_from
         }
-        (Op::RenameColumn { from, to }, Op::RenameColumn { from: back_from, to: back_to }) => from == back_to && to == back_from,
-        (Op::ChangeType { name, .. }, Op::ChangeType { name: other, .. }) | (Op::Default { name, .. }, Op::Default { name: other, .. })
-        | (Op::SetNotNull { name }, Op::DropNotNull { name: other }) | (Op::DropNotNull { name }, Op::SetNotNull { name: other }) => {
-            name == other
+        (Op::ChangeType { name, .. }, Op::ChangeType { name: other, .. })
+        | (Op::Default { name, .. }, Op::Default { name: other, .. })
+        | (Op::SetNotNull { name }, Op::DropNotNull { name: other })
+        | (Op::DropNotNull { name }, Op::SetNotNull { name: other }) => name == other,
+        (Op::Modify { from, column }, Op::Modify { from: back_from, column: back }) => {
+            column.name == *back_from && back.name == *from
         }
-        (Op::Modify { from, column }, Op::Modify { from: back_from, column: back }) => column.name == *back_from && back.name == *from,
         (Op::AddConstraint { name, .. }, Op::DropConstraint { name: other, .. })
-        | (Op::DropConstraint { name: other, .. }, Op::AddConstraint { name, .. }) => name.as_ref().is_none_or(|name| name == other),
-        (Op::AddConstraint { name, .. }, Op::DropIndex { name: other, .. }) => name.as_ref().is_none_or(|name| name == other),
-        (Op::CreateIndex { name, .. }, Op::DropIndex { name: other, .. }) | (Op::DropIndex { name: other, .. }, Op::CreateIndex { name, .. }) => {
+        | (Op::DropConstraint { name: other, .. }, Op::AddConstraint { name, .. }) => {
             name.as_ref().is_none_or(|name| name == other)
         }
-        (Op::RenameIndex { from, to }, Op::RenameIndex { from: back_from, to: back_to }) => from == back_to && to == back_from,
+        (Op::AddConstraint { name, .. }, Op::DropIndex { name: other, .. }) => {
+            name.as_ref().is_none_or(|name| name == other)
+        }
+        (Op::CreateIndex { name, .. }, Op::DropIndex { name: other, .. })
+        | (Op::DropIndex { name: other, .. }, Op::CreateIndex { name, .. }) => {
+            name.as_ref().is_none_or(|name| name == other)
+        }
+        (Op::RenameIndex { from, to }, Op::RenameIndex { from: back_from, to: back_to }) => {
+            from == back_to && to == back_from
+        }
         _ => false,
     };
     same && op

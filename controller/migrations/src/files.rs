@@ -36,7 +36,8 @@ impl Pair {
         !self.up.text.starts_with(PREFIX)
             && self.up.text.lines().take(20).any(|line| {
                 let line = line.trim_start_matches('\u{feff}').trim_start();
-                line.starts_with("--") && line.to_lowercase().replace([' ', '_'], "").contains("morph:nontransactional")
+                line.starts_with("--")
+                    && line.to_lowercase().replace([' ', '_'], "").contains("morph:nontransactional")
             })
     }
 }
@@ -52,7 +53,11 @@ pub(crate) fn pairs(input: &Input) -> Result<Vec<Pair>, Vec<Problem>> {
             Ok((number, name, true)) => {
                 if let Some((other, _)) = ups.insert(number, (name.clone(), text(file, bytes))) {
                     let what = format!("number {number} is taken by `{other}` and by `{name}`");
-                    problems.push(Problem::of(file, what, "merge upstream and give the newer one the next free number"));
+                    problems.push(Problem::of(
+                        file,
+                        what,
+                        "merge upstream and give the newer one the next free number",
+                    ));
                 }
             }
             Ok((number, name, false)) => {
@@ -71,14 +76,17 @@ pub(crate) fn pairs(input: &Input) -> Result<Vec<Pair>, Vec<Problem>> {
 }
 
 fn named(file: &str) -> Result<(u32, String, bool), Problem> {
-    let bad = |what: String| Problem::of(file, what, "name it as morph does: 000066_name.up.sql and 000066_name.down.sql");
+    let bad = |what: String| {
+        Problem::of(file, what, "name it as morph does: 000066_name.up.sql and 000066_name.down.sql")
+    };
     let stem = &file[..file.len() - ".sql".len()];
     let (stem, up) = match (stem.strip_suffix(".up"), stem.strip_suffix(".down")) {
         (Some(stem), _) => (stem, true),
         (_, Some(stem)) => (stem, false),
         _ => return Err(bad(format!("`{file}` says neither up nor down"))),
     };
-    let (number, name) = stem.split_once('_').ok_or_else(|| bad(format!("`{file}` has no `_` after its number")))?;
+    let (number, name) =
+        stem.split_once('_').ok_or_else(|| bad(format!("`{file}` has no `_` after its number")))?;
     let number = number.parse().map_err(|_| bad(format!("`{number}` is no number")))?;
     Ok((number, name.into(), up))
 }

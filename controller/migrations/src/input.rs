@@ -106,7 +106,8 @@ impl Default for Large {
 /// The version as three numbers, if it is one that is reviewed.
 pub(crate) fn version(dialect: Dialect, text: &str) -> Result<(u16, u16, u16), Problem> {
     let bad = |fix: &str| Problem::of("server version", format!("`{text}` cannot be used"), fix);
-    let mut parts = text.split('.').map(|part| part.bytes().take_while(u8::is_ascii_digit).count()).zip(text.split('.'));
+    let mut parts =
+        text.split('.').map(|part| part.bytes().take_while(u8::is_ascii_digit).count()).zip(text.split('.'));
     let mut next = || parts.next().map_or(Ok(0), |(digits, part)| part[..digits].parse::<u16>());
     let (Ok(major), Ok(minor), Ok(patch)) = (next(), next(), next()) else {
         return Err(bad("write it as the server says it, such as 15.4 or 8.0.36"));
@@ -115,7 +116,9 @@ pub(crate) fn version(dialect: Dialect, text: &str) -> Result<(u16, u16, u16), P
         return Err(bad("MariaDB alters tables by rules of its own, which are not in the tables here"));
     }
     match (dialect, major, minor) {
-        (Dialect::Postgresql, 11..=18, _) | (Dialect::Mysql, 5, 7) | (Dialect::Mysql, 8, 0) => Ok((major, minor, patch)),
+        (Dialect::Postgresql, 11..=18, _) | (Dialect::Mysql, 5, 7) | (Dialect::Mysql, 8, 0) => {
+            Ok((major, minor, patch))
+        }
         (Dialect::Postgresql, ..) => Err(bad("PostgreSQL 11 to 18 are reviewed")),
         (Dialect::Mysql, ..) => Err(bad("MySQL 5.7 and 8.0 are reviewed")),
     }

@@ -160,9 +160,13 @@ fn token(rest: &str, first: char, dialect: Dialect) -> (Kind, usize) {
         '"' => quoted(rest, 0, '"', false, Kind::Quoted),
         '`' => quoted(rest, 0, '`', false, Kind::Quoted),
         'e' | 'E' if !mysql && rest[1..].starts_with('\'') => quoted(rest, 1, '\'', true, Kind::Text),
-        'b' | 'B' | 'x' | 'X' | 'n' | 'N' if rest[1..].starts_with('\'') => quoted(rest, 1, '\'', mysql, Kind::Text),
+        'b' | 'B' | 'x' | 'X' | 'n' | 'N' if rest[1..].starts_with('\'') => {
+            quoted(rest, 1, '\'', mysql, Kind::Text)
+        }
         '$' if !mysql => dollar(rest),
-        '@' if mysql => (Kind::Variable, 1 + rest[1..].find(|one| !(part(one) || one == '@')).unwrap_or(rest.len() - 1)),
+        '@' if mysql => {
+            (Kind::Variable, 1 + rest[1..].find(|one| !(part(one) || one == '@')).unwrap_or(rest.len() - 1))
+        }
         _ if first.is_ascii_digit() => {
             (Kind::Number, rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'.').count())
         }
@@ -201,7 +205,8 @@ fn quoted(rest: &str, open: usize, quote: char, escapes: bool, kind: Kind) -> (K
 }
 
 fn dollar(rest: &str) -> (Kind, usize) {
-    let tag = 1 + rest[1..].find(|one: char| !(one.is_alphanumeric() || one == '_')).unwrap_or(rest.len() - 1);
+    let tag =
+        1 + rest[1..].find(|one: char| !(one.is_alphanumeric() || one == '_')).unwrap_or(rest.len() - 1);
     if !rest[tag..].starts_with('$') || rest[1..].starts_with(|one: char| one.is_ascii_digit()) {
         return (Kind::Mark, 1);
     }
@@ -220,7 +225,10 @@ mod tests {
     fn dollar_quotes_nest_and_comments_nest() {
         let text = "a /* b /* c */ d */ $x$ $$ ; $$ $x$ 'it''s' -- end";
         let tokens = lex(text, Dialect::Postgresql);
-        assert_eq!(tokens.iter().map(|token| token.kind).collect::<Vec<_>>(), [Kind::Word, Kind::Text, Kind::Text]);
+        assert_eq!(
+            tokens.iter().map(|token| token.kind).collect::<Vec<_>>(),
+            [Kind::Word, Kind::Text, Kind::Text]
+        );
         assert_eq!(tokens[1].content(Dialect::Postgresql).as_deref(), Some(" $$ ; $$ "));
         assert_eq!(tokens[2].content(Dialect::Postgresql).as_deref(), Some("it's"));
     }

@@ -23,15 +23,24 @@ pub(crate) fn review(input: &Input, all: Vec<Migration>, pairs: &[Pair]) -> Revi
     let impact = migrations.iter().map(|one| one.impact).max().unwrap_or(Impact::Quiet);
     let revert = migrations.iter().map(|one| one.revert).max().unwrap_or(Revert::RevertSafe);
     for one in &migrations {
-        let why = |statement: &&crate::Statement| statement.impact == one.impact && one.impact > Impact::Quiet;
+        let why =
+            |statement: &&crate::Statement| statement.impact == one.impact && one.impact > Impact::Quiet;
         for statement in one.statements.iter().filter(why) {
             let reason = statement.reasons.join("; ");
-            reasons.push(format!("{:06}: `{}`: {} under {}{}{reason}", one.number, brief(&statement.sql), in_words(statement.duration), statement.lock.name(), if reason.is_empty() { "" } else { ": " }));
+            reasons.push(format!(
+                "{:06}: `{}`: {} under {}{}{reason}",
+                one.number,
+                brief(&statement.sql),
+                in_words(statement.duration),
+                statement.lock.name(),
+                if reason.is_empty() { "" } else { ": " }
+            ));
         }
         reasons.extend(one.reasons.iter().map(|reason| format!("{:06}: {reason}", one.number)));
     }
     reasons.dedup();
-    let duration = migrations.iter().fold(Some(Estimate::default()), |sum, one| Some(sum?.plus(one.duration?)));
+    let duration =
+        migrations.iter().fold(Some(Estimate::default()), |sum, one| Some(sum?.plus(one.duration?)));
     let off_hours_sql = off_hours(&migrations);
     let down_sql = down(input, pairs);
     let mut review = Review {
@@ -55,7 +64,8 @@ pub(crate) fn review(input: &Input, all: Vec<Migration>, pairs: &[Pair]) -> Revi
 
 /// Seed 004: "backwards compatible until the last ESR".
 fn since_esr(input: &Input, all: &[Migration]) -> Vec<String> {
-    let breaks = |one: &&Migration| one.statements.iter().any(|statement| statement.old_binary >= OldBinary::Breaks);
+    let breaks =
+        |one: &&Migration| one.statements.iter().any(|statement| statement.old_binary >= OldBinary::Breaks);
     let Some(esr) = input.last_esr else { return Vec::new() };
     all.iter()
         .filter(|one| one.number > esr)
@@ -70,7 +80,12 @@ fn off_hours(migrations: &[Migration]) -> Vec<String> {
     migrations
         .iter()
         .flat_map(|one| &one.statements)
-        .filter(|one| one.safe_before_upgrade && one.becomes_no_op && one.work > crate::Work::Dml && one.impact > Impact::Quiet)
+        .filter(|one| {
+            one.safe_before_upgrade
+                && one.becomes_no_op
+                && one.work > crate::Work::Dml
+                && one.impact > Impact::Quiet
+        })
         .map(|one| format!("{};", one.sql.trim_end_matches(';')))
         .collect()
 }
@@ -79,17 +94,29 @@ fn down(input: &Input, pairs: &[Pair]) -> Vec<DownStep> {
     let within = |pair: &&Pair| pair.number > input.from && pair.number <= input.to;
     let step = |pair: &Pair| {
         let down = pair.down.as_ref()?;
-        Some(DownStep { number: pair.number, file: down.name.clone(), sql: down.text.trim_start_matches('\u{feff}').to_owned() })
+        Some(DownStep {
+            number: pair.number,
+            file: down.name.clone(),
+            sql: down.text.trim_start_matches('\u{feff}').to_owned(),
+        })
     };
     pairs.iter().rev().filter(within).filter_map(step).collect()
 }
 
 /// The text to send, where the decision table says so.
 fn inform(review: &Review) -> Option<String> {
-    let told = |decision: Decision| matches!(decision, Decision::PublishForOffHours | Decision::UnavoidableDowntime | Decision::Ask);
+    let told = |decision: Decision| {
+        matches!(decision, Decision::PublishForOffHours | Decision::UnavoidableDowntime | Decision::Ask)
+    };
     let mut text = format!(
         "Schema migrations {:06} to {:06} ({:?} {}): {:?}, {:?}, {} in all.\n",
-        review.from + 1, review.to, review.dialect, review.server_version, review.impact, review.revert, in_words(review.duration)
+        review.from + 1,
+        review.to,
+        review.dialect,
+        review.server_version,
+        review.impact,
+        review.revert,
+        in_words(review.duration)
     );
     let mut any = review.revert > Revert::RevertNeedsDown;
     for migration in &review.migrations {
@@ -97,9 +124,15 @@ fn inform(review: &Review) -> Option<String> {
             any = true;
             let table = one.table.as_deref().unwrap_or("unknown table");
             let _ = writeln!(
-                text, "- {:06} {table} ({} rows): {}, {}, reads blocked: {:?}, writes blocked: {:?}: {}.",
-                migration.number, one.rows.map_or("unknown".into(), |rows| rows.to_string()), one.lock.name(), in_words(one.duration),
-                one.reads, one.writes, one.decision.action()
+                text,
+                "- {:06} {table} ({} rows): {}, {}, reads blocked: {:?}, writes blocked: {:?}: {}.",
+                migration.number,
+                one.rows.map_or("unknown".into(), |rows| rows.to_string()),
+                one.lock.name(),
+                in_words(one.duration),
+                one.reads,
+                one.writes,
+                one.decision.action()
             );
         }
     }

@@ -53,7 +53,9 @@ impl Decision {
             Self::Nothing => "nothing to do",
             Self::PublishForOffHours => "publish the SQL for off-hours, inform SRE",
             Self::ReportBlock => "report the block to the performance team",
-            Self::UnavoidableDowntime => "unavoidable downtime: performance team first, inform SRE, hold the wave",
+            Self::UnavoidableDowntime => {
+                "unavoidable downtime: performance team first, inform SRE, hold the wave"
+            }
             Self::Ask => "not known: find out before it enters a wave",
         }
     }

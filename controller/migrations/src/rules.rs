@@ -32,14 +32,26 @@ pub(crate) fn findings(file: &File<'_>) -> Vec<Finding> {
     for read in file.statements {
         for ((action, effect), fresh) in read.actions.iter().zip(read.effects).zip(read.fresh) {
             let found = of_action(action, effect, *fresh, file);
-            out.extend(found.into_iter().map(|(rule, fix)| Finding { rule, line: read.leaf.line, what: brief(&read.leaf.sql), fix }));
+            out.extend(found.into_iter().map(|(rule, fix)| Finding {
+                rule,
+                line: read.leaf.line,
+                what: brief(&read.leaf.sql),
+                fix,
+            }));
         }
-        let mut push = |rule, fix| out.push(Finding { rule, line: read.leaf.line, what: brief(&read.leaf.sql), fix });
+        let mut push =
+            |rule, fix| out.push(Finding { rule, line: read.leaf.line, what: brief(&read.leaf.sql), fix });
         if read.leaf.guarded && !read.actions.is_empty() {
             push("guard-skips-change", "the worst case is reviewed: the change may be a no-op");
         }
-        if read.leaf.looped && file.transactional && read.effects.iter().any(|effect| effect.work == Work::Dml) {
-            push("loop-batch-in-one-tx", "a job, or COMMIT in a procedure: batches in one transaction keep their row locks");
+        if read.leaf.looped
+            && file.transactional
+            && read.effects.iter().any(|effect| effect.work == Work::Dml)
+        {
+            push(
+                "loop-batch-in-one-tx",
+                "a job, or COMMIT in a procedure: batches in one transaction keep their row locks",
+            );
         }
     }
     out
@@ -57,7 +69,9 @@ pub(crate) fn brief(sql: &str) -> String {
 fn concurrently(op: &Op) -> bool {
     matches!(
         op,
-        Op::CreateIndex { concurrently: true, .. } | Op::DropIndex { concurrently: true, .. } | Op::Reindex { concurrently: true }
+        Op::CreateIndex { concurrently: true, .. }
+            | Op::DropIndex { concurrently: true, .. }
+            | Op::Reindex { concurrently: true }
             | Op::Detach { concurrently: true, .. }
     )
 }
@@ -67,31 +81,63 @@ fn whole(file: &File<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     let mut push = |rule, line, what: String, fix| out.push(Finding { rule, line, what, fix });
     if file.dialect == Dialect::Postgresql && file.pair.misplaced_prefix() {
-        let what = format!("{} mentions the prefix, but not as its first bytes, so morph runs it in a transaction", file.pair.up.name);
+        let what = format!(
+            "{} mentions the prefix, but not as its first bytes, so morph runs it in a transaction",
+            file.pair.up.name
+        );
         push("ntx-prefix-misplaced", 1, what, "make the first line exactly `-- morph:nontransactional`");
     }
     match &file.pair.down {
-        None => push("missing-down", 1, format!("no down file for {}", file.pair.up.name), "add one, so that the pair is reversible"),
-        Some(down) if crate::split::split(&down.text, file.dialect).is_empty() && !file.statements.is_empty() => {
-            push("noop-down", 1, format!("{} holds no statement", down.name), "write what takes the up file back");
+        None => push(
+            "missing-down",
+            1,
+            format!("no down file for {}", file.pair.up.name),
+            "add one, so that the pair is reversible",
+        ),
+        Some(down)
+            if crate::split::split(&down.text, file.dialect).is_empty() && !file.statements.is_empty() =>
+        {
+            push(
+                "noop-down",
+                1,
+                format!("{} holds no statement", down.name),
+                "write what takes the up file back",
+            );
         }
         Some(_) => {}
     }
-    let ddl: Vec<&Read<'_>> = file.statements.iter().filter(|read| read.effects.iter().any(|effect| effect.lock != crate::Lock::None)).collect();
+    let ddl: Vec<&Read<'_>> = file
+        .statements
+        .iter()
+        .filter(|read| read.effects.iter().any(|effect| effect.lock != crate::Lock::None))
+        .collect();
     if !file.transactional && file.statements.len() > 1 && file.dialect == Dialect::Postgresql {
         for read in &ddl {
             if read.actions.iter().any(|action| concurrently(&action.op)) {
-                push("ntx-multi-statement", read.leaf.line, brief(&read.leaf.sql), "one statement a file: several in one query are a transaction, where CONCURRENTLY fails");
+                push(
+                    "ntx-multi-statement",
+                    read.leaf.line,
+                    brief(&read.leaf.sql),
+                    "one statement a file: several in one query are a transaction, where CONCURRENTLY fails",
+                );
             }
         }
     }
-    let tables: std::collections::BTreeSet<_> = ddl.iter().flat_map(|read| read.actions.iter().filter_map(|action| action.table.as_deref())).collect();
+    let tables: std::collections::BTreeSet<_> = ddl
+        .iter()
+        .flat_map(|read| read.actions.iter().filter_map(|action| action.table.as_deref()))
+        .collect();
     if tables.len() > 1 {
         let names = tables.into_iter().collect::<Vec<_>>().join(", ");
         push("one-thing-per-file", 1, format!("it changes {names}"), "one change a file (seed 004)");
     }
     if file.dialect == Dialect::Mysql && ddl.len() > 1 {
-        push("mysql-ddl-autocommit", 1, format!("{} statements, each committed alone", ddl.len()), "one statement a file, or each with a guard: a failure half-way is not recorded");
+        push(
+            "mysql-ddl-autocommit",
+            1,
+            format!("{} statements, each committed alone", ddl.len()),
+            "one statement a file, or each with a guard: a failure half-way is not recorded",
+        );
     }
     order(file, &mut out);
     out
@@ -104,7 +150,13 @@ fn order(file: &File<'_>, out: &mut Vec<Finding>) {
     }
     let mut strong = false;
     for read in file.statements {
-        let work = read.effects.iter().zip(read.fresh).filter(|(_, fresh)| !**fresh).map(|(effect, _)| effect.work).max();
+        let work = read
+            .effects
+            .iter()
+            .zip(read.fresh)
+            .filter(|(_, fresh)| !**fresh)
+            .map(|(effect, _)| effect.work)
+            .max();
         if strong && work.is_some_and(|work| work != Work::Catalog) {
             let dml = work == Some(Work::Dml);
             let (rule, fix) = if dml {
@@ -116,7 +168,8 @@ fn order(file: &File<'_>, out: &mut Vec<Finding>) {
             };
             out.push(Finding { rule, line: read.leaf.line, what: brief(&read.leaf.sql), fix });
         }
-        strong |= read.effects.iter().zip(read.fresh).any(|(effect, fresh)| !fresh && effect.lock.blocks_writes());
+        strong |=
+            read.effects.iter().zip(read.fresh).any(|(effect, fresh)| !fresh && effect.lock.blocks_writes());
     }
 }
 
@@ -186,14 +239,27 @@ fn of_action(action: &Action, effect: &Effect, fresh: bool, file: &File<'_>) -> 
 /// Whether a second run does no harm.
 pub(crate) fn repeatable(op: &Op) -> bool {
     match op {
-        Op::CreateTable { if_not_exists, .. } | Op::AddColumn { if_not_exists, .. } | Op::CreateIndex { if_not_exists, .. }
+        Op::CreateTable { if_not_exists, .. }
+        | Op::AddColumn { if_not_exists, .. }
+        | Op::CreateIndex { if_not_exists, .. }
         | Op::EnumAddValue { if_not_exists, .. } => *if_not_exists,
-        Op::DropTable { if_exists } | Op::DropColumn { if_exists, .. } | Op::DropConstraint { if_exists, .. } | Op::DropIndex { if_exists, .. }
-        | Op::DropView { if_exists, .. } | Op::DropOther { if_exists, .. } | Op::DropTrigger { if_exists } => *if_exists,
+        Op::DropTable { if_exists }
+        | Op::DropColumn { if_exists, .. }
+        | Op::DropConstraint { if_exists, .. }
+        | Op::DropIndex { if_exists, .. }
+        | Op::DropView { if_exists, .. }
+        | Op::DropOther { if_exists, .. }
+        | Op::DropTrigger { if_exists } => *if_exists,
         Op::CreateView { replace, .. } | Op::CreateTrigger { replace } => *replace,
         Op::CreateOther { idempotent, .. } | Op::Insert { idempotent } => *idempotent,
-        Op::AddConstraint { .. } | Op::RenameTable { .. } | Op::RenameColumn { .. } | Op::RenameIndex { .. } | Op::EnumRenameValue
-        | Op::Attach { .. } | Op::Detach { .. } | Op::DropDatabase => false,
+        Op::AddConstraint { .. }
+        | Op::RenameTable { .. }
+        | Op::RenameColumn { .. }
+        | Op::RenameIndex { .. }
+        | Op::EnumRenameValue
+        | Op::Attach { .. }
+        | Op::Detach { .. }
+        | Op::DropDatabase => false,
         _ => true,
     }
 }

@@ -60,7 +60,10 @@ impl Schema {
                 if let Some(table) = self.tables.remove(&name) {
                     self.tables.insert(to.clone(), table);
                 }
-                self.indexes.values_mut().filter(|(table, _)| *table == name).for_each(|index| index.0.clone_from(to));
+                self.indexes
+                    .values_mut()
+                    .filter(|(table, _)| *table == name)
+                    .for_each(|index| index.0.clone_from(to));
             }
             Op::CreateIndex { name: Some(index), columns, .. } => {
                 self.indexes.insert(index.clone(), (name, columns.clone()));
@@ -104,7 +107,10 @@ impl Table {
                 }
             }
             Op::ChangeType { name, to, .. } => {
-                let column = self.columns.entry(name.clone()).or_insert_with(|| Column { name: name.clone(), ..Column::default() });
+                let column = self
+                    .columns
+                    .entry(name.clone())
+                    .or_insert_with(|| Column { name: name.clone(), ..Column::default() });
                 column.kind.clone_from(to);
             }
             Op::Modify { from, column } => {

@@ -41,9 +41,10 @@ fn nested(tokens: &[Token<'_>], start: usize, at: usize, depth: usize, dialect: 
     let next = |words: &[&str]| tokens.get(at + 1).is_some_and(|next| words.iter().any(|word| next.is(word)));
     let ended = at > start && tokens[at - 1].is("END");
     if token.is("BEGIN") {
-        let routine = tokens[start..at].iter().take(16).any(|token| {
-            ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"].iter().any(|word| token.is(word))
-        });
+        let routine = tokens[start..at]
+            .iter()
+            .take(16)
+            .any(|token| ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"].iter().any(|word| token.is(word)));
         return depth + usize::from(routine && (dialect == Dialect::Mysql || next(&["ATOMIC"]) || depth > 0));
     }
     if token.is("CASE") && depth > 0 && !ended {
@@ -83,7 +84,8 @@ impl Lines<'_> {
 
 /// MySQL's client command `DELIMITER`, undone: its lines go, and the delimiters become semicolons.
 fn undelimited(text: &str, dialect: Dialect) -> std::borrow::Cow<'_, str> {
-    let is = |line: &str| line.trim_start().get(..10).is_some_and(|word| word.eq_ignore_ascii_case("delimiter "));
+    let is =
+        |line: &str| line.trim_start().get(..10).is_some_and(|word| word.eq_ignore_ascii_case("delimiter "));
     if dialect != Dialect::Mysql || !text.lines().any(is) {
         return text.into();
     }

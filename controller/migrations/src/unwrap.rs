@@ -11,6 +11,12 @@ use crate::{
 /// How deep strings in strings are followed.
 const DEPTH_MAX: usize = 6;
 
+/// How many statements a file may come to: a routine that calls itself ten times would come to millions.
+const LEAVES_MAX: usize = 400_000;
+
+/// How many tokens an expression that makes a string may have: it is read recursively.
+const EXPRESSION_MAX: usize = 2000;
+
 /// A statement that the server will run, or something that may run and cannot be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
@@ -71,9 +77,16 @@ impl Walk {
         if place.within.len() > DEPTH_MAX {
             return self.push(sql, place, Some(format!("strings in strings, more than {DEPTH_MAX} deep")));
         }
+        if self.out.len() >= LEAVES_MAX {
+            if self.out.len() == LEAVES_MAX {
+                self.push(sql, place, Some(format!("the file comes to more than {LEAVES_MAX} statements")));
+            }
+            return;
+        }
         let tokens = lex(sql, self.dialect);
         let Some(first) = tokens.first() else { return };
-        let routine = first.is("CREATE") && tokens.iter().take(8).any(|t| t.is("PROCEDURE") || t.is("FUNCTION"));
+        let routine =
+            first.is("CREATE") && tokens.iter().take(8).any(|t| t.is("PROCEDURE") || t.is("FUNCTION"));
         if first.is("DO") && self.dialect == Dialect::Postgresql {
             return self.block(sql, &tokens, place);
         }
@@ -83,12 +96,26 @@ impl Walk {
         if first.is("CALL") {
             return self.call(sql, &tokens, place);
         }
+        let calls = || {
+            tokens.get(2).is_some_and(|t| t.is("("))
+                && tokens
+                    .get(1)
+                    .and_then(Token::name)
+                    .is_some_and(|name| self.known.routines.contains_key(&name))
+        };
+        if first.is("SELECT") && calls() {
+            return self.call(sql, &tokens, place);
+        }
         if self.dialect == Dialect::Postgresql {
             return self.push(sql, place, None);
         }
         match first {
-            first if first.is("SET") && tokens.get(1).is_some_and(|t| t.kind == Kind::Variable) => self.assign(&tokens),
-            first if first.is("SELECT") && tokens.iter().any(|t| t.is("INTO")) => self.select_into(sql, &tokens, place),
+            first if first.is("SET") && tokens.get(1).is_some_and(|t| t.kind == Kind::Variable) => {
+                self.assign(&tokens)
+            }
+            first if first.is("SELECT") && tokens.iter().any(|t| t.is("INTO")) => {
+                self.select_into(sql, &tokens, place)
+            }
             first if first.is("PREPARE") => self.prepare(&tokens),
             first if first.is("EXECUTE") => self.execute(sql, &tokens, place),
             first if first.is("DEALLOCATE") => {}
@@ -104,7 +131,11 @@ impl Walk {
             Some(body) if language.as_deref().is_none_or(|name| name == "plpgsql") => {
                 self.body(&body, &inside(place, "DO"));
             }
-            _ => self.push(sql, place, Some("a DO block in a language that is not read: write it in plpgsql".into())),
+            _ => self.push(
+                sql,
+                place,
+                Some("a DO block in a language that is not read: write it in plpgsql".into()),
+            ),
         }
     }
 
@@ -129,7 +160,13 @@ impl Walk {
     }
 
     fn call(&mut self, sql: &str, tokens: &[Token<'_>], place: &Place) {
-        let name = tokens.iter().skip(1).take_while(|t| !t.is("(")).filter_map(Token::name).last().unwrap_or_default();
+        let name = tokens
+            .iter()
+            .skip(1)
+            .take_while(|t| !t.is("("))
+            .filter_map(Token::name)
+            .last()
+            .unwrap_or_default();
         match self.known.routines.get(&name).cloned() {
             Some(body) => self.body(&body, &inside(place, &format!("CALL {name}"))),
             None => self.push(sql, place, Some(format!("CALL of `{name}`, which this file does not define"))),
@@ -160,7 +197,9 @@ impl Walk {
     fn declarations(&mut self, tokens: &[Token<'_>]) {
         for part in tokens.split(|t| t.is(";")) {
             let part = &part[usize::from(part.first().is_some_and(|t| t.is("DECLARE")))..];
-            if let (Some(name), Some(at)) = (part.first().and_then(Token::name), part.iter().position(|t| t.is(":="))) {
+            if let (Some(name), Some(at)) =
+                (part.first().and_then(Token::name), part.iter().position(|t| t.is(":=")))
+            {
                 let value = self.strings(&part[at + 1..]);
                 self.known.variables.insert(name, value);
             }
@@ -174,8 +213,8 @@ impl Walk {
             return self.push(sql, place, Some("a string or comment in the body is never closed".into()));
         }
         let quiet = [
-            "RETURN", "RAISE", "NULL", "EXIT", "CONTINUE", "LEAVE", "ITERATE", "DECLARE", "GET", "ASSERT", "OPEN",
-            "FETCH", "CLOSE", "SIGNAL",
+            "RETURN", "RAISE", "NULL", "EXIT", "CONTINUE", "LEAVE", "ITERATE", "DECLARE", "GET", "ASSERT",
+            "OPEN", "FETCH", "CLOSE", "SIGNAL",
         ];
         if quiet.iter().any(|word| first.is(word)) {
             return;
@@ -203,9 +242,10 @@ impl Walk {
     fn execute(&mut self, sql: &str, tokens: &[Token<'_>], place: &Place) {
         let end = tokens.iter().position(|t| t.is("USING") || t.is("INTO")).unwrap_or(tokens.len());
         let found = match self.dialect {
-            Dialect::Mysql => {
-                tokens.get(1).and_then(Token::name).and_then(|name| self.known.prepared.get(&name).cloned().flatten())
-            }
+            Dialect::Mysql => tokens
+                .get(1)
+                .and_then(Token::name)
+                .and_then(|name| self.known.prepared.get(&name).cloned().flatten()),
             Dialect::Postgresql => self.strings(&tokens[1.min(end)..end]),
         };
         let Some(found) = found else {
@@ -255,6 +295,9 @@ impl Walk {
 
     /// The strings that an expression can be, if that is known: literals, `||` and CONCAT of them, IF, variables.
     fn strings(&self, tokens: &[Token<'_>]) -> Option<Vec<String>> {
+        if tokens.len() > EXPRESSION_MAX {
+            return None;
+        }
         let tokens = bare(tokens);
         let joined: Vec<&[Token<'_>]> = tokens.split(|t| t.is("||")).collect();
         if self.dialect == Dialect::Postgresql && joined.len() > 1 {
@@ -262,12 +305,19 @@ impl Walk {
         }
         let first = tokens.first()?;
         if tokens.iter().all(|t| t.kind == Kind::Text) {
-            return tokens.iter().map(|t| t.content(self.dialect)).collect::<Option<String>>().map(|text| vec![text]);
+            return tokens
+                .iter()
+                .map(|t| t.content(self.dialect))
+                .collect::<Option<String>>()
+                .map(|text| vec![text]);
         }
-        let arguments = || (tokens.get(1)?.is("(") && tokens.last()?.is(")")).then(|| commas(&tokens[2..tokens.len() - 1]));
+        let arguments = || {
+            (tokens.get(1)?.is("(") && tokens.last()?.is(")")).then(|| commas(&tokens[2..tokens.len() - 1]))
+        };
         match first {
             first if tokens.len() == 1 => {
-                let name = if first.kind == Kind::Variable { first.text.to_lowercase() } else { first.name()? };
+                let name =
+                    if first.kind == Kind::Variable { first.text.to_lowercase() } else { first.name()? };
                 self.known.variables.get(&name).cloned().flatten()
             }
             first if first.is("SELECT") => self.strings(&tokens[1..]),
@@ -303,7 +353,8 @@ fn inside(place: &Place, what: &str) -> Place {
 fn idle(sql: &str) -> bool {
     let tokens = lex(sql, Dialect::Mysql);
     tokens.first().is_some_and(|t| t.is("DO"))
-        || (tokens.first().is_some_and(|t| t.is("SELECT")) && !tokens.iter().any(|t| t.is("FROM") || t.is("(")))
+        || (tokens.first().is_some_and(|t| t.is("SELECT"))
+            && !tokens.iter().any(|t| t.is("FROM") || t.is("(")))
 }
 
 /// An expression without the parentheses around the whole of it.

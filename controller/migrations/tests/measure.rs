@@ -52,7 +52,7 @@ ALTER TABLE t ALTER COLUMN g TYPE varchar(10)
 ALTER TABLE t ALTER COLUMN d TYPE numeric(12,2)
 ALTER TABLE t ALTER COLUMN d TYPE numeric(14,4)
 ALTER TABLE t ALTER COLUMN d TYPE numeric
-ALTER TABLE t ALTER COLUMN c TYPE bigint
+ALTER TABLE t ALTER COLUMN n2 TYPE bigint
 ALTER TABLE t ALTER COLUMN a SET DEFAULT 'x'
 ALTER TABLE t ALTER COLUMN a DROP DEFAULT
 ALTER TABLE t ALTER COLUMN f SET NOT NULL
@@ -161,14 +161,38 @@ fn start() -> Option<(Server, String)> {
     std::fs::create_dir_all(&folder).ok()?;
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).ok()?;
     let data = folder.join("data");
-    let made = as_user(&bin.join("initdb")).arg("-D").arg(&data).args(["-U", "postgres", "-A", "trust", "-N"]).current_dir(&folder).stdout(Stdio::null()).status().ok()?;
+    let made = as_user(&bin.join("initdb"))
+        .arg("-D")
+        .arg(&data)
+        .args(["-U", "postgres", "-A", "trust", "-N"])
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .status()
+        .ok()?;
     if !made.success() {
         return None;
     }
     let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
     let child = as_user(&bin.join("postgres"))
-        .arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-c", "fsync=off", "-k", "", "-c", "autovacuum=off"])
-        .current_dir(&folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+        .arg("-D")
+        .arg(&data)
+        .args([
+            "-p",
+            &port.to_string(),
+            "-h",
+            "127.0.0.1",
+            "-c",
+            "fsync=off",
+            "-k",
+            "",
+            "-c",
+            "autovacuum=off",
+        ])
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
     let server = Server { child, folder };
     for _ in 0..100 {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
@@ -192,13 +216,27 @@ fn the_lock_table_agrees_with_a_postgresql_15() {
         files.insert(format!("{:06}_form.up.sql", at + 2), format!("{prefix}{form};\n").into_bytes());
     }
     let to = u32::try_from(FORMS.lines().count() + 1).expect("few");
-    let input = Input { files, dialect: Dialect::Postgresql, server_version: "15".into(), from: 1, to, last_esr: None, rows: BTreeMap::new(), large: Large::default(), overrides: Vec::new() };
+    let input = Input {
+        files,
+        dialect: Dialect::Postgresql,
+        server_version: "15".into(),
+        from: 1,
+        to,
+        last_esr: None,
+        rows: BTreeMap::new(),
+        large: Large::default(),
+        overrides: Vec::new(),
+    };
     let review = analyse(&input).expect("reviewed");
     let before: Vec<String> = vec![BASE.into()];
     let measured = measure(&url, &before, &review, 1000).expect("measured");
     let seen = measured.iter().filter(|one| one.lock.is_some()).count();
     let wrong: Vec<_> = measured.iter().filter(|one| !one.disagreements.is_empty()).collect();
-    println!("measured: {} of {} forms agree with PostgreSQL 15; lock seen on {seen}", measured.len() - wrong.len(), measured.len());
+    println!(
+        "measured: {} of {} forms agree with PostgreSQL 15; lock seen on {seen}",
+        measured.len() - wrong.len(),
+        measured.len()
+    );
     for one in &wrong {
         println!("{:06} {}: {}", one.number, one.sql, one.disagreements.join("; "));
     }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use breakwater_migrations::{Blocked, Dialect, Input, Large, Lock, OldBinary, Reversible, Review, Statement, Work, analyse, read_rows};
+use breakwater_migrations::{
+    Blocked, Dialect, Input, Large, Lock, OldBinary, Reversible, Review, Statement, Work, analyse, read_rows,
+};
 
 fn data() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/v6")
@@ -16,11 +18,26 @@ fn review(dialect: Dialect) -> Review {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(data().join(folder)).expect("test data") {
         let path = entry.expect("entry").path();
-        files.insert(path.file_name().expect("name").to_string_lossy().into_owned(), fs::read(path).expect("file"));
+        files.insert(
+            path.file_name().expect("name").to_string_lossy().into_owned(),
+            fs::read(path).expect("file"),
+        );
     }
-    let rows = read_rows("rows.txt", &fs::read_to_string(data().join("rows.txt")).expect("rows")).expect("rows");
+    let rows =
+        read_rows("rows.txt", &fs::read_to_string(data().join("rows.txt")).expect("rows")).expect("rows");
     let server_version = version.into();
-    analyse(&Input { files, dialect, server_version, from: 1, to: 126, last_esr: None, rows, large: Large::default(), overrides: Vec::new() }).expect("reviewed")
+    analyse(&Input {
+        files,
+        dialect,
+        server_version,
+        from: 1,
+        to: 126,
+        last_esr: None,
+        rows,
+        large: Large::default(),
+        overrides: Vec::new(),
+    })
+    .expect("reviewed")
 }
 
 /// The oracle's fields; quotes enclose commas.
@@ -135,7 +152,10 @@ fn the_analysis_agrees_with_the_seed_on_all_52_rows() {
             if agrees {
                 entry.0 += 1;
             } else {
-                wrong.push(format!("{} {} {column}: the seed says {}, found {found:?}", row["dialect"], row["query"], row[column]));
+                wrong.push(format!(
+                    "{} {} {column}: the seed says {}, found {found:?}",
+                    row["dialect"], row["query"], row[column]
+                ));
             }
         }
     }

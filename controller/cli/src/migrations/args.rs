@@ -81,7 +81,9 @@ impl ReviewArgs {
         let files = files(&self.folder)?;
         let (from, to) = match self.to.split_once("..") {
             // N..M reviews both ends.
-            Some((first, last)) => (number("--to", first, &files)?.saturating_sub(1), number("--to", last, &files)?),
+            Some((first, last)) => {
+                (number("--to", first, &files)?.saturating_sub(1), number("--to", last, &files)?)
+            }
             None => (number("--from", &self.from, &files)?, number("--to", &self.to, &files)?),
         };
         Ok(Input {
@@ -99,7 +101,8 @@ impl ReviewArgs {
 
     fn rows(&self) -> Result<Rows, String> {
         let Some(path) = &self.table_rows else { return Ok(Rows::new()) };
-        read_rows(&path.display().to_string(), &text("--table-rows", path)?).map_err(|problem| problem.to_string())
+        read_rows(&path.display().to_string(), &text("--table-rows", path)?)
+            .map_err(|problem| problem.to_string())
     }
 
     fn overrides(&self) -> Result<Vec<Override>, String> {
@@ -121,7 +124,8 @@ fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
         let path = entry.map_err(bad)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.to_lowercase().ends_with(".sql") {
-            let bytes = std::fs::read(&path).map_err(|why| format!("{}: cannot read it: {why}", path.display()))?;
+            let bytes =
+                std::fs::read(&path).map_err(|why| format!("{}: cannot read it: {why}", path.display()))?;
             files.insert(name, bytes);
         }
     }
@@ -137,9 +141,12 @@ fn number(flag: &str, text: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<u
         return Ok(number);
     }
     let ending = format!("v{}", text.trim_start_matches('v'));
-    let stem = |name: &str| name.trim_end_matches(".sql").trim_end_matches(".up").trim_end_matches(".down").to_owned();
+    let stem = |name: &str| {
+        name.trim_end_matches(".sql").trim_end_matches(".up").trim_end_matches(".down").to_owned()
+    };
     let named = files.keys().filter(|name| stem(name).split('_').any(|part| part == ending));
-    named.filter_map(|name| name.split_once('_')?.0.parse().ok()).max().ok_or_else(|| {
-        format!("{flag} {text}: no file's name holds {ending}: give the migration's number")
-    })
+    named
+        .filter_map(|name| name.split_once('_')?.0.parse().ok())
+        .max()
+        .ok_or_else(|| format!("{flag} {text}: no file's name holds {ending}: give the migration's number"))
 }

@@ -56,7 +56,9 @@ fn review(args: &ReviewArgs) -> Result<Shown, String> {
     let review = analyse(&input).map_err(problems)?;
     let measured = match &args.measure {
         None => None,
-        Some(url) => Some(measure(url, &statements_before(&input).map_err(problems)?, &review, args.measure_rows)?),
+        Some(url) => {
+            Some(measure(url, &statements_before(&input).map_err(problems)?, &review, args.measure_rows)?)
+        }
     };
     Ok(Shown { review, measured })
 }
@@ -64,7 +66,8 @@ fn review(args: &ReviewArgs) -> Result<Shown, String> {
 fn show(args: &ReviewArgs, shown: &Shown) -> Result<(), String> {
     if let Some(path) = &args.off_hours {
         let text = report::off_hours(&shown.review);
-        std::fs::write(path, text).map_err(|why| format!("--off-hours {}: cannot write it: {why}", path.display()))?;
+        std::fs::write(path, text)
+            .map_err(|why| format!("--off-hours {}: cannot write it: {why}", path.display()))?;
     }
     let text = match args.output {
         Form::Table => report::table(shown),

@@ -25,8 +25,21 @@ pub(super) fn table(shown: &Shown) -> String {
 /// For release notes.
 pub(super) fn markdown(shown: &Shown) -> String {
     let review = &shown.review;
-    let line = |cells: &[String]| format!("| {} |", cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect::<Vec<_>>().join(" | "));
-    let mut lines = vec![format!("## {}\n", verdict(review)), line(&HEADER.map(str::to_owned)), format!("|{}", " --- |".repeat(HEADER.len()))];
+    let line = |cells: &[String]| {
+        format!(
+            "| {} |",
+            cells
+                .iter()
+                .map(|cell| cell.replace('|', "\\|").replace('\n', " "))
+                .collect::<Vec<_>>()
+                .join(" | ")
+        )
+    };
+    let mut lines = vec![
+        format!("## {}\n", verdict(review)),
+        line(&HEADER.map(str::to_owned)),
+        format!("|{}", " --- |".repeat(HEADER.len())),
+    ];
     lines.extend(rows(review).map(|row| line(&row)));
     let mut parts = vec![lines.join("\n")];
     parts.extend(findings(review));
@@ -61,7 +74,10 @@ fn rows(review: &Review) -> impl Iterator<Item = [String; 6]> {
             one.decision.action().to_owned(),
         ]
     };
-    review.migrations.iter().flat_map(move |migration| migration.statements.iter().map(move |one| of(migration.number, one)))
+    review
+        .migrations
+        .iter()
+        .flat_map(move |migration| migration.statements.iter().map(move |one| of(migration.number, one)))
 }
 
 fn shortened(sql: &str) -> String {
@@ -102,7 +118,9 @@ fn list(title: &str, lines: &[String]) -> String {
 
 fn findings(review: &Review) -> Option<String> {
     let of = |migration: &breakwater_migrations::Migration| {
-        let line = |one: &breakwater_migrations::Finding| format!("{:06}:{} {}: {}: {}", migration.number, one.line, one.rule, one.what, one.fix);
+        let line = |one: &breakwater_migrations::Finding| {
+            format!("{:06}:{} {}: {}: {}", migration.number, one.line, one.rule, one.what, one.fix)
+        };
         migration.findings.iter().map(line).collect::<Vec<_>>()
     };
     let lines: Vec<String> = review.migrations.iter().flat_map(of).collect();
@@ -116,15 +134,23 @@ fn rest(shown: &Shown) -> Vec<String> {
         parts.push(list("To run off-hours beforehand:", &review.off_hours_sql));
     }
     if review.revert != Revert::RevertSafe && !review.down_sql.is_empty() {
-        let steps: Vec<String> = review.down_sql.iter().map(|step| format!("{}: {}", step.file, shortened(&step.sql))).collect();
+        let steps: Vec<String> =
+            review.down_sql.iter().map(|step| format!("{}: {}", step.file, shortened(&step.sql))).collect();
         parts.push(list("Down, in this order:", &steps));
     }
     if let Some(words) = &review.inform_sre {
         parts.push(format!("Inform SRE:\n{words}"));
     }
     if let Some(measured) = &shown.measured {
-        let wrong: Vec<String> = measured.iter().filter(|one| !one.disagreements.is_empty()).map(|one| format!("{:06} {}: {}", one.number, shortened(&one.sql), one.disagreements.join("; "))).collect();
-        parts.push(list(&format!("Measured: {} of {} statements agree.", measured.len() - wrong.len(), measured.len()), &wrong));
+        let wrong: Vec<String> = measured
+            .iter()
+            .filter(|one| !one.disagreements.is_empty())
+            .map(|one| format!("{:06} {}: {}", one.number, shortened(&one.sql), one.disagreements.join("; ")))
+            .collect();
+        parts.push(list(
+            &format!("Measured: {} of {} statements agree.", measured.len() - wrong.len(), measured.len()),
+            &wrong,
+        ));
     }
     parts.push(list("Not seen:", &review.limits.iter().map(|limit| (*limit).to_owned()).collect::<Vec<_>>()));
     parts

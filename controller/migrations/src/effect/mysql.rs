@@ -99,20 +99,41 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         Op::RewriteTable { .. } => "ENGINE/FORCE/OPTIMIZE",
         Op::Catalog { .. } => "table options",
         Op::LockTable { lock } => return plain("LOCK TABLES", *lock, Work::Catalog),
-        Op::Insert { .. } | Op::Update { .. } | Op::Delete { .. } => return plain("DML", Lock::NextKey, Work::Dml),
+        Op::Insert { .. } | Op::Update { .. } | Op::Delete { .. } => {
+            return plain("DML", Lock::NextKey, Work::Dml);
+        }
         Op::Select { locking } => {
             return plain("SELECT", if *locking { Lock::NextKey } else { Lock::AccessShare }, Work::Catalog);
         }
-        Op::DropTable { .. } | Op::Truncate | Op::DropView { .. } | Op::CreateTrigger { .. } | Op::DropTrigger { .. } => {
+        Op::DropTable { .. }
+        | Op::Truncate
+        | Op::DropView { .. }
+        | Op::CreateTrigger { .. }
+        | Op::DropTrigger { .. } => {
             return plain("DROP/TRUNCATE TABLE", Lock::MetadataExclusive, Work::Catalog);
         }
         Op::CreateTable { from_query: true, .. } => return plain("CREATE TABLE AS", Lock::None, Work::Dml),
-        Op::CreateTable { .. } | Op::CreateView { .. } | Op::CreateOther { .. } | Op::DropOther { .. } | Op::Session { .. }
+        Op::CreateTable { .. }
+        | Op::CreateView { .. }
+        | Op::CreateOther { .. }
+        | Op::DropOther { .. }
+        | Op::Session { .. }
         | Op::Transaction { .. } => return plain("no table", Lock::None, Work::Catalog),
         Op::Analyze => return plain("ANALYZE TABLE", Lock::Online, Work::Catalog),
-        Op::ChangeType { .. } | Op::SetNotNull { .. } | Op::DropNotNull { .. } | Op::Validate { .. } | Op::Attach { .. }
-        | Op::Detach { .. } | Op::Reindex { .. } | Op::RefreshView { .. } | Op::EnumAddValue { .. } | Op::EnumRenameValue
-        | Op::Domain | Op::VacuumFull | Op::Cluster | Op::DropDatabase => {
+        Op::ChangeType { .. }
+        | Op::SetNotNull { .. }
+        | Op::DropNotNull { .. }
+        | Op::Validate { .. }
+        | Op::Attach { .. }
+        | Op::Detach { .. }
+        | Op::Reindex { .. }
+        | Op::RefreshView { .. }
+        | Op::EnumAddValue { .. }
+        | Op::EnumRenameValue
+        | Op::Domain
+        | Op::VacuumFull
+        | Op::Cluster
+        | Op::DropDatabase => {
             return Effect::unknown("not a form that is reviewed on MySQL");
         }
     };
@@ -124,9 +145,14 @@ fn plain(form: &'static str, lock: Lock, work: Work) -> Effect {
 }
 
 fn find(form: &'static str, facts: &Facts<'_>) -> Effect {
-    let Some(row) = ROWS.iter().find(|row| row.form == form) else { return Effect::unknown("no row in the table") };
+    let Some(row) = ROWS.iter().find(|row| row.form == form) else {
+        return Effect::unknown("no row in the table");
+    };
     if row.instant.is_some_and(|first| facts.version >= first) {
-        return Effect { note: Some("instant on this version".into()), ..plain(form, Lock::Online, Work::Catalog) };
+        return Effect {
+            note: Some("instant on this version".into()),
+            ..plain(form, Lock::Online, Work::Catalog)
+        };
     }
     match if facts.version >= (8, 0, 0) { row.v80 } else { row.v57 } {
         Way::Metadata => plain(form, Lock::Online, Work::Catalog),
@@ -158,7 +184,8 @@ fn add_column(column: &Column) -> &'static str {
 /// MODIFY and CHANGE: by what differs from the old column.
 fn modify(from: &str, new: &Column, table: Option<&Table>, facts: &Facts<'_>) -> Effect {
     let Some(old) = table.and_then(|table| table.columns.get(from)) else {
-        let why = "the column's old type is not known (no migration before this one shows it): a copy is assumed";
+        let why =
+            "the column's old type is not known (no migration before this one shows it): a copy is assumed";
         return Effect { note: Some(why.into()), assumed: true, ..find("change of data type", facts) };
     };
     let form = if old.kind != new.kind {
@@ -190,7 +217,10 @@ fn kind_change(old: &str, new: &str) -> &'static str {
     match (values(old), values(new)) {
         (Some(old), Some(new)) if listed && new.starts_with(&format!("{old},")) => "append to ENUM/SET",
         // The display width of an integer is no part of its type.
-        _ if from == to && old_size != new_size && ["integer", "bigint", "smallint", "tinyint"].contains(&from.as_str()) => {
+        _ if from == to
+            && old_size != new_size
+            && ["integer", "bigint", "smallint", "tinyint"].contains(&from.as_str()) =>
+        {
             "SET/DROP DEFAULT"
         }
         _ => "change of data type",

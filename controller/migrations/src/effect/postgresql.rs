@@ -73,10 +73,14 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         Op::DropColumn { .. } => "DROP COLUMN",
         Op::ChangeType { name, to, using } => return change_type(name, to, using.as_deref(), table, facts),
         Op::Default { .. } => "SET/DROP DEFAULT",
-        Op::SetNotNull { name } if facts.version >= (12, 0, 0) && proved(name, table) => "SET NOT NULL (proved)",
+        Op::SetNotNull { name } if facts.version >= (12, 0, 0) && proved(name, table) => {
+            "SET NOT NULL (proved)"
+        }
         Op::SetNotNull { .. } => "SET NOT NULL",
         Op::DropNotNull { .. } => "DROP NOT NULL",
-        Op::AddConstraint { kind, not_valid, using_index, .. } => add_constraint(*kind, *not_valid, *using_index),
+        Op::AddConstraint { kind, not_valid, using_index, .. } => {
+            add_constraint(*kind, *not_valid, *using_index)
+        }
         Op::Validate { .. } => "VALIDATE CONSTRAINT",
         Op::DropConstraint { .. } => "DROP CONSTRAINT",
         Op::Catalog { lock, what } => return Effect { lock: *lock, form: what, ..Effect::of(row("RENAME")) },
@@ -109,11 +113,23 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         Op::Select { locking: true } => "SELECT FOR UPDATE",
         Op::Select { .. } => "SELECT",
         Op::Analyze => "ANALYZE/VACUUM",
-        Op::LockTable { lock } => return Effect { lock: *lock, form: "LOCK TABLE", ..Effect::of(row("RENAME")) },
-        Op::Modify { .. } | Op::DropDatabase => return Effect::unknown("not a form that is reviewed on PostgreSQL"),
-        Op::Domain => return Effect::unknown("a domain's constraint is checked in every table that uses it, and those are not known"),
-        Op::CreateOther { .. } | Op::DropOther { .. } | Op::EnumAddValue { .. } | Op::EnumRenameValue
-        | Op::Session { .. } | Op::Transaction { .. } => "no table",
+        Op::LockTable { lock } => {
+            return Effect { lock: *lock, form: "LOCK TABLE", ..Effect::of(row("RENAME")) };
+        }
+        Op::Modify { .. } | Op::DropDatabase => {
+            return Effect::unknown("not a form that is reviewed on PostgreSQL");
+        }
+        Op::Domain => {
+            return Effect::unknown(
+                "a domain's constraint is checked in every table that uses it, and those are not known",
+            );
+        }
+        Op::CreateOther { .. }
+        | Op::DropOther { .. }
+        | Op::EnumAddValue { .. }
+        | Op::EnumRenameValue
+        | Op::Session { .. }
+        | Op::Transaction { .. } => "no table",
     };
     Effect::of(row(form))
 }
@@ -153,13 +169,20 @@ fn proved(column: &str, table: Option<&Table>) -> bool {
 }
 
 /// Section 5.2: what needs no rewrite.
-fn change_type(name: &str, to: &str, using: Option<&str>, table: Option<&Table>, facts: &Facts<'_>) -> Effect {
+fn change_type(
+    name: &str,
+    to: &str,
+    using: Option<&str>,
+    table: Option<&Table>,
+    facts: &Facts<'_>,
+) -> Effect {
     let rewrite = || Effect::of(row("ALTER COLUMN TYPE (rewrite)"));
     let plain = using.is_none_or(|using| {
         let bare = using.to_lowercase().replace(['"', '(', ')', ' '], "");
         bare == name || bare.split_once("::").is_some_and(|(column, _)| column == name)
     });
-    let Some(from) = table.and_then(|table| table.columns.get(name)).map(|column| column.kind.as_str()) else {
+    let Some(from) = table.and_then(|table| table.columns.get(name)).map(|column| column.kind.as_str())
+    else {
         let why = "the column's old type is not known (no migration before this one shows it): a rewrite is assumed";
         return Effect { note: Some(why.into()), assumed: true, ..rewrite() };
     };
@@ -200,8 +223,12 @@ fn binary_compatible(from: &str, to: &str, utc: bool) -> bool {
         ("varchar", "text") => true,
         ("text", "varchar") => new.is_empty(),
         ("varchar", "varchar") | ("varbit", "varbit") => wider(),
-        ("numeric", "numeric") => new.is_empty() || (old.len() == new.len() && old.get(1) == new.get(1) && wider() && !old.is_empty()),
-        ("timestamp", "timestamp" | "timestamp with time zone") | ("timestamp with time zone", "timestamp" | "timestamp with time zone") => {
+        ("numeric", "numeric") => {
+            new.is_empty()
+                || (old.len() == new.len() && old.get(1) == new.get(1) && wider() && !old.is_empty())
+        }
+        ("timestamp", "timestamp" | "timestamp with time zone")
+        | ("timestamp with time zone", "timestamp" | "timestamp with time zone") => {
             (from == to || utc) && wider()
         }
         ("time", "time") | ("interval", "interval") => wider(),

@@ -98,19 +98,37 @@ fn form(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
     } else if part.eat("SET ACCESS METHOD") {
         Op::RewriteTable { what: "SET ACCESS METHOD" }
     } else if part.any(&["SET", "RESET"]) && part.peek("(") {
-        let light = ["fillfactor", "toast", "autovacuum_", "log_autovacuum", "parallel_workers", "n_distinct"];
+        let light =
+            ["fillfactor", "toast", "autovacuum_", "log_autovacuum", "parallel_workers", "n_distinct"];
         let mut inner = part.clone();
         let options = inner.parens()?;
         let options = part.of(options).list();
         let all = options.iter().all(|one| {
-            one.rest.first().and_then(crate::lex::Token::name).is_some_and(|name| light.iter().any(|l| name.starts_with(l)))
+            one.rest
+                .first()
+                .and_then(crate::lex::Token::name)
+                .is_some_and(|name| light.iter().any(|l| name.starts_with(l)))
         });
         if all { sue("SET (storage parameters)") } else { catalog("SET (storage parameters)") }
     } else if part.eat("SCHEMA") {
         Op::RenameTable { to: format!("{} (schema)", part.name()?) }
-    } else if part.any(&["REPLICA IDENTITY", "ENABLE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY",
-        "FORCE ROW LEVEL SECURITY", "NO FORCE ROW LEVEL SECURITY", "INHERIT", "NO INHERIT", "OF", "NOT OF", "OWNER TO",
-        "ENABLE RULE", "DISABLE RULE", "ENABLE REPLICA RULE", "ENABLE ALWAYS RULE", "WITHOUT OIDS"]) {
+    } else if part.any(&[
+        "REPLICA IDENTITY",
+        "ENABLE ROW LEVEL SECURITY",
+        "DISABLE ROW LEVEL SECURITY",
+        "FORCE ROW LEVEL SECURITY",
+        "NO FORCE ROW LEVEL SECURITY",
+        "INHERIT",
+        "NO INHERIT",
+        "OF",
+        "NOT OF",
+        "OWNER TO",
+        "ENABLE RULE",
+        "DISABLE RULE",
+        "ENABLE REPLICA RULE",
+        "ENABLE ALWAYS RULE",
+        "WITHOUT OIDS",
+    ]) {
         catalog("ALTER TABLE (catalogue only)")
     } else {
         return Err(part.unread("this form of ALTER TABLE is not known"));
@@ -175,7 +193,15 @@ pub(super) fn constraint(part: &mut Cursor<'_, '_>) -> Result<Option<Op>, Reason
     let references = if part.eat("REFERENCES") { Some(part.name()?) } else { None };
     let not_valid = part.rest.windows(2).any(|two| two[0].is("NOT") && two[1].is("VALID"));
     part.rest = &[];
-    Ok(Some(Op::AddConstraint { name, kind, columns, references, not_valid, using_index, proves_not_null: proves }))
+    Ok(Some(Op::AddConstraint {
+        name,
+        kind,
+        columns,
+        references,
+        not_valid,
+        using_index,
+        proves_not_null: proves,
+    }))
 }
 
 /// `CHECK (c IS NOT NULL)` proves `c`.
@@ -240,8 +266,22 @@ fn alter_column(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
         Op::Default { name, set: false }
     } else if part.eat("SET STATISTICS") || (part.any(&["SET", "RESET"]) && part.peek("(")) {
         Op::Catalog { lock: Lock::ShareUpdateExclusive, what: "SET STATISTICS" }
-    } else if part.any(&["SET STORAGE", "SET COMPRESSION", "STORAGE", "COMPRESSION", "ADD GENERATED", "SET GENERATED", "SET VISIBLE", "SET INVISIBLE", "DROP IDENTITY", "DROP EXPRESSION", "GENERATED", "RESTART",
-        "VISIBLE", "INVISIBLE"]) {
+    } else if part.any(&[
+        "SET STORAGE",
+        "SET COMPRESSION",
+        "STORAGE",
+        "COMPRESSION",
+        "ADD GENERATED",
+        "SET GENERATED",
+        "SET VISIBLE",
+        "SET INVISIBLE",
+        "DROP IDENTITY",
+        "DROP EXPRESSION",
+        "GENERATED",
+        "RESTART",
+        "VISIBLE",
+        "INVISIBLE",
+    ]) {
         catalog("ALTER COLUMN (catalogue only)")
     } else {
         return Err(part.unread("this form of ALTER COLUMN is not known"));
@@ -277,8 +317,16 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
     } else if part.any(&["ENGINE", "FORCE", "ROW_FORMAT", "KEY_BLOCK_SIZE"]) {
         part.rest = &[];
         Op::RewriteTable { what: "ENGINE/FORCE" }
-    } else if part.any(&["AUTO_INCREMENT", "COMMENT", "STATS_PERSISTENT", "DEFAULT CHARSET", "CHARACTER SET",
-        "DEFAULT CHARACTER SET", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES"]) {
+    } else if part.any(&[
+        "AUTO_INCREMENT",
+        "COMMENT",
+        "STATS_PERSISTENT",
+        "DEFAULT CHARSET",
+        "CHARACTER SET",
+        "DEFAULT CHARACTER SET",
+        "STATS_AUTO_RECALC",
+        "STATS_SAMPLE_PAGES",
+    ]) {
         part.rest = &[];
         Op::Catalog { lock: Lock::Online, what: "table options" }
     } else {
@@ -291,7 +339,8 @@ fn mysql_add(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
     if let Some(op) = constraint(part)? {
         return Ok(vec![op]);
     }
-    let special = part.any(&["FULLTEXT INDEX", "FULLTEXT KEY", "FULLTEXT", "SPATIAL INDEX", "SPATIAL KEY", "SPATIAL"]);
+    let special =
+        part.any(&["FULLTEXT INDEX", "FULLTEXT KEY", "FULLTEXT", "SPATIAL INDEX", "SPATIAL KEY", "SPATIAL"]);
     if special || part.any(&["INDEX", "KEY"]) {
         let name = if part.peek("(") { None } else { Some(part.name()?) };
         if part.eat("USING") {
@@ -299,13 +348,22 @@ fn mysql_add(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
         }
         let columns = part.columns()?;
         part.rest = &[];
-        return Ok(vec![Op::CreateIndex { name, unique: false, columns, concurrently: false, if_not_exists: false, special }]);
+        return Ok(vec![Op::CreateIndex {
+            name,
+            unique: false,
+            columns,
+            concurrently: false,
+            if_not_exists: false,
+            special,
+        }]);
     }
     part.eat("COLUMN");
     if part.peek("(") {
         let inner = part.parens()?;
         let inner = part.of(inner);
-        let add = |mut one: Cursor<'_, '_>| column(&mut one).map(|column| Op::AddColumn { column, if_not_exists: false });
+        let add = |mut one: Cursor<'_, '_>| {
+            column(&mut one).map(|column| Op::AddColumn { column, if_not_exists: false })
+        };
         return inner.list().into_iter().map(add).collect();
     }
     Ok(vec![Op::AddColumn { column: column(part)?, if_not_exists: false }])

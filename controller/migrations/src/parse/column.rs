@@ -5,16 +5,56 @@ use crate::{lex::Kind, op::Column};
 
 /// Words that end a type's name.
 const AFTER_TYPE: [&str; 30] = [
-    "NOT", "NULL", "DEFAULT", "PRIMARY", "UNIQUE", "REFERENCES", "CHECK", "CONSTRAINT", "GENERATED", "COLLATE", "USING",
-    "AUTO_INCREMENT", "COMMENT", "AFTER", "FIRST", "KEY", "ON", "STORED", "VIRTUAL", "AS", "COMPRESSION", "STORAGE",
-    "CHARACTER_SET", "CHARSET", "COLUMN_FORMAT", "INVISIBLE", "VISIBLE", "DEFERRABLE", "INITIALLY", "SERIALIZED",
+    "NOT",
+    "NULL",
+    "DEFAULT",
+    "PRIMARY",
+    "UNIQUE",
+    "REFERENCES",
+    "CHECK",
+    "CONSTRAINT",
+    "GENERATED",
+    "COLLATE",
+    "USING",
+    "AUTO_INCREMENT",
+    "COMMENT",
+    "AFTER",
+    "FIRST",
+    "KEY",
+    "ON",
+    "STORED",
+    "VIRTUAL",
+    "AS",
+    "COMPRESSION",
+    "STORAGE",
+    "CHARACTER_SET",
+    "CHARSET",
+    "COLUMN_FORMAT",
+    "INVISIBLE",
+    "VISIBLE",
+    "DEFERRABLE",
+    "INITIALLY",
+    "SERIALIZED",
 ];
 
 /// Functions whose value is one for the whole statement: PostgreSQL stores it without a rewrite (11 and later).
 const STABLE: [&str; 16] = [
-    "now", "current_timestamp", "current_date", "current_time", "localtimestamp", "localtime", "current_user",
-    "session_user", "transaction_timestamp", "statement_timestamp", "lower", "upper", "abs", "to_timestamp",
-    "jsonb_build_object", "current_schema",
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtimestamp",
+    "localtime",
+    "current_user",
+    "session_user",
+    "transaction_timestamp",
+    "statement_timestamp",
+    "lower",
+    "upper",
+    "abs",
+    "to_timestamp",
+    "jsonb_build_object",
+    "current_schema",
 ];
 
 /// A type's name, lower case, with its arguments.
@@ -22,13 +62,18 @@ pub(super) fn type_name(cursor: &mut Cursor<'_, '_>) -> Result<String, Reason> {
     let mut words = String::new();
     let mut first = true;
     while let Some(token) = cursor.rest.first() {
-        let charset = cursor.mysql() && token.is("CHARACTER") && cursor.rest.get(1).is_some_and(|next| next.is("SET"));
+        let charset =
+            cursor.mysql() && token.is("CHARACTER") && cursor.rest.get(1).is_some_and(|next| next.is("SET"));
         if !first && (charset || AFTER_TYPE.iter().any(|word| token.is(word))) {
             break;
         }
         if token.is("(") || token.is("[") {
             let close = if token.is("(") { ")" } else { "]" };
-            let at = cursor.rest.iter().position(|t| t.is(close)).ok_or_else(|| cursor.unread("a type is not closed"))?;
+            let at = cursor
+                .rest
+                .iter()
+                .position(|t| t.is(close))
+                .ok_or_else(|| cursor.unread("a type is not closed"))?;
             words.extend(cursor.rest[..=at].iter().map(|t| t.text.to_lowercase()));
             cursor.rest = &cursor.rest[at + 1..];
         } else if token.is(".") {
@@ -100,7 +145,8 @@ fn attribute(cursor: &mut Cursor<'_, '_>, column: &mut Column) -> Result<(), Rea
         column.is_virtual = !cursor.eat("STORED");
         column.volatile = !column.is_virtual;
         cursor.eat("VIRTUAL");
-    } else if cursor.any(&["COLLATE", "CHARACTER SET", "CHARSET", "COMPRESSION", "STORAGE", "COLUMN_FORMAT"]) {
+    } else if cursor.any(&["COLLATE", "CHARACTER SET", "CHARSET", "COMPRESSION", "STORAGE", "COLUMN_FORMAT"])
+    {
         cursor.name()?;
     } else if cursor.eat("COMMENT") {
         cursor.rest = cursor.rest.get(1..).unwrap_or_default();
@@ -112,8 +158,16 @@ fn attribute(cursor: &mut Cursor<'_, '_>, column: &mut Column) -> Result<(), Rea
     } else if cursor.eat("AUTO_INCREMENT") {
         (column.auto_increment, column.volatile) = (true, true);
     } else if !cursor.any(&[
-        "NULL", "KEY", "MATCH FULL", "MATCH SIMPLE", "NOT DEFERRABLE", "DEFERRABLE", "INITIALLY DEFERRED",
-        "INITIALLY IMMEDIATE", "VISIBLE", "INVISIBLE",
+        "NULL",
+        "KEY",
+        "MATCH FULL",
+        "MATCH SIMPLE",
+        "NOT DEFERRABLE",
+        "DEFERRABLE",
+        "INITIALLY DEFERRED",
+        "INITIALLY IMMEDIATE",
+        "VISIBLE",
+        "INVISIBLE",
     ]) {
         return Err(cursor.unread("this part of a column is not known"));
     }
@@ -122,8 +176,22 @@ fn attribute(cursor: &mut Cursor<'_, '_>, column: &mut Column) -> Result<(), Rea
 
 /// A default's expression, up to the next attribute.
 fn default(cursor: &mut Cursor<'_, '_>, column: &mut Column) -> Result<(), Reason> {
-    let ends = ["NOT", "NULL", "PRIMARY", "UNIQUE", "REFERENCES", "CHECK", "CONSTRAINT", "GENERATED", "COLLATE",
-        "AUTO_INCREMENT", "COMMENT", "AFTER", "FIRST", "ON"];
+    let ends = [
+        "NOT",
+        "NULL",
+        "PRIMARY",
+        "UNIQUE",
+        "REFERENCES",
+        "CHECK",
+        "CONSTRAINT",
+        "GENERATED",
+        "COLLATE",
+        "AUTO_INCREMENT",
+        "COMMENT",
+        "AFTER",
+        "FIRST",
+        "ON",
+    ];
     let mut depth = 0_i32;
     let mut length = 0;
     for token in cursor.rest {

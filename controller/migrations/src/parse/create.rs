@@ -35,10 +35,20 @@ pub(super) fn create(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
     if cursor.eat("DOMAIN") {
         return Ok(one(None, Op::Domain));
     }
-    let kinds = [("TYPE", "CREATE TYPE"), ("SEQUENCE", "CREATE SEQUENCE"), ("EXTENSION", "CREATE EXTENSION"),
-        ("SCHEMA", "CREATE SCHEMA"), ("FUNCTION", "CREATE FUNCTION"), ("PROCEDURE", "CREATE PROCEDURE"),
-        ("DEFINER", "CREATE PROCEDURE"), ("AGGREGATE", "CREATE AGGREGATE"), ("ROLE", "CREATE ROLE"),
-        ("PUBLICATION", "CREATE PUBLICATION"), ("STATISTICS", "CREATE STATISTICS"), ("COLLATION", "CREATE COLLATION")];
+    let kinds = [
+        ("TYPE", "CREATE TYPE"),
+        ("SEQUENCE", "CREATE SEQUENCE"),
+        ("EXTENSION", "CREATE EXTENSION"),
+        ("SCHEMA", "CREATE SCHEMA"),
+        ("FUNCTION", "CREATE FUNCTION"),
+        ("PROCEDURE", "CREATE PROCEDURE"),
+        ("DEFINER", "CREATE PROCEDURE"),
+        ("AGGREGATE", "CREATE AGGREGATE"),
+        ("ROLE", "CREATE ROLE"),
+        ("PUBLICATION", "CREATE PUBLICATION"),
+        ("STATISTICS", "CREATE STATISTICS"),
+        ("COLLATION", "CREATE COLLATION"),
+    ];
     if let Some((_, what)) = kinds.iter().find(|(word, _)| cursor.eat(word)) {
         let idempotent = replace || cursor.eat("IF NOT EXISTS");
         return Ok(one(None, Op::CreateOther { what, idempotent }));
@@ -57,9 +67,19 @@ fn table(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         for mut part in inner.list() {
             let skip = ["INDEX", "KEY", "FULLTEXT", "SPATIAL", "LIKE"].iter().any(|word| part.peek(word));
             if skip {
-                if part.any(&["INDEX", "KEY"]) && let Ok(name) = part.name() && part.peek("(") {
+                if part.any(&["INDEX", "KEY"])
+                    && let Ok(name) = part.name()
+                    && part.peek("(")
+                {
                     let columns = part.columns()?;
-                    let op = Op::CreateIndex { name: Some(name), unique: false, columns, concurrently: false, if_not_exists, special: false };
+                    let op = Op::CreateIndex {
+                        name: Some(name),
+                        unique: false,
+                        columns,
+                        concurrently: false,
+                        if_not_exists,
+                        special: false,
+                    };
                     parsed.actions.push(Action { table: Some(table.clone()), op });
                 }
                 continue;
@@ -77,7 +97,10 @@ fn table(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         }
     }
     let from_query = cursor.has("SELECT") || (cursor.has("AS") && columns.is_empty());
-    parsed.actions.insert(0, Action { table: Some(table), op: Op::CreateTable { columns, references, if_not_exists, from_query } });
+    parsed.actions.insert(
+        0,
+        Action { table: Some(table), op: Op::CreateTable { columns, references, if_not_exists, from_query } },
+    );
     Ok(parsed)
 }
 
@@ -95,7 +118,8 @@ fn index(mut cursor: Cursor<'_, '_>, unique: bool, special: bool) -> Result<Pars
         cursor.name()?;
     }
     let columns = cursor.columns()?;
-    let mut parsed = one(Some(table), Op::CreateIndex { name, unique, columns, concurrently, if_not_exists, special });
+    let mut parsed =
+        one(Some(table), Op::CreateIndex { name, unique, columns, concurrently, if_not_exists, special });
     while cursor.mysql() && !cursor.done() {
         if !option(&mut cursor, &mut parsed)? {
             if cursor.any(&["USING", "COMMENT"]) {
@@ -136,9 +160,18 @@ pub(super) fn drop(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         let table = if cursor.eat("ON") { Some(cursor.name()?) } else { None };
         return Ok(one(table, Op::DropTrigger { if_exists }));
     }
-    let kinds = [("TYPE", "DROP TYPE"), ("FUNCTION", "DROP FUNCTION"), ("PROCEDURE", "DROP PROCEDURE"),
-        ("SEQUENCE", "DROP SEQUENCE"), ("EXTENSION", "DROP EXTENSION"), ("DOMAIN", "DROP DOMAIN"), ("ROLE", "DROP ROLE"),
-        ("AGGREGATE", "DROP AGGREGATE"), ("PUBLICATION", "DROP PUBLICATION"), ("STATISTICS", "DROP STATISTICS")];
+    let kinds = [
+        ("TYPE", "DROP TYPE"),
+        ("FUNCTION", "DROP FUNCTION"),
+        ("PROCEDURE", "DROP PROCEDURE"),
+        ("SEQUENCE", "DROP SEQUENCE"),
+        ("EXTENSION", "DROP EXTENSION"),
+        ("DOMAIN", "DROP DOMAIN"),
+        ("ROLE", "DROP ROLE"),
+        ("AGGREGATE", "DROP AGGREGATE"),
+        ("PUBLICATION", "DROP PUBLICATION"),
+        ("STATISTICS", "DROP STATISTICS"),
+    ];
     if let Some((_, what)) = kinds.iter().find(|(word, _)| cursor.eat(word)) {
         let if_exists = cursor.eat("IF EXISTS");
         return Ok(one(None, Op::DropOther { what, if_exists }));

@@ -79,7 +79,9 @@ impl<'t, 'a> Cursor<'t, 'a> {
 
     fn part(&mut self) -> Result<String, Reason> {
         let (token, rest) = self.rest.split_first().ok_or_else(|| self.unread("a name is expected"))?;
-        let name = token.name().or_else(|| (self.mysql() && token.kind == Kind::Text).then(|| token.text.to_lowercase()));
+        let name = token
+            .name()
+            .or_else(|| (self.mysql() && token.kind == Kind::Text).then(|| token.text.to_lowercase()));
         let name = name.ok_or_else(|| self.unread("a name is expected"))?;
         self.rest = rest;
         Ok(name)

@@ -17,10 +17,42 @@ use crate::{
     op::{Action, Op, Parsed},
 };
 
+/// How deep a statement may nest, and how many tokens it may have: the grammars recurse, and a stack has an end.
+const NESTED_MAX: usize = 100;
+const TOKENS_MAX: usize = 4000;
+
+/// Refuses what the grammars could not hold on a stack. Rows to insert are flat, and may be many.
+fn bounded(tokens: &[Token<'_>]) -> Result<(), Reason> {
+    let (mut depth, mut most, mut prefixes) = (0_usize, 0_usize, 0_usize);
+    for token in tokens {
+        if ["(", "[", "CASE"].iter().any(|open| token.is(open)) {
+            depth += 1;
+        } else if [")", "]", "END"].iter().any(|close| token.is(close)) {
+            depth = depth.saturating_sub(1);
+        }
+        let prefix = ["NOT", "-", "+", "~", "@", "JOIN"].iter().any(|word| token.is(word));
+        prefixes = if prefix {
+            prefixes + 1
+        } else {
+            prefixes.saturating_sub(usize::from(depth == 0 && token.is(",")))
+        };
+        most = most.max(depth).max(if prefix { prefixes } else { 0 });
+    }
+    if most > NESTED_MAX {
+        return Err(format!("it nests more than {NESTED_MAX} deep"));
+    }
+    let inserts = tokens.first().is_some_and(|first| first.is("INSERT") || first.is("REPLACE"));
+    if tokens.len() > TOKENS_MAX && !inserts {
+        return Err(format!("it has {} tokens, more than the {TOKENS_MAX} that are read", tokens.len()));
+    }
+    Ok(())
+}
+
 /// Reads one statement.
 pub(crate) fn parse(sql: &str, dialect: Dialect) -> Result<Parsed, Reason> {
     let tokens = lex(sql, dialect);
-    if dialect == Dialect::Postgresql {
+    bounded(&tokens)?;
+    if dialect == Dialect::Postgresql && tokens.len() <= TOKENS_MAX {
         grammar(sql)?;
     }
     statement(Cursor { rest: &tokens, sql, dialect }).map_err(|why| match dialect {
@@ -119,7 +151,8 @@ fn alter_other(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         }
         return Ok(one(table, Op::Catalog { lock: Lock::AccessExclusive, what: "ALTER VIEW" }));
     }
-    let quiet = ["SEQUENCE", "DEFAULT PRIVILEGES", "EXTENSION", "FUNCTION", "PROCEDURE", "ROLE", "USER", "DATABASE"];
+    let quiet =
+        ["SEQUENCE", "DEFAULT PRIVILEGES", "EXTENSION", "FUNCTION", "PROCEDURE", "ROLE", "USER", "DATABASE"];
     if cursor.any(&quiet) {
         return Ok(one(None, Op::CreateOther { what: "ALTER of no table", idempotent: true }));
     }
@@ -151,7 +184,8 @@ fn session(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return lock(cursor);
     }
     if cursor.eat("REINDEX") {
-        let options = cursor.peek("(") && cursor.clone().parens().is_ok_and(|inner| inner.iter().any(|t| t.is("CONCURRENTLY")));
+        let options = cursor.peek("(")
+            && cursor.clone().parens().is_ok_and(|inner| inner.iter().any(|t| t.is("CONCURRENTLY")));
         if cursor.peek("(") {
             cursor.parens()?;
         }
@@ -159,7 +193,10 @@ fn session(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         cursor.any(&["INDEX", "SCHEMA", "DATABASE", "SYSTEM"]);
         let concurrently = cursor.eat("CONCURRENTLY") || options;
         let name = cursor.name()?;
-        return Ok(one(Some(if table { name } else { format!("index:{name}") }), Op::Reindex { concurrently }));
+        return Ok(one(
+            Some(if table { name } else { format!("index:{name}") }),
+            Op::Reindex { concurrently },
+        ));
     }
     if cursor.eat("CLUSTER") {
         return Ok(one(cursor.name().ok(), Op::Cluster));
