@@ -70,7 +70,7 @@ fn check(input: &Input, pairs: &[Pair]) -> Result<(), Vec<Problem>> {
 
 /// A file's statements, unwrapped and read.
 fn statements(text: &Text, dialect: Dialect) -> Vec<(Leaf, Result<Parsed, String>)> {
-    let leaves = unwrap(&split(&text.text, dialect), dialect);
+    let leaves = unwrap(&split(&text.sql, dialect), dialect);
     let read = |leaf: Leaf| {
         let parsed = match leaf.unknown.clone().or_else(|| text.broken.clone()) {
             Some(why) => Err(why),
@@ -138,12 +138,12 @@ impl Reader<'_> {
                 "it fails on the server as it is written: CONCURRENTLY cannot run in a transaction".into(),
             );
         }
-        let durations = found.iter().map(|one| one.statement.duration);
+        let durations: Vec<_> = found.iter().map(|one| one.statement.duration).collect();
         Migration {
             number: self.pair.number,
             name: self.pair.name.clone(),
             transactional,
-            duration: durations.fold(Some(Estimate::default()), |sum, one| Some(sum?.plus(one?))),
+            duration: durations.into_iter().try_fold(Estimate::default(), |sum, one| Some(sum.plus(one?))),
             impact: if broken { Impact::Unknown } else { worst },
             revert,
             reasons,
@@ -155,7 +155,7 @@ impl Reader<'_> {
     fn statement(&self, at: usize, leaf: Leaf, parsed: Result<Parsed, String>, schema: &mut Schema) -> Found {
         let parsed = match parsed {
             Ok(parsed) => parsed,
-            Err(why) => return unread(leaf, why),
+            Err(why) => return unread(leaf, &why),
         };
         let mut out = Found {
             statement: blank(&leaf),
@@ -334,7 +334,7 @@ impl Reader<'_> {
             None => reasons.push("there is no down file".into()),
             Some(Err(why)) => reasons.push(format!("the down file cannot be read: {why}")),
             Some(Ok(fidelity)) if !fidelity.missing.is_empty() => {
-                reasons.push(format!("the down file leaves out {}", fidelity.missing.join(", ")))
+                reasons.push(format!("the down file leaves out {}", fidelity.missing.join(", ")));
             }
             Some(Ok(fidelity)) if !fidelity.loses.is_empty() => {
                 reasons.push(format!("the down file loses {}", fidelity.loses.join(", ")));
@@ -424,7 +424,7 @@ fn blank(leaf: &Leaf) -> Statement {
     }
 }
 
-fn unread(leaf: Leaf, why: String) -> Found {
+fn unread(leaf: Leaf, why: &str) -> Found {
     let statement = Statement {
         lock: Lock::Unknown,
         reads: Blocked::Unknown,

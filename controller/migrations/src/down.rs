@@ -27,7 +27,7 @@ pub(crate) fn fidelity(up: &[Action], down: &[Action]) -> Fidelity {
         match &back.op {
             Op::DropColumn { name, .. } => found.loses.push(format!("what was written to {name} since")),
             Op::DropTable { .. } => {
-                found.loses.push(format!("the rows of {}", back.table.as_deref().unwrap_or("the table")))
+                found.loses.push(format!("the rows of {}", back.table.as_deref().unwrap_or("the table")));
             }
             Op::Truncate | Op::Delete { bounded: false } => found.loses.push("the rows it deletes".into()),
             Op::Update { blanks: true, .. } => found.loses.push("what its UPDATE blanks".into()),
@@ -73,7 +73,8 @@ fn inverse(action: &Action, back: &Action) -> bool {
         (Op::RenameTable { to }, Op::RenameTable { .. }) => return back.table.as_ref() == Some(to),
         (Op::AddColumn { column, .. }, Op::DropColumn { name, .. })
         | (Op::DropColumn { name, .. }, Op::AddColumn { column, .. }) => column.name == *name,
-        (Op::RenameColumn { from, to }, Op::RenameColumn { from: back_from, to: back_to }) => {
+        (Op::RenameColumn { from, to }, Op::RenameColumn { from: back_from, to: back_to })
+        | (Op::RenameIndex { from, to }, Op::RenameIndex { from: back_from, to: back_to }) => {
             from == back_to && to == back_from
         }
         (Op::ChangeType { name, .. }, Op::ChangeType { name: other, .. })
@@ -93,9 +94,6 @@ fn inverse(action: &Action, back: &Action) -> bool {
         (Op::CreateIndex { name, .. }, Op::DropIndex { name: other, .. })
         | (Op::DropIndex { name: other, .. }, Op::CreateIndex { name, .. }) => {
             name.as_ref().is_none_or(|name| name == other)
-        }
-        (Op::RenameIndex { from, to }, Op::RenameIndex { from: back_from, to: back_to }) => {
-            from == back_to && to == back_from
         }
         _ => false,
     };

@@ -11,7 +11,7 @@ const PREFIX: &str = "-- morph:nontransactional";
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub name: String,
-    pub text: String,
+    pub sql: String,
     /// Why the bytes are no text, if so.
     pub broken: Option<String>,
 }
@@ -28,13 +28,13 @@ pub(crate) struct Pair {
 impl Pair {
     /// Whether the up file runs in one transaction.
     pub fn transactional(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::Postgresql && !self.up.text.starts_with(PREFIX)
+        dialect == Dialect::Postgresql && !self.up.sql.starts_with(PREFIX)
     }
 
     /// A prefix that morph does not see: not at the first byte, or spelled otherwise.
     pub fn misplaced_prefix(&self) -> bool {
-        !self.up.text.starts_with(PREFIX)
-            && self.up.text.lines().take(20).any(|line| {
+        !self.up.sql.starts_with(PREFIX)
+            && self.up.sql.lines().take(20).any(|line| {
                 let line = line.trim_start_matches('\u{feff}').trim_start();
                 line.starts_with("--")
                     && line.to_lowercase().replace([' ', '_'], "").contains("morph:nontransactional")
@@ -93,10 +93,10 @@ fn named(file: &str) -> Result<(u32, String, bool), Problem> {
 
 fn text(file: &str, bytes: &[u8]) -> Text {
     match std::str::from_utf8(bytes) {
-        Ok(text) => Text { name: file.into(), text: text.into(), broken: None },
+        Ok(text) => Text { name: file.into(), sql: text.into(), broken: None },
         Err(why) => Text {
             name: file.into(),
-            text: String::from_utf8_lossy(bytes).into_owned(),
+            sql: String::from_utf8_lossy(bytes).into_owned(),
             broken: Some(format!("byte {} is not UTF-8: save the file as UTF-8", why.valid_up_to())),
         },
     }

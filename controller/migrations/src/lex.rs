@@ -28,7 +28,7 @@ pub(crate) struct Token<'a> {
     pub at: usize,
 }
 
-impl<'a> Token<'a> {
+impl Token<'_> {
     pub fn end(&self) -> usize {
         self.at + self.text.len()
     }

@@ -68,7 +68,7 @@ pub fn measure(url: &str, before: &[String], review: &Review, rows: u32) -> Resu
 /// The statements of the migrations before a range, to set the scratch database up.
 pub fn statements_before(input: &Input) -> Result<Vec<String>, Vec<Problem>> {
     let before = crate::files::pairs(input)?.into_iter().filter(|pair| pair.number <= input.from);
-    Ok(before.flat_map(|pair| crate::split::split(&pair.up.text, input.dialect)).map(|raw| raw.sql).collect())
+    Ok(before.flat_map(|pair| crate::split::split(&pair.up.sql, input.dialect)).map(|raw| raw.sql).collect())
 }
 
 fn connect(config: &Config) -> Result<Client, String> {

@@ -39,8 +39,7 @@ pub(crate) fn review(input: &Input, all: Vec<Migration>, pairs: &[Pair]) -> Revi
         reasons.extend(one.reasons.iter().map(|reason| format!("{:06}: {reason}", one.number)));
     }
     reasons.dedup();
-    let duration =
-        migrations.iter().fold(Some(Estimate::default()), |sum, one| Some(sum?.plus(one.duration?)));
+    let duration = migrations.iter().try_fold(Estimate::default(), |sum, one| Some(sum.plus(one.duration?)));
     let off_hours_sql = off_hours(&migrations);
     let down_sql = down(input, pairs);
     let mut review = Review {
@@ -97,7 +96,7 @@ fn down(input: &Input, pairs: &[Pair]) -> Vec<DownStep> {
         Some(DownStep {
             number: pair.number,
             file: down.name.clone(),
-            sql: down.text.trim_start_matches('\u{feff}').to_owned(),
+            sql: down.sql.trim_start_matches('\u{feff}').to_owned(),
         })
     };
     pairs.iter().rev().filter(within).filter_map(step).collect()

@@ -95,7 +95,7 @@ fn whole(file: &File<'_>) -> Vec<Finding> {
             "add one, so that the pair is reversible",
         ),
         Some(down)
-            if crate::split::split(&down.text, file.dialect).is_empty() && !file.statements.is_empty() =>
+            if crate::split::split(&down.sql, file.dialect).is_empty() && !file.statements.is_empty() =>
         {
             push(
                 "noop-down",
@@ -139,8 +139,52 @@ fn whole(file: &File<'_>) -> Vec<Finding> {
             "one statement a file, or each with a guard: a failure half-way is not recorded",
         );
     }
+    together(file, &mut out);
     order(file, &mut out);
     out
+}
+
+/// Rules on several statements that touch one table, or none of which waits only so long.
+fn together(file: &File<'_>, out: &mut Vec<Finding>) {
+    let mut rewritten = std::collections::BTreeSet::new();
+    let mut dropped = std::collections::BTreeSet::new();
+    let mut patient = true;
+    for read in file.statements {
+        let line = read.leaf.line;
+        if read.actions.is_empty() && read.leaf.unknown.is_some() {
+            let fix = "write the statement out: what a string put together at run time does is not known";
+            out.push(Finding { rule: "dynamic-sql", line, what: brief(&read.leaf.sql), fix });
+        }
+        let tables: std::collections::BTreeSet<_> = read
+            .actions
+            .iter()
+            .zip(read.effects)
+            .filter(|(_, effect)| effect.work == Work::Rewrite)
+            .filter_map(|(action, _)| action.table.as_deref())
+            .collect();
+        if tables.iter().any(|table| rewritten.contains(table)) {
+            let fix = "one ALTER with commas: each rewrite is a pass of its own (seed 002, note 3)";
+            out.push(Finding { rule: "multiple-alter-same-table", line, what: brief(&read.leaf.sql), fix });
+        }
+        rewritten.extend(tables);
+        for (action, (effect, fresh)) in read.actions.iter().zip(read.effects.iter().zip(read.fresh)) {
+            match &action.op {
+                Op::DropTable { .. } => _ = dropped.insert(action.table.clone()),
+                Op::CreateTable { .. } if dropped.contains(&action.table) => {
+                    let fix = "a plain CREATE TABLE: dropping it first loses its rows";
+                    out.push(Finding { rule: "create-force", line, what: brief(&read.leaf.sql), fix });
+                }
+                Op::Session { lock_timeout: true, .. } => patient = false,
+                _ => {}
+            }
+            if patient && !fresh && file.dialect == Dialect::Postgresql && effect.lock.blocks_reads() {
+                patient = false;
+                let fix =
+                    "SET LOCAL lock_timeout, and try again: behind one long query everything else waits";
+                out.push(Finding { rule: "no-lock-timeout", line, what: brief(&read.leaf.sql), fix });
+            }
+        }
+    }
 }
 
 /// Rules on what follows what in one transaction.

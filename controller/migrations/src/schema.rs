@@ -93,10 +93,10 @@ impl Schema {
 impl Table {
     fn apply(&mut self, op: &Op) {
         match op {
-            Op::AddColumn { column, if_not_exists } => {
-                if !(*if_not_exists && self.columns.contains_key(&column.name)) {
-                    self.columns.insert(column.name.clone(), column.clone());
-                }
+            Op::AddColumn { column, if_not_exists }
+                if !(*if_not_exists && self.columns.contains_key(&column.name)) =>
+            {
+                self.columns.insert(column.name.clone(), column.clone());
             }
             Op::DropColumn { name, .. } => {
                 self.columns.remove(name);

@@ -76,7 +76,7 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn of(&mut self, at: usize) -> usize {
-        self.line += self.text.as_bytes()[self.at..at].iter().filter(|byte| **byte == b'\n').count();
+        self.line += self.text[self.at..at].matches('\n').count();
         self.at = at;
         self.line
     }

@@ -111,10 +111,10 @@ impl Walk {
         }
         match first {
             first if first.is("SET") && tokens.get(1).is_some_and(|t| t.kind == Kind::Variable) => {
-                self.assign(&tokens)
+                self.assign(&tokens);
             }
             first if first.is("SELECT") && tokens.iter().any(|t| t.is("INTO")) => {
-                self.select_into(sql, &tokens, place)
+                self.select_into(sql, &tokens, place);
             }
             first if first.is("PREPARE") => self.prepare(&tokens),
             first if first.is("EXECUTE") => self.execute(sql, &tokens, place),
@@ -183,13 +183,9 @@ impl Walk {
             self.declarations(&tokens[..at]);
             start = at + 1;
         }
-        for end in start..=tokens.len() {
-            if end < tokens.len() && !tokens[end].is(";") {
-                continue;
-            }
-            let part = state.strip(&tokens[start..end]);
+        for part in tokens[start..].split(|token| token.is(";")) {
+            let part = state.strip(part);
             self.inner(body, part, &state.here());
-            start = end + 1;
         }
     }
 

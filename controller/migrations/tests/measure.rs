@@ -3,6 +3,8 @@
 //! It starts a server of its own from `PG_BIN` (Debian's folder otherwise); where there is none, or where the user is
 //! root and nobody else can be asked to run it, it says so and ends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
 //! No input makes the reviewer panic, and nothing that cannot be read is called safe.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 
 use breakwater_migrations::{Dialect, Impact, Input, Large, Migration, Revert, Review, analyse};

@@ -89,9 +89,8 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         Op::Attach { .. } => "ATTACH PARTITION",
         Op::Detach { concurrently: true, .. } => "DETACH PARTITION CONCURRENTLY",
         Op::Detach { .. } => "DETACH PARTITION",
-        Op::RenameTable { .. } | Op::RenameColumn { .. } => "RENAME",
         Op::RenameIndex { .. } if facts.version >= (12, 0, 0) => "RENAME INDEX",
-        Op::RenameIndex { .. } => "RENAME",
+        Op::RenameTable { .. } | Op::RenameColumn { .. } | Op::RenameIndex { .. } => "RENAME",
         Op::CreateIndex { concurrently: true, .. } => "CREATE INDEX CONCURRENTLY",
         Op::CreateIndex { .. } => "CREATE INDEX",
         Op::DropIndex { concurrently: true, .. } => "DROP INDEX CONCURRENTLY",
@@ -179,7 +178,8 @@ fn change_type(
     let rewrite = || Effect::of(row("ALTER COLUMN TYPE (rewrite)"));
     let plain = using.is_none_or(|using| {
         let bare = using.to_lowercase().replace(['"', '(', ')', ' '], "");
-        bare == name || bare.split_once("::").is_some_and(|(column, _)| column == name)
+        let target = to.replace(['(', ')', ' '], "");
+        bare == name || bare.split_once("::").is_some_and(|(column, cast)| column == name && cast == target)
     });
     let Some(from) = table.and_then(|table| table.columns.get(name)).map(|column| column.kind.as_str())
     else {
@@ -220,19 +220,18 @@ fn binary_compatible(from: &str, to: &str, utc: bool) -> bool {
         (None, Some(_)) => false,
     };
     match (from.as_str(), to.as_str()) {
-        ("varchar", "text") => true,
+        ("varchar", "text") | ("cidr", "inet") => true,
         ("text", "varchar") => new.is_empty(),
-        ("varchar", "varchar") | ("varbit", "varbit") => wider(),
+        ("varchar", "varchar") | ("varbit", "varbit") | ("time", "time") | ("interval", "interval") => {
+            wider()
+        }
         ("numeric", "numeric") => {
             new.is_empty()
                 || (old.len() == new.len() && old.get(1) == new.get(1) && wider() && !old.is_empty())
         }
-        ("timestamp", "timestamp" | "timestamp with time zone")
-        | ("timestamp with time zone", "timestamp" | "timestamp with time zone") => {
+        ("timestamp" | "timestamp with time zone", "timestamp" | "timestamp with time zone") => {
             (from == to || utc) && wider()
         }
-        ("time", "time") | ("interval", "interval") => wider(),
-        ("cidr", "inet") => true,
         (from, to) => from == to && old == new,
     }
 }
