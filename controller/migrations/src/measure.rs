@@ -65,6 +65,25 @@ pub fn measure(url: &str, before: &[String], review: &Review, rows: u32) -> Resu
     result.and_then(|measured| dropped.map(|()| measured))
 }
 
+/// What reaches beyond the database it runs in.
+#[rustfmt::skip]
+const BEYOND: [&str; 14] = [
+    "DROP DATABASE", "ALTER DATABASE", "CREATE DATABASE", "CREATE ROLE", "ALTER ROLE", "DROP ROLE", "CREATE USER",
+    "ALTER USER", "DROP USER", "TABLESPACE", "ALTER SYSTEM", "DBLINK", "COPY ", "PG_TERMINATE_BACKEND",
+];
+
+/// Refuses statements that would change more of the server than the scratch database.
+fn stays_inside<'a>(texts: impl Iterator<Item = &'a String>) -> Result<(), String> {
+    for text in texts {
+        let flat = text.to_uppercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some(words) = BEYOND.iter().find(|words| flat.contains(*words)) {
+            let shown = crate::rules::brief(text);
+            return Err(format!("`{shown}` is not replayed: {words} reaches beyond a scratch database"));
+        }
+    }
+    Ok(())
+}
+
 /// The statements of the migrations before a range, to set the scratch database up.
 pub fn statements_before(input: &Input) -> Result<Vec<String>, Vec<Problem>> {
     let before = crate::files::pairs(input)?.into_iter().filter(|pair| pair.number <= input.from);
@@ -260,5 +279,20 @@ fn compare(out: &mut Measured, statement: &Statement) {
     let truncates = statement.sql.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("TRUNCATE"));
     if let Some(rewritten) = out.rewritten.filter(|_| !truncates) {
         differs("rewrite", rewritten.to_string(), (statement.work == Work::Rewrite).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reaches_beyond_the_scratch_database_is_refused() {
+        let refused = |text: &str| stays_inside([text.to_owned()].iter()).is_err();
+        assert!(
+            refused("drop  database other")
+                && refused("DO $$ BEGIN EXECUTE 'ALTER\nROLE x SUPERUSER'; END $$")
+        );
+        assert!(!refused("ALTER TABLE t ADD COLUMN x text"));
     }
 }
