@@ -45,8 +45,14 @@ pub struct Measured {
 /// Replays a review's statements. `before` are the statements of the migrations before its range; `rows` are generated
 /// into each table that is empty, up to that many.
 pub fn measure(url: &str, before: &[String], review: &Review, rows: u32) -> Result<Vec<Measured>, String> {
-    let config: Config =
-        url.parse().map_err(|why| format!("--measure {url}: {why}: write postgres://user@host/postgres"))?;
+    if review.dialect != crate::Dialect::Postgresql {
+        return Err("--measure: only PostgreSQL is measured: leave it out for MySQL".into());
+    }
+    let reviewed = review.migrations.iter().flat_map(|one| one.statements.iter().map(|one| &one.sql));
+    stays_inside(before.iter().chain(reviewed))?;
+    let config: Config = url.parse().map_err(|why| {
+        format!("--measure: the URL cannot be read: {why}: write postgres://user@host/postgres")
+    })?;
     let mut admin = connect(&config)?;
     // The process id and the server's clock make the name one that nobody has.
     let name = admin

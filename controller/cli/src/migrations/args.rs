@@ -18,7 +18,7 @@ pub enum Command {
 /// Raw arguments.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReviewArgs {
-    /// The folder of morph files (000066_name.up.sql, 000066_name.down.sql), from the first migration on
+    /// The folder of morph files (`000066_name.up.sql`, `000066_name.down.sql`), from the first migration on
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// The last migration that runs now: its number, or a version that file names end in (v6.0)

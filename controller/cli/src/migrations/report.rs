@@ -57,7 +57,10 @@ pub(super) fn off_hours(review: &Review) -> String {
          -- statement then does nothing. They can still lock meanwhile. Back up first.\n",
         review.to
     );
-    review.off_hours_sql.iter().for_each(|sql| out.push_str(&format!("{sql}\n")));
+    for sql in &review.off_hours_sql {
+        out.push_str(sql);
+        out.push('\n');
+    }
     out
 }
 
