@@ -270,6 +270,11 @@ impl Reader<'_> {
             || large
             || statement.work == Work::Catalog
             || statement.duration.is_some();
+        let off_hours = if statement.safe_before_upgrade && statement.becomes_no_op {
+            Decision::PublishForOffHours
+        } else {
+            Decision::UpgradeOffHours
+        };
         (statement.decision, statement.impact) = match worst {
             Blocked::Unknown => (Decision::Ask, Impact::Unknown),
             _ if statement.work == Work::Unknown => (Decision::Ask, Impact::Unknown),
@@ -277,9 +282,7 @@ impl Reader<'_> {
             Blocked::Whole if !size_known => (Decision::Ask, Impact::Unknown),
             Blocked::Whole if hiccup => (Decision::ReportBlock, Impact::Quiet),
             Blocked::Whole => (Decision::ReportBlock, Impact::OffHours),
-            _ if statement.work != Work::Catalog && (large || !size_known) => {
-                (Decision::PublishForOffHours, Impact::OffHours)
-            }
+            _ if statement.work != Work::Catalog && (large || !size_known) => (off_hours, Impact::OffHours),
             _ => (Decision::Nothing, Impact::Quiet),
         };
         if !size_known {

@@ -105,7 +105,13 @@ fn down(input: &Input, pairs: &[Pair]) -> Vec<DownStep> {
 /// The text to send, where the decision table says so.
 fn inform(review: &Review) -> Option<String> {
     let told = |decision: Decision| {
-        matches!(decision, Decision::PublishForOffHours | Decision::UnavoidableDowntime | Decision::Ask)
+        matches!(
+            decision,
+            Decision::PublishForOffHours
+                | Decision::UpgradeOffHours
+                | Decision::UnavoidableDowntime
+                | Decision::Ask
+        )
     };
     let mut text = format!(
         "Schema migrations {:06} to {:06} ({:?} {}): {:?}, {:?}, {} in all.\n",

@@ -38,6 +38,9 @@ pub enum Decision {
     Nothing,
     /// Large, and others go on: publish the SQL for off-hours, inform SRE.
     PublishForOffHours,
+    /// Large, and others go on, but its SQL is not right to run beforehand: the old binary would fail, or the shipped
+    /// statement would (migrations.md 0.10).
+    UpgradeOffHours,
     /// Small, but others wait: report the block, performance team.
     ReportBlock,
     /// Large, and others wait: unavoidable downtime; performance team first, inform SRE, hold the wave.
@@ -52,6 +55,7 @@ impl Decision {
         match self {
             Self::Nothing => "nothing to do",
             Self::PublishForOffHours => "publish the SQL for off-hours, inform SRE",
+            Self::UpgradeOffHours => "upgrade off-hours (its SQL is not to be run beforehand), inform SRE",
             Self::ReportBlock => "report the block to the performance team",
             Self::UnavoidableDowntime => {
                 "unavoidable downtime: performance team first, inform SRE, hold the wave"
