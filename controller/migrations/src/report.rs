@@ -85,7 +85,15 @@ fn off_hours(migrations: &[Migration]) -> Vec<String> {
                 && one.work > crate::Work::Dml
                 && one.impact > Impact::Quiet
         })
-        .map(|one| format!("{};", one.sql.trim_end_matches(';')))
+        .map(|one| {
+            // Seed 002's query 9: only the application's authors know; an override says that they were asked.
+            let ask = if one.old_binary == OldBinary::WorksIfWidened {
+                "-- Ask first whether the running version depends on the column's type:\n"
+            } else {
+                ""
+            };
+            format!("{ask}{};", one.sql.trim_end_matches(';'))
+        })
         .collect()
 }
 

@@ -121,7 +121,10 @@ fn concurrently_is_right_only_alone_and_after_the_prefix() {
 #[test]
 fn only_a_repeatable_index_is_offered_for_off_hours() {
     let guarded = review_of(Dialect::Mysql, b"ALTER TABLE posts MODIFY props JSON;", None);
-    assert_eq!(guarded.off_hours_sql, ["ALTER TABLE posts MODIFY props JSON;"]);
+    let offered = guarded.off_hours_sql.first().expect("one");
+    assert!(
+        offered.starts_with("-- Ask first") && offered.ends_with("\nALTER TABLE posts MODIFY props JSON;")
+    );
     assert!(review_of(Dialect::Mysql, b"CREATE INDEX i ON posts (n);", None).off_hours_sql.is_empty());
 }
 

@@ -53,7 +53,7 @@ pub(super) fn markdown(shown: &Shown) -> String {
 /// The file of SQL for off-hours.
 pub(super) fn off_hours(review: &Review) -> String {
     let mut out = format!(
-        "-- To run off-hours before the upgrade to migration {}: each leaves the running version as it was, and the shipped\n\
+        "-- To run off-hours before the upgrade to migration {}: each leaves the running version as it was (unless it says to ask), and the shipped\n\
          -- statement then does nothing. They can still lock meanwhile. Back up first.\n",
         review.to
     );
