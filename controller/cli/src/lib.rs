@@ -6,6 +6,7 @@ pub mod backtest;
 pub mod cluster;
 pub mod loadtest;
 pub mod logging;
+pub mod migrations;
 pub mod names;
 pub mod plugin;
 pub mod prometheus;

@@ -68,6 +68,15 @@ compare with; 1 a false alarm, a comparison that could not be armed, or such a f
         #[command(subcommand)]
         command: crate::loadtest::Command,
     },
+    /// Review schema migrations before they enter the waves, and before a revert
+    #[command(
+        subcommand,
+        long_about = "\
+Review schema migrations before they enter the waves, and before a revert.
+
+Exit codes of review: 0 quiet and safe to revert; 1 it needs attention, or a measurement disagrees; 2 bad input."
+    )]
+    Migrations(crate::migrations::args::Command),
     /// Print the completion script of a shell
     Completion {
         /// The shell
@@ -319,6 +328,7 @@ mod tests {
             Command::Rehearse(_)
             | Command::Backtest(_)
             | Command::Loadtest { .. }
+            | Command::Migrations(_)
             | Command::Completion { .. } => Err("not run".into()),
         }
     }

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Rehearse(arguments) => breakwater_cli::rehearse::run(&arguments),
         Command::Backtest(arguments) => breakwater_cli::backtest::run(&arguments),
         Command::Loadtest { command } => breakwater_cli::loadtest::run(&command),
+        Command::Migrations(command) => breakwater_cli::migrations::run(&command),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "breakwater", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -1,0 +1,109 @@
+//! What a change does to those who use the table meanwhile: locks, work, blocked reads and writes. Pure.
+
+pub(crate) mod mysql;
+pub(crate) mod postgresql;
+
+use crate::{Blocked, Dialect, Lock, Work, op::Action, schema::Schema};
+
+/// What the tables below need to know.
+pub(crate) struct Facts<'a> {
+    pub dialect: Dialect,
+    pub version: (u16, u16, u16),
+    pub schema: &'a Schema,
+    /// Whether sessions run in UTC: then timestamps change their zone without a rewrite (12+). Not known from SQL.
+    pub utc: bool,
+}
+
+/// A row of the lock table.
+pub(super) struct Row {
+    pub form: &'static str,
+    pub lock: Lock,
+    pub other: Option<Lock>,
+    pub work: Work,
+    #[allow(dead_code, reason = "read by whoever checks the table, and by the docs")]
+    pub source: &'static str,
+}
+
+impl Row {
+    const fn new(
+        form: &'static str,
+        lock: Lock,
+        other: Option<Lock>,
+        work: Work,
+        source: &'static str,
+    ) -> Self {
+        Self { form, lock, other, work, source }
+    }
+}
+
+/// What one change does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub form: &'static str,
+    pub lock: Lock,
+    pub other: Option<Lock>,
+    pub work: Work,
+    pub note: Option<String>,
+    /// Whether the worse of two cases was taken, for want of facts.
+    pub assumed: bool,
+}
+
+impl Default for Effect {
+    fn default() -> Self {
+        Self { form: "", lock: Lock::None, other: None, work: Work::Catalog, note: None, assumed: false }
+    }
+}
+
+impl Effect {
+    pub fn of(row: Option<&'static Row>) -> Self {
+        match row {
+            Some(row) => {
+                Self { form: row.form, lock: row.lock, other: row.other, work: row.work, ..Self::default() }
+            }
+            None => Self::unknown("the lock table has no row for it"),
+        }
+    }
+
+    pub fn unknown(why: &str) -> Self {
+        Self {
+            form: "unknown",
+            lock: Lock::Unknown,
+            other: None,
+            work: Work::Unknown,
+            note: Some(why.into()),
+            assumed: true,
+        }
+    }
+
+    fn blocked(&self, blocks: bool) -> Blocked {
+        match (blocks, self.work) {
+            (true, Work::Unknown) => Blocked::Unknown,
+            (true, Work::Catalog) => Blocked::Brief,
+            (true, _) => Blocked::Whole,
+            (false, _) => Blocked::No,
+        }
+    }
+
+    pub fn reads(&self) -> Blocked {
+        // REINDEX holds its indexes ACCESS EXCLUSIVE, and every query looks at all of a table's indexes when it is planned:
+        // measured on PostgreSQL 15.
+        self.blocked(self.lock.blocks_reads() || self.form == "REINDEX")
+    }
+
+    pub fn writes(&self) -> Blocked {
+        match self.blocked(self.lock.blocks_writes()) {
+            Blocked::No if matches!(self.lock, Lock::RowExclusive | Lock::NextKey | Lock::RowShare) => {
+                Blocked::MatchedRows
+            }
+            blocked => blocked,
+        }
+    }
+}
+
+/// The effect of a change on this server.
+pub(crate) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
+    match facts.dialect {
+        Dialect::Postgresql => postgresql::effect(action, facts),
+        Dialect::Mysql => mysql::effect(action, facts),
+    }
+}

@@ -1,0 +1,125 @@
+//! What a review is given, checked. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{OldBinary, Rows};
+
+/// The server's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// PostgreSQL, 11 to 18.
+    Postgresql,
+    /// MySQL, 5.7 and 8.0.
+    Mysql,
+}
+
+impl std::str::FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_lowercase().as_str() {
+            "postgres" | "postgresql" | "pg" => Ok(Self::Postgresql),
+            "mysql" => Ok(Self::Mysql),
+            _ => Err(format!("`{text}` is no dialect that is reviewed: use postgresql or mysql")),
+        }
+    }
+}
+
+/// Something in the input that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{file}:{line}: {what}: {fix}")]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong, with the value.
+    pub what: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl Problem {
+    pub(crate) fn of(file: &str, what: String, fix: &str) -> Self {
+        Self { file: file.into(), line: 1, what, fix: fix.into() }
+    }
+}
+
+/// What only the application's authors know of a migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Override {
+    /// The migration's number.
+    pub migration: u32,
+    /// Which of its statements, counted from 1 as the review counts them; all without it.
+    #[serde(default)]
+    pub statement: Option<usize>,
+    /// How the old binary fares, whatever the analysis says.
+    pub old_binary: OldBinary,
+    /// Why; it is shown with the verdict.
+    pub reason: String,
+}
+
+/// A review's input.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The files' contents by name: `000066_name.up.sql`. All of them, from the first migration on, so that old types are known.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// The server's kind.
+    pub dialect: Dialect,
+    /// The server's version: `11.7`, `8.0.29`, `15`.
+    pub server_version: String,
+    /// Numbers after this one are reviewed: the last that the running version has applied.
+    pub from: u32,
+    /// The last number reviewed.
+    pub to: u32,
+    /// The last number that the last ESR has, if it is known: everything after it must be backwards compatible (seed 004).
+    pub last_esr: Option<u32>,
+    /// Rows by table, lower case.
+    pub rows: Rows,
+    /// Tables that are large whatever their rows say, and from how many rows on a table is.
+    pub large: Large,
+    /// What only the application's authors know.
+    pub overrides: Vec<Override>,
+}
+
+/// What a large table is (seed 003: "like Posts or `ThreadMemberships`").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Large {
+    /// Named ones.
+    pub tables: Vec<String>,
+    /// From so many rows on.
+    pub rows: u64,
+}
+
+impl Default for Large {
+    fn default() -> Self {
+        // The seeds name two; by 002's counts Channels, with 264 168 rows, belongs to them too.
+        Self { tables: vec!["posts".into(), "threadmemberships".into()], rows: 200_000 }
+    }
+}
+
+/// The version as three numbers, if it is one that is reviewed.
+pub(crate) fn version(dialect: Dialect, text: &str) -> Result<(u16, u16, u16), Problem> {
+    let bad = |fix: &str| Problem::of("server version", format!("`{text}` cannot be used"), fix);
+    let mut parts =
+        text.split('.').map(|part| part.bytes().take_while(u8::is_ascii_digit).count()).zip(text.split('.'));
+    let mut next = || parts.next().map_or(Ok(0), |(digits, part)| part[..digits].parse::<u16>());
+    let (Ok(major), Ok(minor), Ok(patch)) = (next(), next(), next()) else {
+        return Err(bad("write it as the server says it, such as 15.4 or 8.0.36"));
+    };
+    if text.to_lowercase().contains("mariadb") {
+        return Err(bad("MariaDB alters tables by rules of its own, which are not in the tables here"));
+    }
+    match (dialect, major, minor) {
+        (Dialect::Postgresql, 11..=18, _) | (Dialect::Mysql, 5, 7) | (Dialect::Mysql, 8, 0) => {
+            Ok((major, minor, patch))
+        }
+        (Dialect::Postgresql, ..) => Err(bad("PostgreSQL 11 to 18 are reviewed")),
+        (Dialect::Mysql, ..) => Err(bad("MySQL 5.7 and 8.0 are reviewed")),
+    }
+}

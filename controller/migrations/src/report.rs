@@ -1,0 +1,153 @@
+//! The review of the whole range: worst verdicts, off-hours SQL, down SQL, the text for SRE. Pure.
+
+use std::fmt::Write as _;
+
+use crate::{
+    Decision, Estimate, Impact, Input, Migration, OldBinary, Review,
+    cost::in_words,
+    files::Pair,
+    review::{DownStep, Revert},
+    rules::brief,
+};
+
+const LIMITS: [&str; 3] = [
+    "Go code that runs beside the files (morph's interceptors, the server's own data migrations and jobs) is not seen",
+    "no lock_timeout is set: behind one long query, even a brief lock makes all later queries wait",
+    "durations are ranges from two db.r5.2xlarge with 11.5 million posts (v6.0); another server differs",
+];
+
+/// Puts the migrations together. Those up to `from` are there for the last ESR's sake only.
+pub(crate) fn review(input: &Input, all: Vec<Migration>, pairs: &[Pair]) -> Review {
+    let mut reasons = since_esr(input, &all);
+    let migrations: Vec<Migration> = all.into_iter().filter(|one| one.number > input.from).collect();
+    let impact = migrations.iter().map(|one| one.impact).max().unwrap_or(Impact::Quiet);
+    let revert = migrations.iter().map(|one| one.revert).max().unwrap_or(Revert::RevertSafe);
+    for one in &migrations {
+        let why =
+            |statement: &&crate::Statement| statement.impact == one.impact && one.impact > Impact::Quiet;
+        for statement in one.statements.iter().filter(why) {
+            let reason = statement.reasons.join("; ");
+            reasons.push(format!(
+                "{:06}: `{}`: {} under {}{}{reason}",
+                one.number,
+                brief(&statement.sql),
+                in_words(statement.duration),
+                statement.lock.name(),
+                if reason.is_empty() { "" } else { ": " }
+            ));
+        }
+        reasons.extend(one.reasons.iter().map(|reason| format!("{:06}: {reason}", one.number)));
+    }
+    reasons.dedup();
+    let duration = migrations.iter().try_fold(Estimate::default(), |sum, one| Some(sum.plus(one.duration?)));
+    let off_hours_sql = off_hours(&migrations);
+    let down_sql = down(input, pairs);
+    let mut review = Review {
+        dialect: input.dialect,
+        server_version: input.server_version.clone(),
+        from: input.from,
+        to: input.to,
+        impact,
+        revert,
+        duration,
+        reasons,
+        migrations,
+        off_hours_sql,
+        down_sql,
+        inform_sre: None,
+        limits: LIMITS.to_vec(),
+    };
+    review.inform_sre = inform(&review);
+    review
+}
+
+/// Seed 004: "backwards compatible until the last ESR".
+fn since_esr(input: &Input, all: &[Migration]) -> Vec<String> {
+    let breaks =
+        |one: &&Migration| one.statements.iter().any(|statement| statement.old_binary >= OldBinary::Breaks);
+    let Some(esr) = input.last_esr else { return Vec::new() };
+    all.iter()
+        .filter(|one| one.number > esr)
+        .filter(breaks)
+        .map(|one| format!("{:06}: not backwards compatible with the last ESR (which has {esr}), as every migration must be", one.number))
+        .collect()
+}
+
+/// What is right to run beforehand: the old binary is unaffected, the shipped statement then does nothing, and it is
+/// worth it.
+fn off_hours(migrations: &[Migration]) -> Vec<String> {
+    migrations
+        .iter()
+        .flat_map(|one| &one.statements)
+        .filter(|one| {
+            one.safe_before_upgrade
+                && one.becomes_no_op
+                && one.work > crate::Work::Dml
+                && one.impact > Impact::Quiet
+        })
+        .map(|one| {
+            // Seed 002's query 9: only the application's authors know; an override says that they were asked.
+            let ask = if one.old_binary == OldBinary::WorksIfWidened {
+                "-- Ask first whether the running version depends on the column's type:\n"
+            } else {
+                ""
+            };
+            format!("{ask}{};", one.sql.trim_end_matches(';'))
+        })
+        .collect()
+}
+
+fn down(input: &Input, pairs: &[Pair]) -> Vec<DownStep> {
+    let within = |pair: &&Pair| pair.number > input.from && pair.number <= input.to;
+    let step = |pair: &Pair| {
+        let down = pair.down.as_ref()?;
+        Some(DownStep {
+            number: pair.number,
+            file: down.name.clone(),
+            sql: down.sql.trim_start_matches('\u{feff}').to_owned(),
+        })
+    };
+    pairs.iter().rev().filter(within).filter_map(step).collect()
+}
+
+/// The text to send, where the decision table says so.
+fn inform(review: &Review) -> Option<String> {
+    let told = |decision: Decision| {
+        matches!(
+            decision,
+            Decision::PublishForOffHours
+                | Decision::UpgradeOffHours
+                | Decision::UnavoidableDowntime
+                | Decision::Ask
+        )
+    };
+    let mut text = format!(
+        "Schema migrations {:06} to {:06} ({:?} {}): {:?}, {:?}, {} in all.\n",
+        review.from + 1,
+        review.to,
+        review.dialect,
+        review.server_version,
+        review.impact,
+        review.revert,
+        in_words(review.duration)
+    );
+    let mut any = review.revert > Revert::RevertNeedsDown;
+    for migration in &review.migrations {
+        for one in migration.statements.iter().filter(|one| told(one.decision)) {
+            any = true;
+            let table = one.table.as_deref().unwrap_or("unknown table");
+            let _ = writeln!(
+                text,
+                "- {:06} {table} ({} rows): {}, {}, reads blocked: {:?}, writes blocked: {:?}: {}.",
+                migration.number,
+                one.rows.map_or("unknown".into(), |rows| rows.to_string()),
+                one.lock.name(),
+                in_words(one.duration),
+                one.reads,
+                one.writes,
+                one.decision.action()
+            );
+        }
+    }
+    any.then_some(text)
+}

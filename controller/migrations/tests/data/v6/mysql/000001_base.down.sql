@@ -1,0 +1,10 @@
+DROP TABLE status;
+DROP TABLE channels;
+DROP TABLE commandwebhooks;
+DROP TABLE users;
+DROP TABLE threads;
+DROP TABLE sessions;
+DROP TABLE posts;
+DROP TABLE linkmetadata;
+DROP TABLE jobs;
+DROP TABLE channelmembers;

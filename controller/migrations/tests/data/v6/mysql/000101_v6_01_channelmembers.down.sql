@@ -1,0 +1,1 @@
+ALTER TABLE ChannelMembers MODIFY NotifyProps text;

@@ -1,0 +1,1 @@
+ALTER TABLE LinkMetadata MODIFY Data JSON;

@@ -1,0 +1,1 @@
+ALTER TABLE Jobs MODIFY Data JSON;

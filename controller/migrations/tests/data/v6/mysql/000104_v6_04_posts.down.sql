@@ -1,0 +1,1 @@
+ALTER TABLE Posts MODIFY Props text;

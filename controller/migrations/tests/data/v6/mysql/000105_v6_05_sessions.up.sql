@@ -1,0 +1,1 @@
+ALTER TABLE Sessions MODIFY Props JSON;

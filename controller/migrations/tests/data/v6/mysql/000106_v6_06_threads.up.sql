@@ -1,0 +1,1 @@
+ALTER TABLE Threads MODIFY Participants JSON;

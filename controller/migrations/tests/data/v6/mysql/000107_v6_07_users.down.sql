@@ -1,0 +1,1 @@
+ALTER TABLE Users MODIFY Props text;

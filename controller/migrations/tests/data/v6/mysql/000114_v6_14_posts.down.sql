@@ -1,0 +1,1 @@
+DROP INDEX idx_posts_root_id_delete_at ON Posts;

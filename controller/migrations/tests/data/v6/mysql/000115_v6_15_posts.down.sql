@@ -1,0 +1,1 @@
+CREATE INDEX idx_posts_root_id ON Posts (RootId);

@@ -1,0 +1,1 @@
+DROP INDEX idx_channels_team_id_type ON Channels;

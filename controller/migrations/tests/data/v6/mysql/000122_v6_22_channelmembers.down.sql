@@ -1,0 +1,1 @@
+DROP INDEX idx_channelmembers_channel_id_scheme_guest_user_id ON ChannelMembers;

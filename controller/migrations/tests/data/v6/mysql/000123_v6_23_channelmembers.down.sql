@@ -1,0 +1,1 @@
+CREATE INDEX idx_channelmembers_user_id ON ChannelMembers (UserId);

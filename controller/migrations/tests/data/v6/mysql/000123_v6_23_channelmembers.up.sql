@@ -1,0 +1,1 @@
+DROP INDEX idx_channelmembers_user_id ON ChannelMembers;

@@ -1,0 +1,1 @@
+CREATE INDEX idx_status_status ON Status (Status);

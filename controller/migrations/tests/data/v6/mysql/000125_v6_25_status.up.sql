@@ -1,0 +1,1 @@
+DROP INDEX idx_status_status ON Status;

@@ -1,0 +1,1 @@
+ALTER TABLE Posts MODIFY COLUMN FileIds text;

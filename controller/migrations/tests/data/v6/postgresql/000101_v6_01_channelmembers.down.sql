@@ -1,0 +1,1 @@
+ALTER TABLE channelmembers ALTER COLUMN notifyprops TYPE varchar(2000);

@@ -1,0 +1,1 @@
+ALTER TABLE posts ALTER COLUMN props TYPE jsonb USING props::jsonb;

@@ -1,0 +1,1 @@
+ALTER TABLE users ALTER COLUMN props TYPE jsonb USING props::jsonb;

@@ -1,0 +1,1 @@
+ALTER TABLE users ALTER COLUMN notifyprops TYPE varchar(2000);

@@ -1,0 +1,1 @@
+ALTER TABLE users ALTER COLUMN timezone TYPE jsonb USING timezone::jsonb;

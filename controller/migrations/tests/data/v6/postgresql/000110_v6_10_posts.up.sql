@@ -1,0 +1,1 @@
+UPDATE Posts SET RootId = ParentId WHERE RootId = '' AND RootId != ParentId;

@@ -1,0 +1,1 @@
+ALTER TABLE Posts DROP COLUMN ParentId;

@@ -1,0 +1,1 @@
+ALTER TABLE CommandWebhooks DROP COLUMN ParentId;

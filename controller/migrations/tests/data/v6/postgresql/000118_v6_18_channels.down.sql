@@ -1,0 +1,1 @@
+CREATE INDEX idx_channels_team_id ON Channels (TeamId);

@@ -1,0 +1,1 @@
+CREATE INDEX idx_threads_channel_id ON Threads (ChannelId);

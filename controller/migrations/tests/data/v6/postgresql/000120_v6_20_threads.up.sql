@@ -1,0 +1,1 @@
+DROP INDEX idx_threads_channel_id;

@@ -1,0 +1,1 @@
+ALTER TABLE posts ALTER COLUMN fileids TYPE character varying(300);

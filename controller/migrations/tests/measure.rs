@@ -1,0 +1,246 @@
+//! The lock table against a PostgreSQL 15: lock, rewrite, blocked reads and writes of each form, as the server shows them.
+//!
+//! It starts a server of its own from `PG_BIN` (Debian's folder otherwise); where there is none, or where the user is
+//! root and nobody else can be asked to run it, it says so and ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use breakwater_migrations::{Dialect, Input, Large, analyse, measure::measure};
+
+const BASE: &str = "CREATE TABLE other (id integer PRIMARY KEY, v text);
+CREATE TABLE t (id integer PRIMARY KEY, a varchar(50), b text, c integer, d numeric(10,2), e timestamp, f boolean, g varchar(20), h text, k text NOT NULL, old text, oldn text);
+CREATE INDEX t_a ON t (a);
+CREATE INDEX t_c ON t (c);
+CREATE UNIQUE INDEX t_u ON t (c);
+CREATE TABLE big (id integer, at integer) PARTITION BY RANGE (at);
+CREATE TABLE big_1 PARTITION OF big FOR VALUES FROM (0) TO (10);
+CREATE TABLE big_2 (id integer, at integer);
+CREATE TABLE nulls (id integer NOT NULL, v integer, w integer NOT NULL);
+CREATE UNIQUE INDEX nulls_w ON nulls (w);
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE MATERIALIZED VIEW mv AS SELECT id FROM t;
+CREATE UNIQUE INDEX mv_i ON mv (id);
+CREATE VIEW v AS SELECT id FROM other;
+CREATE TYPE mood AS ENUM ('good');
+";
+
+/// One form a line, run in this order.
+const FORMS: &str = "ALTER TABLE t ADD COLUMN n1 text
+ALTER TABLE t ADD COLUMN n2 integer DEFAULT 7
+ALTER TABLE t ADD COLUMN n3 timestamp DEFAULT now()
+ALTER TABLE t ADD COLUMN n4 double precision DEFAULT random()
+ALTER TABLE t ADD COLUMN n5 timestamptz DEFAULT clock_timestamp()
+ALTER TABLE t ADD COLUMN n6 serial
+ALTER TABLE t ADD COLUMN n7 integer GENERATED ALWAYS AS IDENTITY
+ALTER TABLE t ADD COLUMN n8 integer GENERATED ALWAYS AS (c * 2) STORED
+ALTER TABLE t ADD COLUMN n9 integer UNIQUE
+ALTER TABLE t ADD COLUMN n10 integer CHECK (n10 > 0)
+ALTER TABLE t ADD COLUMN n11 integer REFERENCES other (id)
+ALTER TABLE t ADD COLUMN IF NOT EXISTS n12 jsonb DEFAULT '{}'
+ALTER TABLE t DROP COLUMN old
+ALTER TABLE t DROP COLUMN IF EXISTS oldn
+ALTER TABLE t ALTER COLUMN a TYPE varchar(100)
+ALTER TABLE t ALTER COLUMN a TYPE text
+ALTER TABLE t ALTER COLUMN h TYPE varchar
+ALTER TABLE t ALTER COLUMN b TYPE jsonb USING b::jsonb
+ALTER TABLE t ALTER COLUMN b TYPE jsonb USING b::jsonb
+ALTER TABLE t ALTER COLUMN g TYPE varchar(10)
+ALTER TABLE t ALTER COLUMN d TYPE numeric(12,2)
+ALTER TABLE t ALTER COLUMN d TYPE numeric(14,4)
+ALTER TABLE t ALTER COLUMN d TYPE numeric
+ALTER TABLE t ALTER COLUMN n2 TYPE bigint
+ALTER TABLE t ALTER COLUMN a SET DEFAULT 'x'
+ALTER TABLE t ALTER COLUMN a DROP DEFAULT
+ALTER TABLE t ALTER COLUMN f SET NOT NULL
+ALTER TABLE t ALTER COLUMN f DROP NOT NULL
+ALTER TABLE t ALTER COLUMN a SET STATISTICS 200
+ALTER TABLE t ALTER COLUMN a SET (n_distinct = 5)
+ALTER TABLE t ALTER COLUMN a SET STORAGE EXTERNAL
+ALTER TABLE t SET (fillfactor = 90)
+ALTER TABLE t SET (autovacuum_enabled = false)
+ALTER TABLE t RESET (autovacuum_enabled)
+ALTER TABLE t CLUSTER ON t_c
+ALTER TABLE t SET WITHOUT CLUSTER
+ALTER TABLE t ADD CONSTRAINT ck CHECK (c > -1)
+ALTER TABLE t ADD CONSTRAINT ck2 CHECK (c > -2) NOT VALID
+ALTER TABLE t VALIDATE CONSTRAINT ck2
+ALTER TABLE t DROP CONSTRAINT ck
+ALTER TABLE t RENAME CONSTRAINT ck2 TO ck3
+ALTER TABLE t ADD CONSTRAINT fk FOREIGN KEY (n11) REFERENCES other (id)
+ALTER TABLE t ADD CONSTRAINT fk2 FOREIGN KEY (n11) REFERENCES other (id) NOT VALID
+ALTER TABLE t VALIDATE CONSTRAINT fk2
+ALTER TABLE t DROP CONSTRAINT fk
+ALTER TABLE t ADD CONSTRAINT uq UNIQUE (n6)
+ALTER TABLE t ADD CONSTRAINT uq2 UNIQUE USING INDEX t_u
+ALTER TABLE nulls ADD CONSTRAINT nulls_pk PRIMARY KEY USING INDEX nulls_w
+ALTER TABLE t ADD CONSTRAINT ex EXCLUDE USING btree (n7 WITH =)
+ALTER TABLE t ADD CONSTRAINT filled CHECK (a IS NOT NULL)
+ALTER TABLE t ALTER COLUMN a SET NOT NULL
+ALTER TABLE t ENABLE ROW LEVEL SECURITY
+ALTER TABLE t DISABLE ROW LEVEL SECURITY
+ALTER TABLE t REPLICA IDENTITY FULL
+ALTER TABLE t SET UNLOGGED
+ALTER TABLE t SET LOGGED
+ALTER TABLE t RENAME COLUMN n1 TO m1
+CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION nothing()
+ALTER TABLE t DISABLE TRIGGER tr
+ALTER TABLE t ENABLE TRIGGER tr
+DROP TRIGGER tr ON t
+ALTER TABLE big ATTACH PARTITION big_2 FOR VALUES FROM (10) TO (20000)
+ALTER TABLE big DETACH PARTITION big_1
+CREATE INDEX t_n ON t (n2)
+CREATE UNIQUE INDEX t_n7 ON t (n7)
+CREATE INDEX CONCURRENTLY t_cc ON t (n2)
+ALTER INDEX t_n RENAME TO t_nn
+DROP INDEX t_nn
+DROP INDEX CONCURRENTLY t_cc
+REINDEX TABLE t
+REINDEX INDEX t_c
+REINDEX TABLE CONCURRENTLY t
+UPDATE t SET m1 = 'x' WHERE m1 IS NULL
+INSERT INTO other (id, v) VALUES (1000000, 'x')
+DELETE FROM other WHERE id = 1000000
+SELECT id FROM t LIMIT 1
+SELECT id FROM other FOR UPDATE
+LOCK TABLE t IN SHARE MODE
+LOCK TABLE t IN EXCLUSIVE MODE
+LOCK TABLE t
+CREATE TABLE made (id integer PRIMARY KEY, t integer REFERENCES other (id))
+REFRESH MATERIALIZED VIEW mv
+REFRESH MATERIALIZED VIEW CONCURRENTLY mv
+DROP MATERIALIZED VIEW mv
+CREATE OR REPLACE VIEW v AS SELECT id, v FROM other
+DROP VIEW v
+CREATE TYPE mood2 AS ENUM ('a')
+ALTER TYPE mood ADD VALUE 'bad' AFTER 'good'
+ANALYZE t
+CLUSTER t USING t_c
+VACUUM FULL t
+TRUNCATE nulls
+ALTER TABLE nulls RENAME TO nulls2
+DROP TABLE nulls2
+DROP TABLE t";
+
+/// A server that ends with the test.
+struct Server {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGQUIT through pg_ctl needs the right user; the postmaster's children end with it.
+        let _gone = self.child.kill();
+        let _waited = self.child.wait();
+        let _removed = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// `command`, as a user that PostgreSQL accepts.
+fn as_user(program: &Path) -> Command {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0);
+    if root {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+fn start() -> Option<(Server, String)> {
+    let bin = PathBuf::from(std::env::var("PG_BIN").unwrap_or_else(|_| "/usr/lib/postgresql/15/bin".into()));
+    if !bin.join("postgres").exists() {
+        return None;
+    }
+    let folder = std::env::temp_dir().join(format!("breakwater-measure-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).ok()?;
+    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).ok()?;
+    let data = folder.join("data");
+    let made = as_user(&bin.join("initdb"))
+        .arg("-D")
+        .arg(&data)
+        .args(["-U", "postgres", "-A", "trust", "-N"])
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .status()
+        .ok()?;
+    if !made.success() {
+        return None;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+    let child = as_user(&bin.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .args([
+            "-p",
+            &port.to_string(),
+            "-h",
+            "127.0.0.1",
+            "-c",
+            "fsync=off",
+            "-k",
+            "",
+            "-c",
+            "autovacuum=off",
+        ])
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let server = Server { child, folder };
+    for _ in 0..100 {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            return Some((server, format!("postgres://postgres@127.0.0.1:{port}/postgres")));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    None
+}
+
+#[test]
+fn the_lock_table_agrees_with_a_postgresql_15() {
+    let Some((_server, url)) = start() else {
+        println!("measured: no PostgreSQL 15 that can be started here (PG_BIN names its folder)");
+        return;
+    };
+    let mut files = BTreeMap::from([("000001_base.up.sql".to_owned(), BASE.as_bytes().to_vec())]);
+    for (at, form) in FORMS.lines().enumerate() {
+        let prefix = if form.contains("CONCURRENTLY") { "-- morph:nontransactional\n" } else { "" };
+        files.insert(format!("{:06}_form.up.sql", at + 2), format!("{prefix}{form};\n").into_bytes());
+    }
+    let to = u32::try_from(FORMS.lines().count() + 1).expect("few");
+    let input = Input {
+        files,
+        dialect: Dialect::Postgresql,
+        server_version: "15".into(),
+        from: 1,
+        to,
+        last_esr: None,
+        rows: BTreeMap::new(),
+        large: Large::default(),
+        overrides: Vec::new(),
+    };
+    let review = analyse(&input).expect("reviewed");
+    let before: Vec<String> = vec![BASE.into()];
+    let measured = measure(&url, &before, &review, 1000).expect("measured");
+    let seen = measured.iter().filter(|one| one.lock.is_some()).count();
+    let wrong: Vec<_> = measured.iter().filter(|one| !one.disagreements.is_empty()).collect();
+    println!(
+        "measured: {} of {} forms agree with PostgreSQL 15; lock seen on {seen}",
+        measured.len() - wrong.len(),
+        measured.len()
+    );
+    for one in &wrong {
+        println!("{:06} {}: {}", one.number, one.sql, one.disagreements.join("; "));
+    }
+    assert!(wrong.is_empty() && seen >= 60, "see above");
+}
