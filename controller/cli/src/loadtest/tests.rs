@@ -20,12 +20,11 @@ fn args(line: &str) -> Args {
         }
     });
     let line = ["breakwater", "loadtest", "compare"].map(String::from).into_iter().chain(words);
-    match Cli::try_parse_from(line).unwrap().command {
-        Verb::Loadtest { command: Command::Compare(args) } => *args,
-        Verb::Run(_) | Verb::Rehearse(_) | Verb::Backtest(_) | Verb::Completion { .. } => {
-            panic!("another command")
-        }
-    }
+    let Verb::Loadtest { command: Command::Compare(args) } = Cli::try_parse_from(line).unwrap().command
+    else {
+        panic!("another command")
+    };
+    *args
 }
 
 /// What is printed, and the verdict.
