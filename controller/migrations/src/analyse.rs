@@ -285,6 +285,14 @@ impl Reader<'_> {
             _ if statement.work != Work::Catalog && (large || !size_known) => (off_hours, Impact::OffHours),
             _ => (Decision::Nothing, Impact::Quiet),
         };
+        // How large another table is (a foreign key's) is not asked, so it is taken for large.
+        if statement.other_lock.is_some_and(|lock| lock >= Lock::Share) && !hiccup {
+            statement.impact = statement.impact.max(Impact::OffHours);
+            if statement.decision == Decision::Nothing {
+                statement.decision = Decision::ReportBlock;
+            }
+            statement.reasons.push("another table's writes wait as well, for as long".into());
+        }
         if !size_known {
             let table = statement.table.as_deref().unwrap_or("its table");
             statement

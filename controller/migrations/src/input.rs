@@ -17,6 +17,15 @@ pub enum Dialect {
     Mysql,
 }
 
+impl std::fmt::Display for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Postgresql => "PostgreSQL",
+            Self::Mysql => "MySQL",
+        })
+    }
+}
+
 impl std::str::FromStr for Dialect {
     type Err = String;
 

@@ -109,7 +109,7 @@ pub(super) fn impact(one: &Statement) -> String {
 fn head(review: &Review) -> String {
     text::fields([
         ("Migrations", format!("{} to {}", review.from + 1, review.to)),
-        ("Server", format!("{:?} {}", review.dialect, review.server_version)),
+        ("Server", format!("{} {}", review.dialect, review.server_version)),
         ("Duration", in_words(review.duration)),
     ])
 }
