@@ -111,8 +111,9 @@ impl Speaker<'_> {
             Verdict::NoData | Verdict::Deviating => false,
             Verdict::Healthy | Verdict::Inconclusive | Verdict::Uncalibrated => match finding {
                 Finding::Nothing => false,
-                Finding::Deviates => true,
-                Finding::PastAlone | Finding::OthersAlone | Finding::OneAlone | Finding::TrafficAlone => {
+                // A guard that holds as well does not hide the tenant that is to go back (R22).
+                Finding::Deviates | Finding::OneAlone => true,
+                Finding::PastAlone | Finding::OthersAlone | Finding::TrafficAlone => {
                     guards.action == Action::None
                 }
             },
