@@ -26,10 +26,15 @@ use serde::{Deserialize, Serialize};
         printcolumn(name = "Message", type_ = "string", json_path = ".status.message")
     ),
     x_kube(validation = ("self == oldSelf", "spec is immutable: create another RolloutAction")),
-    x_kube(validation = ("!(self.verb in ['Approve', 'Promote', 'Revert', 'Retry']) || has(self.version)",
-        "version is required for Approve, Promote, Revert and Retry: an action for one version never serves another")),
+    x_kube(validation = ("!(self.verb in ['Approve', 'Promote', 'Revert', 'Retry', 'Acknowledge']) || has(self.version)",
+        "version is required for Approve, Promote, Revert, Retry and Acknowledge: an action for one version never serves another")),
     x_kube(validation = ("self.verb != 'Approve' || has(self.wave)", "wave is required for Approve")),
-    x_kube(validation = ("(self.verb == 'Lift') == has(self.subject)", "subject is required for Lift, and only there: the name of the Hold or Stop to lift")),
+    x_kube(validation = ("(self.verb in ['Lift', 'Acknowledge']) == has(self.subject)",
+        "subject is required for Lift (the name of the Hold or Stop) and Acknowledge (the gate), and only there")),
+    x_kube(validation = ("self.verb != 'Acknowledge' || self.subject in ['migrations', 'loadTest', 'openDeviations', 'soak', 'revert', 'emergency']",
+        "subject of an Acknowledge is one of migrations, loadTest, openDeviations, soak, revert, emergency")),
+    x_kube(validation = ("self.verb != 'Acknowledge' || (has(self.reason) && self.reason != '')",
+        "reason is required for Acknowledge: why the gate may be passed")),
     x_kube(validation = ("!has(self.until) || self.verb in ['Hold', 'Stop']", "until is for Hold and Stop only"))
 )]
 #[serde(rename_all = "camelCase")]
@@ -56,11 +61,12 @@ pub struct RolloutActionSpec {
         schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
     )]
     pub wave: Option<String>,
-    /// Name of the Hold or Stop that a Lift lifts.
+    /// Name of the Hold or Stop that a Lift lifts; for Acknowledge the gate: `migrations`, `loadTest`, `openDeviations`,
+    /// `soak`, `revert` (a revert that the schema forbids), `emergency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "kube",
-        schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))
+        schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))
     )]
     pub subject: Option<String>,
     /// When a Hold or Stop ends by itself.
@@ -99,6 +105,8 @@ pub enum Verb {
     Revert,
     /// Closes a rejection, so that the version may be rolled out again.
     Retry,
+    /// Passes a gate as it stands now, for one version.
+    Acknowledge,
 }
 
 impl Verb {
@@ -112,6 +120,7 @@ impl Verb {
             Self::Promote => "Promote",
             Self::Revert => "Revert",
             Self::Retry => "Retry",
+            Self::Acknowledge => "Acknowledge",
         }
     }
 }

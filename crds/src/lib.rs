@@ -9,6 +9,7 @@
 
 pub mod action;
 pub mod marker;
+pub mod release;
 #[cfg(feature = "kube")]
 pub mod render;
 pub mod report;
@@ -20,6 +21,7 @@ pub mod state;
 pub mod status;
 
 pub use action::{RolloutActionSpec, RolloutActionStatus, Verb};
+pub use release::{ReleaseSpec, ReleaseStatus};
 pub use report::{DeviationReportSpec, DeviationReportStatus, Outcome};
 pub use rollout::RolloutSpec;
 pub use scalars::{IntOrPercent, Percent, Span};
@@ -29,7 +31,7 @@ pub use status::{Condition, Phase, RolloutStatus};
 
 #[cfg(feature = "kube")]
 pub use crate::{
-    action::RolloutAction, render::definitions, report::DeviationReport, rollout::Rollout,
+    action::RolloutAction, release::Release, render::definitions, report::DeviationReport, rollout::Rollout,
     state::RolloutState,
 };
 

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt as _;
 
-use crate::{DeviationReport, Rollout, RolloutAction, RolloutState};
+use crate::{DeviationReport, Release, Rollout, RolloutAction, RolloutState};
 
 /// Said at the top of every rendered file.
 const HEADER: &str =
@@ -28,8 +28,9 @@ pub struct File {
 }
 
 /// The `CustomResourceDefinitions` in the order in which they are rendered.
-pub fn definitions() -> [CustomResourceDefinition; 4] {
-    [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()].map(hardened)
+pub fn definitions() -> [CustomResourceDefinition; 5] {
+    [Rollout::crd(), Release::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()]
+        .map(hardened)
 }
 
 /// Every file that is rendered from the types.

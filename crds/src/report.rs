@@ -24,6 +24,10 @@ pub const CHANGES_MAX: usize = 64;
 pub const ALERTS_MAX: usize = 32;
 /// Most tenants that a version may be rejected for alone (R22): each of them is listed, since the list is the rejection.
 pub const REJECTED_FOR_MAX: usize = 256;
+/// Most migrations whose way down is listed.
+pub const DOWN_STEPS_MAX: usize = 64;
+/// Most bytes of the SQL of all steps down.
+pub const DOWN_SQL_MAX: usize = 32 * 1024;
 /// Most tenants named that did not come back.
 pub const NOT_BACK_MAX: usize = 32;
 
@@ -249,6 +253,12 @@ pub struct DeviationReportStatus {
     /// What was left out of the lists above for want of room.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// Why the revert does not happen by itself, where the schema forbids it (R21): it waits for an Acknowledge.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revert_waits_for: String,
+    /// What takes the schema down, in this order: the newer binary must run it while the server stands still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down_steps: Vec<DownStep>,
     /// Name of the Retry that closed the rejection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_by: Option<String>,
@@ -268,6 +278,19 @@ impl DeviationReportStatus {
     pub fn rejects(&self) -> bool {
         self.outcome.is_none_or(Outcome::is_revert) && self.closed_by.is_none()
     }
+}
+
+/// One migration's way down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DownStep {
+    /// The migration's number.
+    pub number: u32,
+    /// The down file; empty where there is none.
+    pub file: String,
+    /// Its SQL, or what is known in place of it.
+    pub sql: String,
 }
 
 /// How a deviation was answered.

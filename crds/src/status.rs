@@ -15,6 +15,10 @@ pub const VERSIONS_MAX: usize = 16;
 pub const MESSAGE_MAX: usize = 320;
 /// Longest message of an entry of which there are many (`history`, `troubled`, brakes), in bytes.
 pub const ENTRY_MESSAGE_MAX: usize = 160;
+/// Most acknowledgements kept.
+pub const ACKNOWLEDGED_MAX: usize = 16;
+/// Most days of soak kept.
+pub const SOAKED_DAYS_MAX: usize = 64;
 /// Longest name of a human in the status, in bytes; the `RolloutAction` tells the whole of it.
 pub const REQUESTER_MAX: usize = 64;
 /// Largest status, in bytes of JSON (R27).
@@ -75,6 +79,12 @@ pub struct RolloutStatus {
     /// Holds and Stops in force; they add up and are lifted by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub brakes: Vec<Brake>,
+    /// Gates that somebody passed by an Acknowledge, newest last, at most 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged: Vec<Acknowledged>,
+    /// Seconds in which every SLO was Healthy, by day, whatever version soaked: the last 64 days (`gates.soak` of others).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub soaked_days: Vec<SoakedDay>,
     /// Actions whose effect stands here but not yet in their own status.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub processed: Vec<ProcessedAction>,
@@ -127,6 +137,8 @@ impl RolloutStatus {
         self.history.drain(..self.history.len().saturating_sub(HISTORY_MAX));
         self.troubled.truncate(TROUBLED_MAX);
         self.rejected.truncate(VERSIONS_MAX);
+        self.acknowledged.drain(..self.acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX));
+        self.soaked_days.drain(..self.soaked_days.len().saturating_sub(SOAKED_DAYS_MAX));
         if let Some(Adoption { versions, owners, approved: _ }) = &mut self.adoption {
             versions.truncate(VERSIONS_MAX);
             owners.truncate(VERSIONS_MAX);
@@ -149,7 +161,9 @@ impl RolloutStatus {
         let approved =
             waves.flat_map(|wave| [&mut wave.approved_before, &mut wave.approved_after, &mut wave.promoted]);
         let adopted = self.adoption.iter_mut().map(|adoption| &mut adoption.approved);
-        let approvers = approved.chain(adopted).flatten().map(|approved| &mut approved.by);
+        let acknowledged = self.acknowledged.iter_mut().map(|acknowledged| &mut acknowledged.word.by);
+        let approvers =
+            approved.chain(adopted).flatten().map(|approved| &mut approved.by).chain(acknowledged);
         let stopped_by = self.brakes.iter_mut().map(|brake| &mut brake.requested_by);
         approvers.chain(stopped_by).for_each(|text| cut(text, REQUESTER_MAX));
     }
@@ -486,6 +500,33 @@ pub struct ProcessedAction {
     pub message: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// A gate that somebody passed for one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Acknowledged {
+    /// The gate: `migrations`, `loadTest`, `openDeviations`, `soak`, `revert`.
+    pub subject: String,
+    /// The version.
+    pub version: String,
+    /// Hash of what the gate said: when it says something else, it asks again.
+    pub said: String,
+    /// Who, when, and by which action.
+    #[serde(flatten)]
+    pub word: Approved,
+}
+
+/// A day's soak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SoakedDay {
+    /// The day, in days since 1970-01-01 (UTC).
+    pub day: i64,
+    /// Seconds of it.
+    pub seconds: i64,
 }
 
 /// What was found on a fleet without history (R33).

@@ -86,7 +86,8 @@ fn measure(n: usize) -> Result<(), Error> {
     let spec = spec()?;
     let now: Timestamp = "2026-03-02T10:00:00Z".parse()?;
     let mut tenants = fleet(n, now);
-    let (in_flight, problems, causes) = (HashSet::new(), HashMap::new(), HashMap::new());
+    let (in_flight, problems, causes, jobs) =
+        (HashSet::new(), HashMap::new(), HashMap::new(), HashMap::new());
     let observe =
         |tenants: &[Tenant], status: &RolloutStatus, readings: &[SloReading], at: Timestamp, label: &str| {
             let observed = Observed {
@@ -110,6 +111,9 @@ fn measure(n: usize) -> Result<(), Error> {
                 causes: &causes,
                 firing: &[],
                 kept: None,
+                releases: &[],
+                soaked: None,
+                jobs: &jobs,
             };
             let mut times: Vec<f64> = (0..RUNS)
                 .map(|_| {

@@ -10,6 +10,7 @@ use jiff::{Timestamp, Unit};
 
 use crate::{
     draft::{Draft, clip_to},
+    gate,
     observed::{Action, Report},
     outcome::ReportWrite,
     report,
@@ -94,6 +95,7 @@ fn effect(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
         Verb::Promote => promote(draft, action),
         Verb::Revert => revert(draft, action),
         Verb::Retry => retry(draft, action),
+        Verb::Acknowledge => acknowledge(draft, action),
     }
 }
 
@@ -232,7 +234,25 @@ fn revert(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     let reason =
         if action.spec.reason.is_empty() { "no reason given".into() } else { action.spec.reason.clone() };
     draft.manual = Some((asked.clone(), action.spec.requested_by.clone(), reason));
-    Ok(format!("version {asked} is taken out and rejected"))
+    Ok(match gate::revert_of(draft, &asked) {
+        None => format!("version {asked} is taken out and rejected"),
+        Some((why, _)) => format!("version {asked} is held: {why}"),
+    })
+}
+
+fn acknowledge(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
+    let asked = action.spec.version.as_deref().unwrap_or_default();
+    let status = &draft.status;
+    let speaks_of = [
+        Some(draft.observed.spec.spec.version.as_str()),
+        status.candidate_version.as_deref(),
+        status.stable_version.as_deref(),
+    ];
+    if !speaks_of.contains(&Some(asked)) {
+        return Err(format!("version {asked} is neither wanted, nor under way, nor the stable one"));
+    }
+    let word = word(draft, action);
+    gate::acknowledge(draft, action.spec.subject.as_deref().unwrap_or_default(), asked, &word)
 }
 
 fn retry(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {

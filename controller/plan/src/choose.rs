@@ -74,12 +74,15 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
     };
     if candidate == *wanted {
         draft.status.queued = None;
-    } else if draft.out.contains(wanted) {
+    } else if draft.out.contains(wanted) || gate::withdrawn(draft, wanted).is_some() {
         draft.status.queued = None; // the one under way goes on
     } else if draft.status.stable_version.as_deref() == Some(wanted) {
         let message = format!("spec.version was set back from {candidate} to the stable version {wanted}");
         draft.status.queued = None;
-        revert::start(draft, &candidate, true, &message);
+        match gate::revert_of(draft, &candidate) {
+            Some((why, _)) => draft.hold_above_all("RevertGated", format!("{message}: {why}")),
+            None => revert::start(draft, &candidate, true, &message),
+        }
     } else {
         match draft.observed.spec.spec.on_new_version {
             OnNewVersion::Queue => {
@@ -98,13 +101,17 @@ fn queue(draft: &mut Draft<'_>, wanted: &str, why: String) {
     draft.status.queued = Some(wanted.to_owned());
 }
 
-/// Lets a version take over, unless its gate keeps it waiting.
+/// Lets a version take over, unless a gate keeps it waiting.
 fn supersede(draft: &mut Draft<'_>, wanted: &str, candidate: &str) {
-    match gate::open_deviations(draft, wanted) {
-        Passage::Shut(why) => return queue(draft, wanted, why),
-        Passage::Warned(why) => draft.tell("OpenDeviations", true, why),
-        Passage::Open => {}
+    let mut warned = Vec::new();
+    for (reason, passage) in gate::before_start(draft, wanted) {
+        match passage {
+            Passage::Shut(why) => return queue(draft, wanted, why),
+            Passage::Warned(why) => warned.push((reason, why)),
+            Passage::Open => {}
+        }
     }
+    warned.into_iter().for_each(|(reason, why)| draft.tell(reason, true, why));
     let message = format!("version {wanted} takes over from {candidate}, from the first wave");
     draft.tell("Superseded", false, message);
     start(draft, wanted);
@@ -236,14 +243,14 @@ fn reject(draft: &mut Draft<'_>, wanted: &str) {
 
 /// What must be true before the first tenant is touched: deviations answered, owners released, every tenant in a wave.
 fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
-    let warned = match gate::open_deviations(draft, wanted) {
-        Passage::Shut(why) => {
-            draft.hold("OpenDeviations", true, why);
-            None
+    let mut warned = Vec::new();
+    for (reason, passage) in gate::before_start(draft, wanted) {
+        match passage {
+            Passage::Shut(why) => draft.hold(reason, true, why),
+            Passage::Warned(why) => warned.push((reason, why)),
+            Passage::Open => {}
         }
-        Passage::Warned(why) => Some(why),
-        Passage::Open => None,
-    };
+    }
     let (held, unmatched) =
         (draft.count(|s| *s == Standing::NotReleased), draft.count(|s| *s == Standing::Unmatched));
     if held > 0 {
@@ -258,8 +265,8 @@ fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
         );
     }
     let may = draft.holds.is_empty();
-    if let Some(why) = warned.filter(|_| may) {
-        draft.tell("OpenDeviations", true, why);
+    if may {
+        warned.into_iter().for_each(|(reason, why)| draft.tell(reason, true, why));
     }
     may
 }
@@ -310,12 +317,14 @@ fn versions(draft: &Draft<'_>, wanted: &str) -> Vec<VersionCount> {
         let live = place.standing.is_live() || matches!(place.standing, Standing::Ahead | Standing::Dormant);
         let counts = ours && live;
         let Some(version) = tenant.version.version().filter(|_| counts) else { continue };
-        let unverified = draft.out.contains(&**version) || (**version == *wanted && !whole);
+        let withdrawn = |version: &str| gate::withdrawn(draft, version).is_some();
+        let unverified =
+            draft.out.contains(&**version) || withdrawn(version) || (**version == *wanted && !whole);
         let version = match fleet::own(tenant) {
             Some(marker) if unverified => &*marker.previous,
             _ => &**version,
         };
-        if !draft.out.contains(version) {
+        if !draft.out.contains(version) && !withdrawn(version) {
             *tally.entry(version).or_default() += 1;
         }
     }
@@ -368,8 +377,10 @@ fn start(draft: &mut Draft<'_>, wanted: &str) {
 
 /// Where a tenant goes back to: its own last verified version, never one that is rejected, be it for it alone (R17, R22).
 pub(crate) fn safe_version<'t>(draft: &'t Draft<'_>, tenant: TenantId, recorded: &'t str) -> Option<&'t str> {
-    let fits =
-        |version: &&str| !draft.out.contains(*version) && draft.spared.since(tenant, version).is_none();
+    let fits = |version: &&str| {
+        let rejected = draft.out.contains(*version) || draft.spared.since(tenant, version).is_some();
+        !rejected && gate::withdrawn(draft, version).is_none()
+    };
     Some(recorded).filter(fits).or(draft.status.stable_version.as_deref().filter(fits))
 }
 

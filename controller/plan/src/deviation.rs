@@ -1,7 +1,7 @@
 //! Whether the release deviates, and what is done about it (rules R4, R11, R14, R19). Pure.
 
 use breakwater_crds::{
-    report::Outcome,
+    report::{DownStep, InvestigationState, Outcome},
     rollout::{DeviationAction, Wave},
     status::{Condition, ConditionStatus, Phase},
 };
@@ -9,8 +9,9 @@ use breakwater_slo::{Action, Evidence, Guard, Verdict};
 
 use crate::{
     conditions,
-    draft::Draft,
+    draft::{Draft, clip},
     fleet::{self, Standing},
+    gate,
     observed::{Cause, Marker, Tenant},
     report, revert,
     spared::{self, Alone},
@@ -47,6 +48,7 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
     let alone = spared::look(draft, &version);
     let Some(found) = manual(draft)
         .or_else(|| already_rejected(draft, &version))
+        .or_else(|| waiting(draft, &version))
         .or_else(|| measured(draft, &alone))
         .or_else(|| failures(draft))
     else {
@@ -60,6 +62,9 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
         draft.hold("Deviating", false, found.message);
         return;
     }
+    if let Some((why, steps)) = gate::revert_of(draft, &version) {
+        return wait(draft, &version, &found, why, steps);
+    }
     draft.tell("Deviation", true, found.message.clone());
     report::write(draft, &version, &found, Outcome::Reverting);
     if completed {
@@ -71,6 +76,36 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
     }
     revert::start(draft, &version, false, &found.message);
     draft.muster();
+}
+
+/// The schema forbids the revert (R21): it is written down with the way down, and holds until somebody acknowledges it, or
+/// answers the report.
+fn wait(draft: &mut Draft<'_>, version: &str, found: &Found, why: String, steps: Vec<DownStep>) {
+    let known = report::open(draft, version).is_some_and(|(_, status)| status.revert_waits_for == clip(&why));
+    if !known {
+        draft.tell("RevertGated", true, format!("{}; {why}", found.message));
+    }
+    report::write(draft, version, found, Outcome::Held);
+    report::gate(draft, version, &why, steps);
+    draft.hold_above_all("RevertGated", why);
+}
+
+/// A revert that waits goes on as soon as it may, whatever the SLOs say by then.
+fn waiting(draft: &Draft<'_>, version: &str) -> Option<Found> {
+    let (name, status) =
+        report::open(draft, version).filter(|(_, status)| !status.revert_waits_for.is_empty())?;
+    let stored = draft.observed.reports.iter().find(|report| report.name == name);
+    let answered = stored.and_then(|report| report.spec.investigation.as_ref());
+    if answered.is_some_and(|found| found.state != InvestigationState::Open) {
+        return None;
+    }
+    Some(Found {
+        reason: status.reason,
+        message: status.message,
+        slo: None,
+        by: status.requested_by,
+        manual: true,
+    })
 }
 
 fn manual(draft: &mut Draft<'_>) -> Option<Found> {

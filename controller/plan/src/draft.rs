@@ -11,8 +11,9 @@ use jiff::Timestamp;
 
 use crate::{
     fleet::{self, Context, Place, Standing},
+    gate,
     observed::{Claim, Fleet, Marker, Observed, Tenant},
-    outcome::{Purpose, ReportWrite, Write},
+    outcome::{JobWrite, Purpose, ReportWrite, Write},
     spared::Spared,
     trace::Trace,
 };
@@ -55,6 +56,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) evidence: Vec<Option<Evidence>>,
     pub(crate) reports: BTreeMap<String, ReportWrite>,
     pub(crate) writes: Vec<Write>,
+    pub(crate) jobs: Vec<JobWrite>,
     pub(crate) diagnose: Vec<breakwater_slo::TenantId>,
     pub(crate) transitions: Vec<Transition>,
     pub(crate) wakes: Vec<Timestamp>,
@@ -87,6 +89,7 @@ impl<'a> Draft<'a> {
             evidence: Vec::new(),
             reports: BTreeMap::new(),
             writes: Vec::new(),
+            jobs: Vec::new(),
             diagnose: Vec::new(),
             transitions: Vec::new(),
             wakes: Vec::new(),
@@ -163,6 +166,7 @@ impl<'a> Draft<'a> {
                 .map(|revert| revert.decided_at),
             waves: &self.status.waves,
             started_at: self.status.started_at,
+            migrating: gate::longest(self, self.wanted()),
             now: self.now,
             ahead: std::cell::RefCell::default(),
         };
@@ -193,6 +197,12 @@ impl<'a> Draft<'a> {
     /// Adds a hold.
     pub(crate) fn hold(&mut self, reason: &'static str, needs_human: bool, message: impl Into<String>) {
         self.holds.push(Hold { reason, message: clip(&message.into()), needs_human });
+    }
+
+    /// Adds a hold that is told before all others.
+    pub(crate) fn hold_above_all(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.hold(reason, true, message);
+        self.holds.rotate_right(1);
     }
 
     /// Tells a transition once.

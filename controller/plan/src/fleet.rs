@@ -36,13 +36,25 @@ pub struct Context<'a> {
     pub waves: &'a [WaveStatus],
     /// When the version under way started.
     pub started_at: Option<Timestamp>,
+    /// The longest that the migrations to the wanted version may take, where that is known.
+    pub migrating: Option<Span>,
     /// The time.
     pub now: Timestamp,
     /// Versions that are later than the wanted one, as far as was asked: a fleet has few, and reading one is dear.
     pub ahead: RefCell<BTreeMap<Arc<str>, bool>>,
 }
 
+/// How many times the longest that its migrations may take a tenant has to become ready (R4).
+const MIGRATING: i64 = 3;
+
 impl Context<'_> {
+    /// Time to become ready: a server that migrates is not.
+    fn progress_deadline(&self) -> Span {
+        let migrating =
+            self.migrating.map(|longest| Span::seconds(longest.as_seconds().saturating_mul(MIGRATING)));
+        self.spec.spec.tenants.progress_deadline.max(migrating.unwrap_or(Span::seconds(0)))
+    }
+
     fn is_ahead(&self, found: &Arc<str>) -> bool {
         let mut ahead = self.ahead.borrow_mut();
         if let Some(known) = ahead.get(found) {
@@ -308,7 +320,7 @@ fn updated(tenant: &Tenant, own: Option<&Marker>, context: &Context<'_>) -> Stan
         Readiness::NotReady { .. } => {
             // Nobody knows when somebody else wrote it: the rollout's start is the earliest that counts.
             let from = own.map(|marker| marker.written_at).or(context.started_at);
-            let deadline = from.map(|from| after(from, tenants.progress_deadline));
+            let deadline = from.map(|from| after(from, context.progress_deadline()));
             if deadline.is_some_and(|deadline| deadline <= context.now) {
                 Standing::Failed
             } else {

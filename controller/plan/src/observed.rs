@@ -15,6 +15,8 @@ use jiff::Timestamp;
 
 use crate::{
     frozen::{Kept, Thawed},
+    outcome::Purpose,
+    release::{Release, Soaked},
     spec::Checked,
     study::{Studied, Week},
     trace::Trace,
@@ -63,6 +65,45 @@ pub struct Observed<'a> {
     pub firing: &'a [String],
     /// What was frozen and is stored; `None`: it was not read yet.
     pub kept: Option<&'a Thawed>,
+    /// Releases that are for this Rollout, assessed, whatever version they speak of.
+    pub releases: &'a [Release],
+    /// How the Rollout that `gates.soak` names has fared, or why nobody knows; `None`: it was not read yet.
+    pub soaked: Option<&'a Result<Soaked, String>>,
+    /// Jobs of this Rollout's tenants.
+    pub jobs: &'a HashMap<TenantId, Vec<Job>>,
+}
+
+/// A Job that is run for a tenant before its version is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// What it is for.
+    pub errand: Errand,
+    /// How it stands.
+    pub state: JobState,
+}
+
+/// What a Job is for: one change of one tenant's version. Each has one Job, whoever looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// Before which write.
+    pub purpose: Purpose,
+    /// The later version.
+    pub newer: Arc<str>,
+    /// The earlier one.
+    pub older: Arc<str>,
+    /// Which change of that kind: the time of the write that it takes back, or of the version's start.
+    pub of: Timestamp,
+}
+
+/// How a Job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    /// It runs, or waits for a place.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// It failed for good, or could not be made: why.
+    Failed(String),
 }
 
 /// Whether the list of tenants may be relied on. Unknown is never safe: an incomplete one holds.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     frozen::Freeze,
-    observed::{Marker, Tenant},
+    observed::{Errand, Marker, Tenant},
     study::Study,
     trace::Trace,
 };
@@ -29,6 +29,8 @@ pub struct Plan {
     pub reports: Vec<ReportWrite>,
     /// Tenants to write, in this order, pipelined; what is not yet sent of an older plan is dropped.
     pub writes: Vec<Write>,
+    /// Jobs to make, if they are not there.
+    pub jobs: Vec<JobWrite>,
     /// Tenants that must be read afresh before the next plan can be sure.
     pub confirm: Vec<TenantId>,
     /// Failed tenants whose cause should be looked up.
@@ -87,6 +89,15 @@ pub struct Write {
     pub marker: Marker,
     /// Why.
     pub purpose: Purpose,
+}
+
+/// A Job to make for a tenant (`revert.downJob`, `beforeUpdateJob`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobWrite {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// What it is for.
+    pub errand: Errand,
 }
 
 /// Why a tenant is written.

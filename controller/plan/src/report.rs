@@ -2,7 +2,7 @@
 //! appended to (R19). What stands in it is [`account`]'s. Pure.
 
 use breakwater_crds::{
-    report::{Appended, DeviationReportSpec, DeviationReportStatus, Outcome, RejectedFor},
+    report::{Appended, DeviationReportSpec, DeviationReportStatus, DownStep, Outcome, RejectedFor},
     status::RevertStatus,
 };
 
@@ -51,6 +51,7 @@ pub(crate) fn write(draft: &mut Draft<'_>, version: &str, found: &Found, outcome
             let turns = status.outcome != Some(outcome) || outcome == Outcome::TenantsReverted;
             append(draft, &mut status, found, turns);
             if outcome == Outcome::Reverting && only_held {
+                status.revert_waits_for.clear();
                 account::turn_to_revert(draft, &mut status, found);
             }
             status.outcome = Some(outcome);
@@ -71,6 +72,13 @@ pub(crate) fn reject_for(draft: &mut Draft<'_>, version: &str, tenants: Vec<Reje
             status.rejected_for.push(rejected);
         }
     }
+    store(draft, name, version, status);
+}
+
+/// Notes why the revert does not happen by itself, and what takes the schema down (R21).
+pub(crate) fn gate(draft: &mut Draft<'_>, version: &str, why: &str, steps: Vec<DownStep>) {
+    let Some((name, mut status)) = open(draft, version) else { return };
+    (status.revert_waits_for, status.down_steps) = (clip(why), steps);
     store(draft, name, version, status);
 }
 

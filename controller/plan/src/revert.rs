@@ -1,5 +1,7 @@
 //! The way back: decided once, carried through, verified (rules R17-R20). Pure.
 
+use std::{collections::HashMap, sync::Arc};
+
 use breakwater_crds::{
     report::{Attribution, Outcome},
     scalars::Span,
@@ -11,9 +13,10 @@ use jiff::Timestamp;
 use crate::{
     choose,
     draft::{Draft, clip},
+    errand::{self, Before, Errands},
     fleet::{self, Standing},
     judging,
-    observed::Tenant,
+    observed::{Errand, Tenant},
     outcome::Purpose,
     report, road,
 };
@@ -205,32 +208,57 @@ pub(crate) fn write_back(draft: &mut Draft<'_>) {
         }
         return;
     }
-    let busy = draft.count(|s| matches!(s, Standing::Returning { .. })) + draft.observed.in_flight.len();
+    let ready = ready_to_return(draft);
+    let busy = draft.count(|s| matches!(s, Standing::Returning { .. }))
+        + draft.observed.in_flight.len()
+        + ready.errands.running;
     let places = draft.observed.spec.spec.revert.max_concurrent.of(touched).saturating_sub(busy);
-    let order = way_back(draft, places);
+    let order = way_back(draft, &ready.tenants, places);
     let forward = std::mem::take(&mut draft.writes);
     for i in order {
         let tenant = &draft.observed.tenants[i];
-        let Some(marker) = fleet::own(tenant) else { continue };
-        let Some(target) =
-            choose::safe_version(draft, tenant.id, &marker.previous).map(std::sync::Arc::<str>::from)
-        else {
+        let (Some(marker), Some((target, before))) = (fleet::own(tenant), ready.tenants.get(&i)) else {
             continue;
         };
-        let wave = marker.wave.clone();
-        draft.write(tenant, target.clone(), target, &wave, Purpose::Revert);
+        match before {
+            Some(errand) => errand::make(draft, tenant, errand.clone()),
+            None => {
+                draft.write(tenant, target.clone(), target.clone(), &marker.wave.clone(), Purpose::Revert)
+            }
+        }
     }
     draft.writes.extend(forward);
+    ready.errands.hold(draft);
+}
+
+/// Who may go back: where to, and the Job that is to be made first.
+struct Ready {
+    tenants: HashMap<usize, (Arc<str>, Option<Errand>)>,
+    errands: Errands,
+}
+
+fn ready_to_return(draft: &Draft<'_>) -> Ready {
+    let mut ready = Ready { tenants: HashMap::new(), errands: Errands::default() };
+    for (i, (tenant, _)) in draft.fleet().enumerate().filter(|(_, (_, p))| p.standing == Standing::Outgoing) {
+        let Some(marker) = fleet::own(tenant) else { continue };
+        let Some(target) = choose::safe_version(draft, tenant.id, &marker.previous) else { continue };
+        let target: Arc<str> = target.into();
+        let before = errand::before_return(draft, tenant, &target);
+        if ready.errands.note(tenant, &before) {
+            let job = if let Before::Job(errand) = before { Some(errand) } else { None };
+            ready.tenants.insert(i, (target, job));
+        }
+    }
+    ready
 }
 
 /// Who goes back now: all sleepers, and as many others as there are places, newest wave first.
-fn way_back(draft: &Draft<'_>, places: usize) -> Vec<usize> {
+fn way_back<T>(draft: &Draft<'_>, ready: &HashMap<usize, T>, places: usize) -> Vec<usize> {
     let outgoing = |asleep: bool| {
-        let outgoing = draft.fleet().enumerate().filter(move |(_, (tenant, place))| {
-            place.standing == Standing::Outgoing
-                && tenant.dormant == asleep
-                && has_safe_version(draft, tenant)
-        });
+        let outgoing = draft
+            .fleet()
+            .enumerate()
+            .filter(move |(i, (tenant, _))| tenant.dormant == asleep && ready.contains_key(i));
         outgoing.map(|(i, (tenant, place))| (tenant.id, std::cmp::Reverse(place.wave), i))
     };
     let mut order = road::first(draft, usize::MAX, outgoing(true));

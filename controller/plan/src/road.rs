@@ -4,7 +4,7 @@ use breakwater_crds::status::Transition;
 use breakwater_crds::{
     rollout::{Approval, Wave},
     scalars::Span,
-    status::{BrakeKind, Phase},
+    status::{BrakeKind, Phase, SoakedDay},
 };
 use breakwater_slo::{TenantId, Verdict};
 use jiff::Timestamp;
@@ -13,12 +13,12 @@ use crate::{
     choose,
     comparing::{self, Sufficient},
     draft::{Draft, Hold},
+    errand::{self, Before, Errands},
     fleet::{self, Standing},
-    frozen,
+    frozen, gate,
     observed::{Fleet, Tenant},
     outcome::Purpose,
-    schedule::Gate,
-    spared,
+    schedule, spared,
 };
 
 /// Most tenants of one kind that one plan writes. The next plan comes as writes are answered; at a thousand patches a
@@ -57,6 +57,9 @@ pub(crate) fn advance(draft: &mut Draft<'_>) {
 /// What else keeps everything where it is.
 fn gather_holds(draft: &mut Draft<'_>) {
     gather_brakes(draft);
+    if let Some(why) = gate::withdrawn(draft, draft.wanted()) {
+        draft.hold("Withdrawn", true, format!("{why}; revert it, or set spec.version to another one"));
+    }
     frozen::hold_for_newer(draft);
     if let Fleet::Incomplete(why) = &draft.observed.fleet {
         draft.hold("FleetUnknown", false, why.clone());
@@ -217,12 +220,13 @@ fn await_approval(draft: &mut Draft<'_>, spec: &Wave, when: &str) {
 
 /// Why no update may start now, by windows and freezes (R8).
 fn closed(draft: &mut Draft<'_>) -> Option<String> {
-    match draft.observed.spec.schedule.gate(draft.now) {
-        Gate::Open { until } => {
+    let off_hours = gate::off_hours(draft, draft.wanted());
+    match draft.observed.spec.schedule.gate(draft.now, off_hours) {
+        schedule::Gate::Open { until } => {
             draft.wake(until);
             None
         }
-        Gate::Closed { reason, until } => {
+        schedule::Gate::Closed { reason, until } => {
             draft.wake(until);
             Some(reason)
         }
@@ -266,16 +270,33 @@ fn is_complete(draft: &Draft<'_>, spec: &Wave, tally: &Tally) -> bool {
 
 /// Lets the soak clock run over what every SLO judged on time, Healthy, and not held (R7).
 fn soak(draft: &mut Draft<'_>, index: usize) {
+    let Some(warm) = draft.status.waves[index].warm_at else { return };
+    let seconds = healthy_since(draft, warm);
+    let wave = &mut draft.status.waves[index];
+    wave.soaked_seconds = wave.soaked_seconds.saturating_add(seconds);
+    note_day(draft, seconds);
+}
+
+/// Seconds since the last plan, and since `from`, that every SLO judged on time, Healthy, and not held.
+fn healthy_since(draft: &Draft<'_>, from: Timestamp) -> i64 {
     let healthy = Verdict::combine(draft.evidence.iter().flatten().map(|evidence| evidence.verdict));
     let spoken = draft.evidence.iter().all(Option::is_some);
     if healthy != Some(Verdict::Healthy) || !spoken || !draft.holds.is_empty() {
-        return;
+        return 0;
     }
-    let wave = &mut draft.status.waves[index];
-    let (Some(judged), Some(warm)) = (draft.judged, wave.warm_at) else { return };
-    let from = judged.before.max(warm).max(judged.late.unwrap_or(warm));
-    let seconds = judged.until.duration_since(from).as_secs().max(0);
-    wave.soaked_seconds = wave.soaked_seconds.saturating_add(seconds);
+    let Some(judged) = draft.judged else { return 0 };
+    let from = judged.before.max(from).max(judged.late.unwrap_or(from));
+    judged.until.duration_since(from).as_secs().max(0)
+}
+
+/// Adds to the soak of the day, for other Rollouts' `gates.soak`.
+fn note_day(draft: &mut Draft<'_>, seconds: i64) {
+    let Some(judged) = draft.judged.filter(|_| seconds > 0) else { return };
+    let day = judged.until.as_second().div_euclid(86_400);
+    match draft.status.soaked_days.last_mut() {
+        Some(last) if last.day == day => last.seconds = last.seconds.saturating_add(seconds).min(86_400),
+        _ => draft.status.soaked_days.push(SoakedDay { day, seconds }),
+    }
 }
 
 /// Ends a complete and warm wave once its soak is spent, nothing holds, and its approval `After` is given.
@@ -341,6 +362,8 @@ fn watch(draft: &mut Draft<'_>) {
         );
     }
     draft.enter(Phase::Watching);
+    let healthy = healthy_since(draft, draft.status.watching_since.unwrap_or(draft.now));
+    note_day(draft, healthy);
     let end = fleet::after(draft.status.watching_since.unwrap_or(draft.now), span);
     if draft.now < end {
         draft.waiting = format!("watching the SLOs until {end}");
@@ -381,20 +404,30 @@ fn write_forward(draft: &mut Draft<'_>) {
     let busy = draft.count(|s| matches!(s, Standing::Updating { .. }));
     let total = draft.places.iter().filter(|p| p.wave == Some(current) && p.standing.is_live()).count();
     let allowed = draft.observed.spec.spec.waves[current].max_concurrent.of(total);
-    let room = allowed.saturating_sub(busy + draft.observed.in_flight.len());
-    let pending = draft.fleet().enumerate().filter(|(_, (_, place))| {
-        place.standing == Standing::Pending && draft.is_reached(place.wave, current)
-    });
-    let next = first(draft, room, pending.map(|(i, (tenant, place))| (tenant.id, place.wave, i)));
     let version: std::sync::Arc<str> = draft.wanted().into();
+    let (mut errands, mut jobs) = (Errands::default(), std::collections::HashMap::new());
+    for (i, (tenant, place)) in draft.fleet().enumerate() {
+        if place.standing == Standing::Pending && draft.is_reached(place.wave, current) {
+            let before = errand::before_update(draft, tenant, &version);
+            if errands.note(tenant, &before) {
+                jobs.insert(i, before);
+            }
+        }
+    }
+    let room = allowed.saturating_sub(busy + draft.observed.in_flight.len() + errands.running);
+    let pending = draft.fleet().enumerate().filter(|(i, _)| jobs.contains_key(i));
+    let next = first(draft, room, pending.map(|(i, (tenant, place))| (tenant.id, place.wave, i)));
     for i in next {
         let tenant = &draft.observed.tenants[i];
         let wave =
             draft.places[i].wave.map_or_else(String::new, |wave| draft.status.waves[wave].name.clone());
-        if let Some(previous) = choose::previous_version(draft, tenant) {
+        if let Some(Before::Job(errand)) = jobs.remove(&i) {
+            errand::make(draft, tenant, errand);
+        } else if let Some(previous) = choose::previous_version(draft, tenant) {
             draft.write(tenant, version.clone(), previous, &wave, Purpose::Advance);
         }
     }
+    errands.hold(draft);
 }
 
 /// The first `room` of the tenants that may be written, by rank and then by draw. What admission refuses is tried again

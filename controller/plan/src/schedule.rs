@@ -21,6 +21,7 @@ struct Window {
     opens: Cron,
     text: String,
     lasts: SignedDuration,
+    off_hours: bool,
 }
 
 /// Whether updates may start.
@@ -66,6 +67,7 @@ impl Schedule {
                     opens,
                     text: window.cron.clone(),
                     lasts: window.duration.as_duration(),
+                    off_hours: window.off_hours,
                 }),
                 Ok(_) => errors
                     .push(FieldError::new(at("cron"), format!("{:?} must have five fields", window.cron))),
@@ -89,8 +91,8 @@ impl Schedule {
         if errors.is_empty() { Ok(Self { zone, windows, freezes: spec.deny.clone() }) } else { Err(errors) }
     }
 
-    /// Whether updates may start at `now`. A freeze beats a window.
-    pub fn gate(&self, now: Timestamp) -> Gate {
+    /// Whether updates may start at `now`, `off_hours`: in windows marked so alone. A freeze beats a window.
+    pub fn gate(&self, now: Timestamp, off_hours: bool) -> Gate {
         if let Some(freeze) = self.freezes.iter().find(|f| f.from <= now && now < f.to) {
             let why = if freeze.reason.is_empty() { "no reason given" } else { &freeze.reason };
             return Gate::Closed {
@@ -102,13 +104,19 @@ impl Schedule {
         if self.windows.is_empty() {
             return Gate::Open { until: freeze_starts };
         }
-        if let Some(closes) = self.windows.iter().filter_map(|w| w.open_until(now, &self.zone)).max() {
+        let windows = || self.windows.iter().filter(|window| window.off_hours || !off_hours);
+        if let Some(closes) = windows().filter_map(|w| w.open_until(now, &self.zone)).max() {
             return Gate::Open { until: Some(freeze_starts.map_or(closes, |f| f.min(closes))) };
         }
-        let opens = self.windows.iter().filter_map(|w| w.next_opening(now, &self.zone)).min();
+        let opens = windows().filter_map(|w| w.next_opening(now, &self.zone)).min();
+        let which = if off_hours {
+            "outside every off-hours window, which its migrations need"
+        } else {
+            "outside every window"
+        };
         let reason = opens.map_or_else(
-            || "outside every window, and none opens again".to_owned(),
-            |at| format!("outside every window; the next opens at {}", at.to_zoned(self.zone.clone())),
+            || format!("{which}, and none opens again"),
+            |at| format!("{which}; the next opens at {}", at.to_zoned(self.zone.clone())),
         );
         Gate::Closed { reason, until: Some(opens.unwrap_or(now + LOOK_AGAIN)) }
     }
@@ -130,7 +138,7 @@ impl Window {
 /// Two schedules are the same when their texts are.
 impl PartialEq for Window {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.lasts == other.lasts
+        (&self.text, self.lasts, self.off_hours) == (&other.text, other.lasts, other.off_hours)
     }
 }
 
@@ -143,7 +151,7 @@ mod tests {
     }
 
     fn is_open(schedule: &Schedule, at: &str) -> bool {
-        matches!(schedule.gate(at.parse().unwrap()), Gate::Open { .. })
+        matches!(schedule.gate(at.parse().unwrap(), false), Gate::Open { .. })
     }
 
     #[test]
@@ -171,7 +179,7 @@ mod tests {
         let night = schedule(serde_json::json!({
             "timeZone": "Europe/Athens", "allow": [{"cron": "0 1 * * *", "duration": "4h"}],
         }));
-        let Gate::Open { until } = night.gate("2026-10-24T23:30:00Z".parse().unwrap()) else {
+        let Gate::Open { until } = night.gate("2026-10-24T23:30:00Z".parse().unwrap(), false) else {
             panic!("open")
         };
         assert_eq!(until, Some("2026-10-25T02:00:00Z".parse().unwrap())); // opened 22:00 UTC, 4 h later
@@ -183,7 +191,8 @@ mod tests {
             "deny": [{"from": "2026-12-20T00:00:00Z", "to": "2027-01-04T00:00:00Z", "reason": "year end"}],
         }));
         assert!(is_open(&frozen, "2026-12-19T23:59:59Z"));
-        let Gate::Closed { reason, until } = frozen.gate("2026-12-25T00:00:00Z".parse().unwrap()) else {
+        let Gate::Closed { reason, until } = frozen.gate("2026-12-25T00:00:00Z".parse().unwrap(), false)
+        else {
             panic!("closed")
         };
         assert_eq!(reason, "frozen until 2027-01-04T00:00:00Z: year end");

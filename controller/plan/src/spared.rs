@@ -15,11 +15,13 @@ use breakwater_slo::{Action, Evidence, Guard, TenantId};
 use jiff::Timestamp;
 
 use crate::{
+    choose,
     deviation::{Found, guard_reason},
     draft::Draft,
     fleet::{self, Standing},
+    gate::{self, WayBack},
     observed::Tenant,
-    report, revert,
+    report,
 };
 
 /// Most tenants that a message names.
@@ -191,12 +193,19 @@ fn to_go(draft: &Draft<'_>, version: &str, named: &[TenantId]) -> Option<Vec<Ten
         let Some((tenant, _)) = there.filter(|_| draft.spared.since(*id, version).is_none()) else {
             continue;
         };
-        if !(is_on(tenant, version) && revert::has_safe_version(draft, tenant)) {
+        if !(is_on(tenant, version) && may_return(draft, tenant, version)) {
             return None;
         }
         to_go.push(*id);
     }
     Some(to_go)
+}
+
+/// It has a version to go back to, which runs on its schema.
+fn may_return(draft: &Draft<'_>, tenant: &Tenant, version: &str) -> bool {
+    let older =
+        fleet::own(tenant).and_then(|marker| choose::safe_version(draft, tenant.id, &marker.previous));
+    older.is_some_and(|older| !matches!(gate::way_back(draft, version, older), WayBack::Shut(_)))
 }
 
 fn is_on(tenant: &Tenant, version: &str) -> bool {

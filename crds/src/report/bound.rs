@@ -1,8 +1,8 @@
 //! Keeping a report within its size, whatever was put into it. Pure.
 
 use super::{
-    ACTIONS_MAX, ALERTS_MAX, APPENDED_MAX, CHANGES_MAX, DeviationReportStatus, LeftOut, NOT_BACK_MAX,
-    REJECTED_FOR_MAX, REPORT_MAX_BYTES, SloAccount, WORST_MAX,
+    ACTIONS_MAX, ALERTS_MAX, APPENDED_MAX, CHANGES_MAX, DOWN_SQL_MAX, DOWN_STEPS_MAX, DeviationReportStatus,
+    LeftOut, NOT_BACK_MAX, REJECTED_FOR_MAX, REPORT_MAX_BYTES, SloAccount, WORST_MAX,
     account::{POINTS_MAX, QUERY_MAX},
 };
 use crate::status::{ENTRY_MESSAGE_MAX, MESSAGE_MAX, REQUESTER_MAX, VERSIONS_MAX, cut, json_bytes};
@@ -56,10 +56,12 @@ impl DeviationReportStatus {
             ("actions", keep_last(&mut self.actions, ACTIONS_MAX / nth)),
             ("changes", keep_last(&mut self.changes, CHANGES_MAX / nth)),
             ("appended", keep_last(&mut self.appended, APPENDED_MAX / nth)),
+            ("downSteps", keep_first(&mut self.down_steps, DOWN_STEPS_MAX)),
         ];
         for (what, count) in out {
             self.leave_out(what, count);
         }
+        self.cut_steps();
         for slo in &mut self.slos {
             keep_first(&mut slo.limits, LIMITS_MAX);
             if let Some(chart) = &mut slo.chart {
@@ -68,6 +70,17 @@ impl DeviationReportStatus {
                     arm.total.truncate(POINTS_MAX);
                 }
                 chart.values.truncate(POINTS_MAX);
+            }
+        }
+    }
+
+    /// Half of an SQL text would be run as if it were whole: what does not fit is named instead.
+    fn cut_steps(&mut self) {
+        let mut left = DOWN_SQL_MAX;
+        for step in &mut self.down_steps {
+            match left.checked_sub(step.sql.len()) {
+                Some(rest) => left = rest,
+                None => step.sql = format!("-- too long to be shown here: run {} itself", step.file),
             }
         }
     }

@@ -2,7 +2,10 @@
 //! again; at the end all disturbances cease, and the fleet comes to rest where it must.
 
 use breakwater_crds::{RolloutStatus, Verb, status::Phase};
-use breakwater_plan::observed::{Cause, Claim, Fleet, Marker, Reading};
+use breakwater_plan::{
+    observed::{Cause, Claim, Fleet, JobState, Marker, Reading},
+    release::{Impact, Release, Revert},
+};
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use serde_json::{Value, json};
 
@@ -34,6 +37,10 @@ enum Event {
     Answer,
     Alerts(bool),
     ClockBack(i64),
+    /// A Release of a version comes, changes, or goes.
+    Release(usize, u8),
+    /// Jobs succeed from now on, or fail.
+    Jobs(bool),
 }
 
 /// One thing that happens to one tenant.
@@ -81,8 +88,16 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let verbs =
-        vec![Verb::Approve, Verb::Hold, Verb::Lift, Verb::Stop, Verb::Promote, Verb::Revert, Verb::Retry];
+    let verbs = vec![
+        Verb::Approve,
+        Verb::Hold,
+        Verb::Lift,
+        Verb::Stop,
+        Verb::Promote,
+        Verb::Revert,
+        Verb::Retry,
+        Verb::Acknowledge,
+    ];
     prop_oneof![
         20 => prop::sample::select(vec![0_i64, 15, 60, 240, 700, 1_800, 7_200]).prop_map(Event::Pass),
         2 => (0..900_u16, 0..4_u8).prop_map(|(name, ring)| Event::Appear(name, ring)),
@@ -103,10 +118,12 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Answer),
         1 => any::<bool>().prop_map(Event::Alerts),
         1 => prop::sample::select(vec![1_i64, 30, 3_600]).prop_map(Event::ClockBack),
+        3 => (0..VERSIONS.len(), 0..8_u8).prop_map(|(version, kind)| Event::Release(version, kind)),
+        1 => any::<bool>().prop_map(Event::Jobs),
     ]
 }
 
-const EDITS: usize = 19;
+const EDITS: usize = 22;
 
 /// Edits of the spec, by number.
 fn edit(number: usize, world: &World) -> Value {
@@ -138,6 +155,9 @@ fn edit(number: usize, world: &World) -> Value {
         }
         13 => json!({"gates": {"openDeviations": "Warn"}}),
         14 => json!({"gates": {"openDeviations": "Require"}}),
+        19 => json!({"revert": {"downJob": {"spec": {}}}, "beforeUpdateJob": {"spec": {}}}),
+        20 => json!({"revert": {"downJob": null}, "beforeUpdateJob": null}),
+        21 => json!({"gates": {"migrations": "Warn", "loadTest": "Require"}}),
         _ => json!({"revert": {"maxConcurrent": 1}, "versionOrder": "None"}),
     }
 }
@@ -186,7 +206,25 @@ fn happen(world: &mut World, event: &Event) {
             world.firing = fire.then(|| "SlowTenant{severity=page}".into()).into_iter().collect();
         }
         Event::ClockBack(by) => world.now -= seconds(*by),
+        Event::Release(version, kind) => release(world, VERSIONS[*version], *kind),
+        Event::Jobs(true) => world.job_ends = JobState::Succeeded,
+        Event::Jobs(false) => world.job_ends = JobState::Failed("BackoffLimitExceeded".into()),
     }
+}
+
+/// A version's Release is now of this kind.
+fn release(world: &mut World, version: &str, kind: u8) {
+    world.releases.retain(|release| release.version != version);
+    let (impact, revert) = match kind {
+        0 => return,
+        1 => (Impact::Quiet, Revert::RevertSafe),
+        2 => (Impact::OffHours, Revert::RevertSafe),
+        3 | 4 => (Impact::Quiet, Revert::RevertLosesData),
+        5 => (Impact::Quiet, Revert::RevertNeedsDown),
+        _ => (Impact::Unknown, Revert::Unknown),
+    };
+    let withdrawn = (kind == 7).then(|| "it loses drafts".to_owned());
+    world.releases.push(Release { withdrawn, ..crate::releases::release(version, impact, revert) });
 }
 
 fn befall(world: &mut World, n: usize, fate: &Fate) {
@@ -250,6 +288,10 @@ fn act(world: &mut World, verb: Verb, version: &str, wave: usize) {
     let patch = match verb {
         Verb::Approve => json!({"version": version, "wave": wave}),
         Verb::Promote | Verb::Revert | Verb::Retry => json!({ "version": version }),
+        Verb::Acknowledge => {
+            let subject = if wave.len() == 3 { "migrations" } else { "revert" };
+            json!({"version": version, "subject": subject, "reason": "looked at"})
+        }
         Verb::Hold | Verb::Stop => json!({"until": world.now + minutes(40)}),
         Verb::Lift => {
             json!({"subject": world.status.brakes.first().map_or("none", |brake| brake.name.as_str())})
@@ -275,7 +317,7 @@ fn crash(world: &mut World, after: Option<usize>) {
 fn calm(world: &mut World) {
     let now = world.now;
     world.edit(json!({"version": "5.0.0", "paused": false, "adopt": "Start", "versionOrder": "None", "onNewVersion": "Supersede", "unmatched": "LastWave",
-                      "schedule": {"deny": []}, "onDeviation": {"action": "Revert"}}));
+                      "schedule": {"deny": []}, "gates": {"migrations": "Require", "loadTest": "Warn"}, "onDeviation": {"action": "Revert"}}));
     let mut waves = world.json["waves"].clone();
     for wave in waves.as_array_mut().unwrap() {
         wave["optional"] = json!(true);
@@ -310,6 +352,9 @@ fn calm(world: &mut World) {
     world.problems.clear();
     world.silent.clear();
     world.ailing.clear();
+    world.releases.clear();
+    world.jobs.clear();
+    world.job_ends = JobState::Succeeded;
     world.settle_tenants();
 }
 

@@ -9,6 +9,7 @@ mod frozen;
 mod gates;
 mod oracles;
 mod progress;
+mod releases;
 mod reverting;
 mod scope;
 mod telling;

@@ -10,8 +10,9 @@ use breakwater_crds::{
 use breakwater_plan::{
     Observed, Plan,
     fleet::after,
-    observed::{Claim, Marker, Readiness, Tenant},
+    observed::{Claim, JobState, Marker, Readiness, Tenant},
     outcome::{Purpose, Write},
+    release::{Revert, crossing},
     schedule::Gate,
 };
 use jiff::Timestamp;
@@ -34,7 +35,10 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
                 let since = alone.since(&write.tenant, &write.version);
                 assert!(since.is_none(), "R22: {} is rejected for {}", write.version, write.tenant.name);
             }
-            Purpose::Revert => back(plan, write, &out, &alone),
+            Purpose::Revert => {
+                back(plan, write, &out, &alone);
+                the_schema_lets_it_back(observed, plan, write);
+            }
         }
     }
     let (forward, back): (Vec<&Write>, Vec<&Write>) =
@@ -45,6 +49,8 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
     back_concurrency(observed, plan, &back, &out, &alone, now);
     a_decision_is_stored_first(observed, plan);
     no_version_starts_over_an_open_report(observed, plan);
+    no_withdrawn_version_starts(observed, plan);
+    jobs_are_few_and_come_before_their_write(observed, plan);
     reports_are_bounded_and_leave_people_theirs(plan);
     assert!(plan.transitions.len() <= 40, "R31: {} transitions in one plan", plan.transitions.len());
 }
@@ -122,6 +128,57 @@ fn blast_radius(observed: &Observed<'_>, plan: &Plan) {
     }
 }
 
+/// R21: nobody goes back over a schema that the version before does not run on, unless somebody said so or its Job is done.
+fn the_schema_lets_it_back(observed: &Observed<'_>, plan: &Plan, write: &Write) {
+    let gates = &observed.spec.spec.gates;
+    let newer = write.tenant.version.version().unwrap();
+    let Some(crossing) = crossing(observed.releases, &write.version, newer) else { return };
+    if gates.migrations != Gates::Require || crossing.revert == Revert::RevertSafe {
+        return;
+    }
+    let said = plan.status.acknowledged.iter().any(|a| a.subject == "revert" && a.version == **newer);
+    let done = observed.jobs.get(&write.tenant.id).is_some_and(|jobs| {
+        jobs.iter().any(|job| job.errand.newer == *newer && job.state == JobState::Succeeded)
+    });
+    assert!(
+        said || done,
+        "R21: {} goes back from {newer} to {}: {crossing:?}",
+        write.tenant.name,
+        write.version
+    );
+}
+
+/// A withdrawn version never starts, nor is gone back to.
+fn no_withdrawn_version_starts(observed: &Observed<'_>, plan: &Plan) {
+    let withdrawn = |version: &str| {
+        observed.releases.iter().any(|release| release.version == version && release.withdrawn.is_some())
+    };
+    for write in &plan.writes {
+        assert!(
+            !withdrawn(&write.version),
+            "withdrawn {} is written to {}",
+            write.version,
+            write.tenant.name
+        );
+    }
+}
+
+/// One Job per errand, within the concurrency, and no write beside it.
+fn jobs_are_few_and_come_before_their_write(observed: &Observed<'_>, plan: &Plan) {
+    for job in &plan.jobs {
+        let tenant = job.tenant.id;
+        let known =
+            observed.jobs.get(&tenant).is_some_and(|jobs| jobs.iter().any(|k| k.errand == job.errand));
+        assert!(!known, "a Job for {} is there already", job.tenant.name);
+        assert!(
+            plan.writes.iter().all(|write| write.tenant.id != tenant),
+            "{} is written beside its Job",
+            job.tenant.name
+        );
+        assert!(observed.stopped.is_none(), "R36: a Job while stopped");
+    }
+}
+
 /// `gates.openDeviations: Require`.
 fn no_version_starts_over_an_open_report(observed: &Observed<'_>, plan: &Plan) {
     let starts = plan.status.phase.is_under_way() && plan.status.started_at != observed.status.started_at;
@@ -131,9 +188,15 @@ fn no_version_starts_over_an_open_report(observed: &Observed<'_>, plan: &Plan) {
     }
     let mut reports = observed.reports.to_vec();
     crate::world::store(&mut reports, plan);
+    let acknowledged =
+        plan.status.acknowledged.iter().any(|a| a.subject == "openDeviations" && a.version == version);
     let open = reports.iter().find(|report| {
         let answered = report.spec.is_answered_for(version) || report.status.closed_by.is_some();
-        report.spec.version != version && !answered
+        let fixed = observed
+            .releases
+            .iter()
+            .any(|release| release.version == version && release.fixes.contains(&report.name));
+        report.spec.version != version && !answered && !fixed && !acknowledged
     });
     assert!(open.is_none(), "{version} starts over {open:?}");
 }
@@ -206,7 +269,7 @@ fn forward(
     let held = status.conditions.iter().find(|c| c.type_ == "Held").unwrap();
     assert_eq!(held.reason, "None", "a forward write while held");
     assert!(
-        matches!(observed.spec.schedule.gate(now), Gate::Open { .. }),
+        matches!(observed.spec.schedule.gate(now, false), Gate::Open { .. }),
         "R8: a forward write outside windows"
     );
     let wave = status.waves.iter().position(|wave| *wave.name == *write.marker.wave).unwrap();
@@ -280,9 +343,12 @@ fn back_concurrency(
     let mine = || observed.tenants.iter().filter(reachable).filter(steady);
     let rejected =
         |tenant: &Tenant, version: &str| out.contains(version) || alone.since(tenant, version).is_some();
+    let withdrawn = |version: &str| {
+        observed.releases.iter().any(|release| release.version == version && release.withdrawn.is_some())
+    };
+    let fits = |tenant: &Tenant, version: &str| !rejected(tenant, version) && !withdrawn(version);
     let safe = |tenant: &Tenant| {
-        !rejected(tenant, &own(tenant).unwrap().previous)
-            || stable.is_some_and(|stable| !rejected(tenant, stable))
+        fits(tenant, &own(tenant).unwrap().previous) || stable.is_some_and(|stable| fits(tenant, stable))
     };
     let to_go = |tenant: &&Tenant| {
         let version = &**tenant.version.version().unwrap();
@@ -312,8 +378,10 @@ fn back_concurrency(
         mine().filter(to_go).filter(|tenant| safe(tenant) && !observed.in_flight.contains(&tenant.id));
     let waits = can_go.count();
     let room = allowed.saturating_sub(returning + observed.in_flight.len());
+    // What the schema lets nobody do by itself is another oracle's.
+    let asked = !observed.releases.is_empty();
     assert!(
-        stopped || waits == 0 || room == 0 || !writes.is_empty(),
+        stopped || asked || waits == 0 || room == 0 || !writes.is_empty(),
         "R18: {waits} could go back, and none does"
     );
 }

@@ -205,6 +205,7 @@ fn r5_percent_waves_are_a_stable_draw_that_moves_nobody_else() {
             reverting_since: None,
             waves: &[],
             started_at: None,
+            migrating: None,
             now: world.now,
         };
         let places = breakwater_plan::fleet::muster(&tenants, &context);

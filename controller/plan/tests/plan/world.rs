@@ -18,11 +18,12 @@ use breakwater_plan::{
     Observed, Plan,
     frozen::{self, Freeze, Stored, Thawed},
     observed::{
-        Action, ByTenant, Cause, Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, Report, SloReading,
-        Step, StepData, Tenant,
+        Action, ByTenant, Cause, Claim, Fleet, Job, JobState, Marker, ObjectFacts, Readiness, Reading,
+        Report, SloReading, Step, StepData, Tenant,
     },
-    outcome::{Purpose, Write},
+    outcome::{JobWrite, Purpose, Write},
     plan,
+    release::{Release, Soaked},
     spec::{Checked, is_per_tenant},
     study::{Studied, Week},
     trace::Trace,
@@ -104,6 +105,16 @@ pub struct World {
     pub in_flight: HashSet<TenantId>,
     pub problems: HashMap<TenantId, String>,
     pub causes: HashMap<TenantId, Cause>,
+    /// Releases, assessed.
+    pub releases: Vec<Release>,
+    /// What the Rollout of `gates.soak` has soaked.
+    pub soaked: Option<Result<Soaked, String>>,
+    /// Jobs, as the API has them.
+    pub jobs: HashMap<TenantId, Vec<Job>>,
+    /// What becomes of a Job at the next turn.
+    pub job_ends: JobState,
+    /// Whom Jobs were made for, in order.
+    pub job_names: Vec<String>,
     /// What a look-up of any tenant's cause finds.
     pub cause: Cause,
     /// Alerts that fire.
@@ -274,6 +285,11 @@ impl World {
             in_flight: HashSet::new(),
             problems: HashMap::new(),
             causes: HashMap::new(),
+            releases: Vec::new(),
+            soaked: None,
+            jobs: HashMap::new(),
+            job_ends: JobState::Succeeded,
+            job_names: Vec::new(),
             cause: Cause::Unknown,
             firing: Vec::new(),
             answers_reports: false,
@@ -444,6 +460,9 @@ impl World {
             causes: &self.causes,
             firing: &self.firing,
             kept: (!self.states_unread).then_some(kept),
+            releases: &self.releases,
+            soaked: self.soaked.as_ref(),
+            jobs: &self.jobs,
         }
     }
 
@@ -477,6 +496,7 @@ impl World {
             settled = next.transitions.is_empty()
                 && next.status == last.status
                 && next.writes == last.writes
+                && next.jobs == last.jobs
                 && !next.decided;
             told.extend(next.transitions.iter().cloned());
             last = next;
@@ -556,10 +576,30 @@ impl World {
                 || known != self.histories;
             if self.executes {
                 self.execute(&plan.writes);
+                self.make_jobs(&plan);
             }
-            if !(busy || writable && self.executes) {
+            let works = writable || !plan.jobs.is_empty();
+            if !(busy || works && self.executes) {
                 return;
             }
+        }
+    }
+
+    /// Makes Jobs as the executor would: one for each errand.
+    fn make_jobs(&mut self, plan: &Plan) {
+        for JobWrite { tenant, errand } in &plan.jobs {
+            let jobs = self.jobs.entry(tenant.id).or_default();
+            if jobs.iter().all(|job| job.errand != *errand) {
+                jobs.push(Job { errand: errand.clone(), state: JobState::Running });
+                self.job_names.push(tenant.name.to_string());
+            }
+        }
+    }
+
+    /// Jobs that run end as `job_ends` says.
+    fn settle_jobs(&mut self) {
+        for job in self.jobs.values_mut().flatten().filter(|job| job.state == JobState::Running) {
+            job.state = self.job_ends.clone();
         }
     }
 
@@ -594,6 +634,7 @@ impl World {
     pub fn pass(&mut self, by: SignedDuration) {
         self.now += by;
         self.settle_tenants();
+        self.settle_jobs();
         self.turn();
     }
 

@@ -1,0 +1,222 @@
+//! Gates: what must be true before a version may start, and before it may go back (`spec.gates`, R21). Pure.
+//!
+//! A gate has a problem or none. What a problem does is the Rollout's to say: `Require` waits, `Warn` tells, `Ignore` does not
+//! ask. An Acknowledge passes a gate for one version as long as its problem stays the same.
+
+mod deviations;
+mod evidence;
+mod way_back;
+
+use std::collections::BTreeSet;
+
+use breakwater_crds::{
+    marker::stable_hash,
+    rollout::Gate,
+    status::{ACKNOWLEDGED_MAX, Acknowledged, Approved},
+};
+pub(crate) use evidence::{longest, off_hours, withdrawn};
+pub(crate) use way_back::{WayBack, revert_of, way_back};
+
+use crate::{
+    draft::Draft,
+    fleet::own,
+    observed::{Claim, Tenant},
+};
+
+/// A gate, as an Acknowledge names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The Release's migrations.
+    Migrations,
+    /// The Release's load tests.
+    LoadTest,
+    /// Deviations that nobody has answered.
+    OpenDeviations,
+    /// What another Rollout has soaked.
+    Soak,
+    /// A revert that the schema forbids.
+    Revert,
+}
+
+impl Subject {
+    const ALL: [Self; 5] = [Self::Migrations, Self::LoadTest, Self::OpenDeviations, Self::Soak, Self::Revert];
+    /// In the order in which a version is asked.
+    const BEFORE_START: [Self; 4] = [Self::OpenDeviations, Self::Migrations, Self::LoadTest, Self::Soak];
+
+    /// As an Acknowledge says it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Migrations => "migrations",
+            Self::LoadTest => "loadTest",
+            Self::OpenDeviations => "openDeviations",
+            Self::Soak => "soak",
+            Self::Revert => "revert",
+        }
+    }
+
+    /// From an Acknowledge.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|subject| subject.as_str() == text).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.iter().map(|subject| subject.as_str()).collect();
+            format!("there is no gate {text:?}; the gates are {}", known.join(", "))
+        })
+    }
+
+    /// The word for machines.
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Migrations => "Migrations",
+            Self::LoadTest => "LoadTest",
+            Self::OpenDeviations => "OpenDeviations",
+            Self::Soak => "SoakGate",
+            Self::Revert => "RevertGated",
+        }
+    }
+
+    fn level(self, draft: &Draft<'_>) -> Gate {
+        let gates = &draft.observed.spec.spec.gates;
+        match self {
+            Self::Migrations | Self::Revert => gates.migrations,
+            Self::LoadTest => gates.load_test,
+            Self::OpenDeviations => gates.open_deviations,
+            Self::Soak => gates.soak.as_ref().map_or(Gate::Ignore, |soak| soak.gate),
+        }
+    }
+}
+
+/// What keeps a gate shut.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    /// The sentence.
+    text: String,
+    /// What an acknowledgement stands for: the sentence without figures that move.
+    key: String,
+    /// How it would be met.
+    mend: Option<String>,
+}
+
+impl Problem {
+    fn of(text: String) -> Self {
+        Self { key: text.clone(), text, mend: None }
+    }
+
+    fn hash(&self) -> String {
+        format!("{:016x}", stable_hash(&[&self.key]))
+    }
+}
+
+/// What a gate asks of a version.
+#[derive(Debug, Clone)]
+pub(crate) enum Passage {
+    /// It is met, or nobody asks.
+    Open,
+    /// It is not, and people are only told.
+    Warned(String),
+    /// The version waits, and how it would not.
+    Shut(String),
+}
+
+/// What every gate says of a version that is to start: a word for machines, and the answer.
+pub(crate) fn before_start(draft: &Draft<'_>, version: &str) -> Vec<(&'static str, Passage)> {
+    if let Some(why) = withdrawn(draft, version) {
+        return vec![("Withdrawn", Passage::Shut(why))];
+    }
+    let warned = evidence::load_test_warns(draft, version).map(Passage::Warned);
+    let asked =
+        Subject::BEFORE_START.into_iter().map(|subject| (subject.reason(), ask(draft, subject, version)));
+    asked.chain(warned.map(|passage| (Subject::LoadTest.reason(), passage))).collect()
+}
+
+fn ask(draft: &Draft<'_>, subject: Subject, version: &str) -> Passage {
+    let level = subject.level(draft);
+    let Some(problem) = problems(draft, subject, version).pop().filter(|_| level != Gate::Ignore) else {
+        return Passage::Open;
+    };
+    if level == Gate::Warn {
+        return Passage::Warned(format!("version {version} starts although {}", problem.text));
+    }
+    if is_acknowledged(draft, subject, version, &problem) {
+        return Passage::Open;
+    }
+    let mend = problem.mend.clone().unwrap_or_else(|| format!("pass it: {}", how(draft, subject, version)));
+    Passage::Shut(format!("version {version} waits: {}; {mend}", problem.text))
+}
+
+/// The command that acknowledges.
+fn how(draft: &Draft<'_>, subject: Subject, version: &str) -> String {
+    let (name, namespace) = (draft.observed.name, draft.observed.namespace);
+    format!(
+        "kubectl breakwater acknowledge {name} {} -n {namespace} --version {version} --reason WHY",
+        subject.as_str()
+    )
+}
+
+/// What a gate has against a version: one sentence, or none; of a revert one for each version to go back to.
+fn problems(draft: &Draft<'_>, subject: Subject, version: &str) -> Vec<Problem> {
+    let problem = match subject {
+        Subject::Migrations => evidence::migrations(draft, version),
+        Subject::LoadTest => evidence::load_test(draft, version),
+        Subject::OpenDeviations => deviations::open(draft, version),
+        Subject::Soak => evidence::soak(draft, version),
+        Subject::Revert => return way_back::problems(draft, version),
+    };
+    problem.into_iter().collect()
+}
+
+fn is_acknowledged(draft: &Draft<'_>, subject: Subject, version: &str, problem: &Problem) -> bool {
+    let said = problem.hash();
+    draft.status.acknowledged.iter().any(|acknowledged| {
+        acknowledged.subject == subject.as_str()
+            && acknowledged.version == version
+            && acknowledged.said == said
+    })
+}
+
+/// Passes a gate for a version as it stands now.
+pub(crate) fn acknowledge(
+    draft: &mut Draft<'_>,
+    subject: &str,
+    version: &str,
+    word: &Approved,
+) -> Result<String, String> {
+    let subject = Subject::parse(subject)?;
+    if let Some(why) = withdrawn(draft, version) {
+        return Err(format!("{why}: no acknowledgement passes that"));
+    }
+    let problems = problems(draft, subject, version);
+    let subject = subject.as_str();
+    let Some(text) = problems.first().map(|problem| problem.text.clone()) else {
+        return Err(format!(
+            "gate {subject} has nothing against version {version}: there is nothing to acknowledge"
+        ));
+    };
+    for problem in problems {
+        let said = problem.hash();
+        let acknowledged =
+            Acknowledged { subject: subject.into(), version: version.into(), said, word: word.clone() };
+        draft.status.acknowledged.retain(|old| old.said != acknowledged.said || old.version != version);
+        draft.status.acknowledged.push(acknowledged);
+    }
+    let surplus = draft.status.acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX);
+    draft.status.acknowledged.drain(..surplus);
+    Ok(format!("gate {subject} lets version {version} pass although {text}"))
+}
+
+/// Versions that tenants of this Rollout run, or came from to `version`; `version` itself is not among them.
+fn running<'a>(draft: &Draft<'a>, version: &str) -> BTreeSet<&'a str> {
+    let ours = |tenant: &&Tenant| {
+        let claimed = tenant.marker.as_deref().is_some_and(|marker| marker.claim == Claim::Other);
+        let wanted = tenant.selected && !tenant.excluded;
+        tenant.consented && !tenant.terminating && !claimed && (wanted || own(tenant).is_some())
+    };
+    let mut running = BTreeSet::new();
+    for tenant in draft.observed.tenants.iter().filter(ours) {
+        match tenant.version.version() {
+            Some(found) if **found != *version => running.insert(&**found),
+            Some(_) => own(tenant).is_some_and(|marker| running.insert(&*marker.previous)),
+            None => false,
+        };
+    }
+    running.remove(version);
+    running
+}
