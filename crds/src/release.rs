@@ -152,11 +152,11 @@ pub struct Override {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 pub enum OldBinary {
-    /// It runs as before.
-    Ok,
-    /// It runs, and some of its writes or reads may fail.
-    Maybe,
-    /// It does not run.
+    /// It works as before.
+    Works,
+    /// It may meet what it does not expect.
+    May,
+    /// Some of its statements fail.
     Breaks,
 }
 

@@ -112,6 +112,7 @@ fn measure(n: usize) -> Result<(), Error> {
                 firing: &[],
                 kept: None,
                 releases: &[],
+                releases_unread: None,
                 soaked: None,
                 jobs: &jobs,
             };

@@ -275,7 +275,9 @@ fn goes_back_alone(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> b
 /// that is rejected for it may mend it.
 fn returning_alone(tenant: &Tenant, marker: &Marker, context: &Context<'_>) -> Option<Standing> {
     let since = context.spared.first(tenant.id)?;
-    if marker.target != marker.previous || marker.written_at < since || tenant.dormant {
+    // Who came from the version that is wanted now, and goes to it, is on its way forward.
+    let forward = *marker.target == *context.wanted && !is_spared(tenant, context);
+    if marker.target != marker.previous || marker.written_at < since || tenant.dormant || forward {
         return None;
     }
     match &tenant.readiness {

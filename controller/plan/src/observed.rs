@@ -67,6 +67,8 @@ pub struct Observed<'a> {
     pub kept: Option<&'a Thawed>,
     /// Releases that are for this Rollout, assessed, whatever version they speak of.
     pub releases: &'a [Release],
+    /// Why Releases cannot be read, if so: then nobody knows what they say.
+    pub releases_unread: Option<&'a str>,
     /// How the Rollout that `gates.soak` names has fared, or why nobody knows; `None`: it was not read yet.
     pub soaked: Option<&'a Result<Soaked, String>>,
     /// Jobs of this Rollout's tenants.

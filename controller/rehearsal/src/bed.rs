@@ -301,6 +301,10 @@ impl Bed {
             }
             Verb::Promote | Verb::Revert | Verb::Retry => spec["version"] = version.into(),
             Verb::Lift => spec["subject"] = wave.into(),
+            Verb::Acknowledge => {
+                spec["version"] = version.into();
+                spec["subject"] = wave.into();
+            }
             Verb::Hold | Verb::Stop => {}
         }
         self.api.put(json!({

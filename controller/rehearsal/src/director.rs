@@ -223,6 +223,9 @@ impl Director {
                 format!(" wave {} of {}", subject.unwrap_or_default(), version.unwrap_or_default())
             }
             Verb::Promote | Verb::Revert | Verb::Retry => format!(" {}", version.unwrap_or_default()),
+            Verb::Acknowledge => {
+                format!(" {} of {}", subject.unwrap_or_default(), version.unwrap_or_default())
+            }
         };
         Ok(format!("a human asks: {verb:?}{about}"))
     }

@@ -140,6 +140,7 @@ fn values(tempo: Tempo) -> Value {
     json!({
         "fleets": fleets,
         "webhook": {"tokenSecret": WEBHOOK_SECRET},
+        "jobs": {"enabled": true},
         "controller": {"logFormat": "text", "logLevel": "info,breakwater_operator=debug", "extraArgs": extra},
     })
 }
@@ -177,7 +178,7 @@ fn output(mut command: Command) -> Result<Vec<u8>> {
 async fn served(client: &Client) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     eventually("our definitions are served", READY_WITHIN, async || {
-        for plural in ["rollouts", "rolloutactions", "deviationreports", "rolloutstates"] {
+        for plural in ["rollouts", "releases", "rolloutactions", "deviationreports", "rolloutstates"] {
             let crd = api.get(&format!("{plural}.breakwater.dev")).await?;
             let conditions = crd.status.unwrap_or_default().conditions.unwrap_or_default();
             let up = conditions.iter().any(|one| one.type_ == "Established" && one.status == "True");

@@ -131,6 +131,8 @@ pub enum Command {
         #[command(flatten)]
         asking: Asking,
     },
+    /// Let a version pass a gate that keeps it, or its revert, waiting; for what the gate says now, and no other version
+    Acknowledge(Acknowledge),
     /// Print the completion script of a shell
     #[command(after_help = "\
 To load it in bash:  source <(kubectl breakwater completion bash)
@@ -359,6 +361,58 @@ pub struct Revert {
     pub asking: Asking,
 }
 
+/// Arguments of `acknowledge`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl breakwater acknowledge app migrations --reason 'index build watched by ops, INC-4711'
+  kubectl breakwater acknowledge app revert --reason 'down steps of app-1a2b3c4d-1 were run by hand'")]
+pub struct Acknowledge {
+    /// Name of the Rollout
+    pub name: String,
+    /// The gate
+    pub gate: Gate,
+    /// Why it may be passed; shown to everybody who looks
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// The version [default: for `revert` the one under way, else the one that the spec wants]
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
+    /// How to ask.
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+/// What can be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Gate {
+    /// The Release's schema migrations
+    Migrations,
+    /// The Release's load tests
+    #[value(name = "loadTest")]
+    LoadTest,
+    /// Deviation reports that nobody has answered
+    #[value(name = "openDeviations")]
+    OpenDeviations,
+    /// The soak of another Rollout
+    Soak,
+    /// A revert that the schema forbids
+    Revert,
+}
+
+impl Gate {
+    /// As an Acknowledge's subject.
+    pub const fn subject(self) -> &'static str {
+        match self {
+            Self::Migrations => "migrations",
+            Self::LoadTest => "loadTest",
+            Self::OpenDeviations => "openDeviations",
+            Self::Soak => "soak",
+            Self::Revert => "revert",
+        }
+    }
+}
+
 /// When something ends: after a while, or at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -415,6 +469,8 @@ mod tests {
         assert!(parse(&["stop", "app", "--all"]).is_err(), "one or all");
         assert!(parse(&["revert", "app"]).is_err(), "a revert needs a reason");
         assert!(parse(&["revert", "app", "--reason", ""]).is_err(), "and one that says something");
+        assert!(parse(&["acknowledge", "app", "loadTest", "--reason", "x"]).is_ok());
+        assert!(parse(&["acknowledge", "app", "loadTest"]).is_err(), "who passes a gate says why");
         assert!(parse(&["report", "app-1-1", "--close", "fixed", "--in", "1.2.1"]).is_ok());
         assert!(parse(&["report", "app-1-1", "--in", "1.2.1"]).is_err(), "an answer first");
     }

@@ -71,6 +71,14 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Retry { name, version, asking } => {
             act::run(&session, output, ask(&name, asking), |rollout| request::retry(rollout, version)).await
         }
+        Command::Acknowledge(args) => {
+            let (gate, version, reason) = (args.gate, args.version, args.reason);
+            let ask = ask(&args.name, args.asking);
+            act::run(&session, output, ask, |rollout| {
+                Ok(request::acknowledge(rollout, gate, version, reason))
+            })
+            .await
+        }
         Command::Hold(args) => brake::hold(&session, output, args).await,
         Command::Stop(args) => brake::stop(&session, output, args).await,
         Command::Lift(args) => brake::lift(&session, output, args).await,

@@ -11,6 +11,8 @@ use breakwater_crds::{
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::args::Gate;
+
 /// What is asked, before it is known by whom.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -105,6 +107,14 @@ pub fn retry(rollout: &Rollout, version: Option<String>) -> Result<Request, Stri
         None => rejected.first().cloned().ok_or_else(|| format!("rollout {name} rejects no version"))?,
     };
     Ok(Request { version: Some(version), ..Request::new(Verb::Retry) })
+}
+
+/// Passes a gate: for the named version, else the one that it is about.
+pub fn acknowledge(rollout: &Rollout, gate: Gate, version: Option<String>, reason: String) -> Request {
+    let under_way = rollout.status.as_ref().and_then(|status| status.candidate_version.clone());
+    let about = under_way.filter(|_| gate == Gate::Revert).unwrap_or_else(|| rollout.spec.version.clone());
+    let subject = Some(gate.subject().to_owned());
+    Request { version: Some(version.unwrap_or(about)), subject, reason, ..Request::new(Verb::Acknowledge) }
 }
 
 /// A Hold or a Stop (`verb`), in force until it is lifted or its time is over.
@@ -261,6 +271,16 @@ mod tests {
         assert!(refusal.contains("name one of app-hold-x7k2p, app-stop-2"), "{refusal}");
         assert_eq!(lift(&rollout, None, true).unwrap().len(), 2);
         assert!(lift(&rollout, Some("other".into()), false).is_err());
+    }
+
+    #[test]
+    fn an_acknowledgement_is_about_what_is_wanted_or_of_a_revert_about_what_is_under_way() {
+        let mut rollout = soaking_held();
+        rollout.spec.version = "10.6.0".into();
+        let asked = |gate| acknowledge(&rollout, gate, None, "looked at".into());
+        assert_eq!(asked(Gate::Revert).version.as_deref(), Some("10.5.2"));
+        let loads = asked(Gate::LoadTest);
+        assert_eq!((loads.version.as_deref(), loads.subject.as_deref()), (Some("10.6.0"), Some("loadTest")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 
 use breakwater_crds::{DeviationReport, Rollout, RolloutAction};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Client,
     core::DeserializeGuard,
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 use super::{lead::Leader, session::Session};
 use crate::{
     ground::Ground,
+    releases::Releases,
     tenants::{Reach, Tenants},
 };
 
@@ -61,6 +63,8 @@ pub struct Context {
     pub(super) tenants: Tenants,
     pub(super) actions: Store<DeserializeGuard<RolloutAction>>,
     pub(super) reports: Store<DeserializeGuard<DeviationReport>>,
+    pub(super) releases: Arc<Releases>,
+    pub(super) jobs: Store<Job>,
     pub(super) recorder: Recorder,
     pub(super) wake: mpsc::UnboundedSender<Key>,
     sessions: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Session>>>>,
@@ -71,13 +75,15 @@ impl Context {
         leader: Leader,
         actions: Store<DeserializeGuard<RolloutAction>>,
         reports: Store<DeserializeGuard<DeviationReport>>,
+        releases: Arc<Releases>,
+        jobs: Store<Job>,
         wake: mpsc::UnboundedSender<Key>,
     ) -> Self {
         let reporter = Reporter { controller: "breakwater".into(), instance: Some(leader.identity.clone()) };
         let Ground { clients, clock, .. } = &leader.ground;
         let recorder = Recorder::new(clients.requests.clone(), reporter);
         let tenants = Tenants::new(clients.watches.clone(), Reach::Cluster, clock.clone());
-        Self { leader, tenants, actions, reports, recorder, wake, sessions: Mutex::default() }
+        Self { leader, tenants, actions, reports, releases, jobs, recorder, wake, sessions: Mutex::default() }
     }
 
     /// The time.

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use breakwater_crds::{DeviationReport, RolloutAction};
+use breakwater_crds::{DeviationReport, RolloutAction, marker};
 use futures::StreamExt as _;
+use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     core::DeserializeGuard,
@@ -21,7 +22,10 @@ use super::{
     context::{Context, Guarded, Key, Options},
     reconcile,
 };
-use crate::{execute::Executor, ground::Ground, http::Metrics, lease::Lease, stop::Stop};
+use crate::{
+    execute::Executor, ground::Ground, http::Metrics, jobs::JOB_OF, lease::Lease, releases::Releases,
+    stop::Stop,
+};
 
 /// Longest wait for writes in flight at the end of a term.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -61,16 +65,21 @@ impl Leader {
             mirror::<RolloutAction>(client, &mut tasks, wake.clone(), |action| action.spec.rollout.clone());
         let reports =
             mirror::<DeviationReport>(client, &mut tasks, wake.clone(), |report| report.spec.rollout.clone());
+        let releases = Releases::new(self.ground.clients.requests.clone());
+        tasks.spawn(releases.clone().follow(client.clone()));
+        let jobs = mirror_jobs(client, &mut tasks, wake.clone());
         let listed = async {
-            let (a, b) = tokio::join!(actions.wait_until_ready(), reports.wait_until_ready());
+            let (a, b, ()) =
+                tokio::join!(actions.wait_until_ready(), reports.wait_until_ready(), releases.looked());
             a.is_ok() && b.is_ok()
         };
         tokio::select! {
             ready = listed => if !ready { return true },
             () = end.cancelled() => return true,
         }
-        let context = Arc::new(Context::new(self.clone(), actions, reports, wake.clone()));
+        let context = Arc::new(Context::new(self.clone(), actions, reports, releases, jobs, wake.clone()));
         tasks.spawn(wake_on_stop(context.clone()));
+        tasks.spawn(wake_on_releases(context.clone()));
         opened(context.clone());
         tasks.spawn(follow_rollouts(client.clone(), context.clone()));
         let triggers =
@@ -139,6 +148,42 @@ where
         std::future::ready(())
     }));
     reader
+}
+
+/// Mirrors the Jobs that were made for tenants, and wakes the Rollout that each is of. Who uses none needs no right to them:
+/// nothing waits for the list.
+fn mirror_jobs(client: &Client, tasks: &mut JoinSet<()>, wake: mpsc::UnboundedSender<Key>) -> Store<Job> {
+    let (reader, writer) = reflector::store::<Job>();
+    let events =
+        watcher(Api::<Job>::all(client.clone()), watcher::Config::default().labels(JOB_OF)).default_backoff();
+    let small = events.modify(|job| {
+        job.spec = None;
+        job.metadata.managed_fields = None;
+    });
+    tasks.spawn(small.reflect(writer).touched_objects().for_each(move |job| {
+        match job {
+            Ok(job) => {
+                let of = job.annotations().get(marker::ROLLOUT_REF).and_then(|of| of.split_once('/'));
+                if let Some((namespace, name)) = of {
+                    let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+                    let _ = wake.send(key); // closed only at the end of the term
+                }
+            }
+            Err(error) => tracing::debug!(%error, "watching Jobs"),
+        }
+        std::future::ready(())
+    }));
+    reader
+}
+
+/// What a Release says concerns the Rollouts of its namespace, most often all of them.
+async fn wake_on_releases(context: Arc<Context>) {
+    let mut changes = context.releases.changes();
+    while changes.changed().await.is_ok() {
+        for (key, _) in context.sessions() {
+            let _ = context.wake.send(key); // closed only at the end of the term
+        }
+    }
 }
 
 /// The stop concerns every Rollout at once (R36).

@@ -83,10 +83,20 @@ pub(super) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     }
     frozen::recall(&context, &mut session, &rollout).await;
     ask_for_reports(&context, &mut session, &rollout).await.map_err(failed("read its reports"))?;
+    if let Session { accepted: Some(accepted), evidence, key, .. } = &mut *session {
+        evidence.refresh(&context, key, &accepted.checked).await;
+    }
+    let before = session.carried.as_ref().or(rollout.status.as_ref()).and_then(|status| status.started_at);
     let Some(mut plan) = think(&context, &mut session, &rollout, fence.epoch) else {
         refuse(&context, &mut session, &rollout).await.map_err(failed("say what is refused"))?;
         return Ok(Action::requeue(LOOK_AGAIN));
     };
+    // A version and the Release that withdraws it may come in the same moment.
+    let starts = plan.status.phase.is_under_way() && plan.status.started_at != before;
+    if starts && context.releases.is_behind(&key.namespace).await.map_err(failed("look for Releases"))? {
+        session.judges = std::mem::take(&mut plan.judges);
+        return Ok(Action::requeue(LISTING));
+    }
     session.remember(&mut plan);
     keep(&context, &mut session, &rollout).await.map_err(failed("store the decision"))?;
     act(&context, &mut session, &mut plan).await;
@@ -117,6 +127,7 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
     let reports = session.reports.overlay(reports::cached(&context.reports, &session.key));
     let causes = session.causes(now);
     let accepted = session.accepted.as_ref()?;
+    let jobs = session.evidence.jobs(context, &session.key, &accepted.checked);
     let judges = std::mem::take(&mut session.judges);
     let mut readings = accepted.watching.readings(judges, &session.traces, accepted.checked.spec.slos.len());
     if let Some(kept) = &session.frozen.kept {
@@ -151,6 +162,10 @@ fn think(context: &Context, session: &mut Session, rollout: &Rollout, epoch: i64
             causes: &causes,
             firing: &session.firing,
             kept: session.frozen.kept.as_ref(),
+            releases: &session.evidence.releases,
+            releases_unread: session.evidence.unread.as_deref(),
+            soaked: session.evidence.soaked.as_ref(),
+            jobs: &jobs,
         };
         let plan = plan(&observed, now);
         accepted.watching.want(&plan, tenants, names);
@@ -204,6 +219,7 @@ fn tells_more(status: &RolloutStatus, stored: &RolloutStatus) -> bool {
 async fn act(context: &Context, session: &mut Session, plan: &mut Plan) {
     let Some(accepted) = &session.accepted else { return };
     accepted.pipeline.replace(std::mem::take(&mut plan.writes)); // ten thousand of them: moved, not copied
+    session.evidence.make(context, &session.key, &accepted.checked, plan).await;
     let subscription = accepted.subscription.clone();
     for id in plan.confirm.iter().take(CONFIRM_MAX) {
         if let Err(error) = context.tenants.read(&subscription, *id).await {

@@ -16,6 +16,7 @@ use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use super::{
     context::{Context, Key},
+    evidence::Evidence,
     frozen::Frozen,
     reports::Reports,
     revisions,
@@ -61,6 +62,8 @@ pub(super) struct Session {
     pub(super) traces: Vec<Arc<Trace>>,
     /// What was frozen and is stored.
     pub(super) frozen: Frozen,
+    /// Releases, another Rollout's soak, Jobs.
+    pub(super) evidence: Evidence,
     /// Alerts of the spec's rules that fire, in words, as the webhook heard last.
     pub(super) firing: Vec<String>,
     /// Names and times of actions that have their answer.
@@ -106,6 +109,7 @@ impl Session {
             judges: Vec::new(),
             traces: Vec::new(),
             frozen: Frozen::default(),
+            evidence: Evidence::default(),
             firing: Vec::new(),
             answered: Vec::new(),
             causes: HashMap::new(),

@@ -121,6 +121,9 @@ pub(crate) fn before_start(draft: &Draft<'_>, version: &str) -> Vec<(&'static st
     if let Some(why) = withdrawn(draft, version) {
         return vec![("Withdrawn", Passage::Shut(why))];
     }
+    if let Some(why) = draft.observed.releases_unread {
+        return vec![("ReleasesUnread", Passage::Shut(format!("version {version} waits: {why}")))];
+    }
     let warned = evidence::load_test_warns(draft, version).map(Passage::Warned);
     let asked =
         Subject::BEFORE_START.into_iter().map(|subject| (subject.reason(), ask(draft, subject, version)));

@@ -440,3 +440,27 @@ proptest! {
         endure(&mut world, &events)?;
     }
 }
+
+/// Found at random, once in 1,500: who had gone back alone and was then sent forward to the version it came from held no
+/// place, so that one more was written beside it (R2).
+#[test]
+fn r2_a_tenant_that_is_sent_to_the_version_it_once_went_back_to_alone_holds_a_place() {
+    let mut first = spec("2.0.0");
+    first["onDeviation"] = json!({"scope": "Tenant"});
+    first["revert"]["maxTenantReverts"] = json!(1);
+    let mut world = World::new(first, [2, 3, 3]);
+    world.ail("a0", "2.0.0", 0.9);
+    world.pace = minutes(1);
+    world.until("it goes back alone", |world| world.told("TenantReverting") > 0);
+    world.pace = minutes(10);
+    world.until_phase(Phase::Completed);
+    world.answer_reports();
+    world.edit(json!({"version": "3.0.0"}));
+    world.until("the next version begins", |world| world.on("3.0.0") > 0);
+    world.edit(json!({"version": "1.0.0"}));
+    happen(&mut world, &Event::LoseStatus);
+    world.turn();
+    let moving = world.sims.iter().filter(|sim| sim.version() == "1.0.0" && !sim.is_ready()).count();
+    assert!(moving <= 2, "{moving}");
+    endure(&mut world, &[]).unwrap();
+}

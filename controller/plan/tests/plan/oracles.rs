@@ -285,7 +285,9 @@ fn forward(
         || stable == Some(&*write.marker.previous);
     assert!(known, "R17: previous is {}, of {tenant:?}", write.marker.previous);
     let rejected = |version: &str| out.contains(version) || alone.since(tenant, version).is_some();
-    let verified_there_is = stable.is_some_and(|stable| !rejected(stable));
+    let withdrawn =
+        |version: &str| observed.releases.iter().any(|r| r.version == version && r.withdrawn.is_some());
+    let verified_there_is = stable.is_some_and(|stable| !rejected(stable) && !withdrawn(stable));
     assert!(!verified_there_is || !rejected(&write.marker.previous), "R17, R22: previous is rejected");
 }
 

@@ -461,6 +461,7 @@ impl World {
             firing: &self.firing,
             kept: (!self.states_unread).then_some(kept),
             releases: &self.releases,
+            releases_unread: None,
             soaked: self.soaked.as_ref(),
             jobs: &self.jobs,
         }

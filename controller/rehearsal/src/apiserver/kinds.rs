@@ -176,6 +176,7 @@ impl Kinds {
             kinds.add(Kind::builtin(api_version, kind, plural));
         }
         kinds.add(Kind { has_status: true, ..Kind::builtin("v1", "Pod", "pods") });
+        kinds.add(Kind { has_status: true, ..Kind::builtin("batch/v1", "Job", "jobs") });
         kinds.add(Kind::workload("Deployment", "deployments", Generation::SpecAndAnnotations));
         kinds.add(Kind::workload("StatefulSet", "statefulsets", Generation::Spec));
         kinds

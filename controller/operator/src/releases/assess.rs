@@ -1,0 +1,328 @@
+//! What a Release's evidence comes to: its `ConfigMap`s in, verdicts out. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use breakwater_crds::{
+    ReleaseSpec, ReleaseStatus, Span,
+    release::{
+        Dialect, LoadTestStatus, METRICS_LISTED_MAX, MIGRATIONS_LISTED_MAX, MigrationStatus,
+        Migrations as MigrationsSpec, MigrationsStatus, OldBinary, Report, SENTENCE_MAX,
+    },
+    report::DownStep,
+};
+use breakwater_loadtest::{Comparison, Rules, Run, Verdict, compare};
+use breakwater_migrations::{self as migrations, Impact, Large, Revert, Review, analyse};
+use breakwater_plan::release::{LoadTest, Migration, Migrations, Release};
+
+/// Most bytes of a report of a load test, unpacked.
+const REPORT_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Longest reason of a migration, in bytes.
+const REASON_MAX: usize = 240;
+
+/// The entries of a `ConfigMap`; or why it cannot be read.
+pub type Map = Result<BTreeMap<String, Vec<u8>>, String>;
+
+/// What a Release comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessed {
+    /// For the planner.
+    pub release: Release,
+    /// For people.
+    pub status: ReleaseStatus,
+}
+
+/// Works out what a Release's evidence comes to. `maps`: the `ConfigMap`s that it names.
+pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, maps: &HashMap<String, Map>) -> Assessed {
+    let (migrations, reviewed) = match spec.migrations.as_ref().map(|evidence| review(evidence, maps)) {
+        None => (Err("has no spec.migrations: nobody knows what they do".to_owned()), None),
+        Some(Ok((migrations, status))) => (Ok(migrations), Some(status)),
+        Some(Err(why)) => {
+            let unknown = "Unknown".to_owned();
+            let status = MigrationsStatus {
+                impact: unknown.clone(),
+                revert: unknown,
+                message: clipped(&why, SENTENCE_MAX),
+                ..MigrationsStatus::default()
+            };
+            (Err(why), Some(status))
+        }
+    };
+    let load_tests: Vec<LoadTestStatus> = spec.load_tests.iter().map(|test| load_test(test, maps)).collect();
+    let judged = |test: &LoadTestStatus| LoadTest {
+        name: test.name.clone(),
+        verdict: verdict_of(&test.verdict),
+        message: test.message.clone(),
+    };
+    let release = Release {
+        name: name.to_owned(),
+        version: spec.version.clone(),
+        withdrawn: spec.withdrawn.clone(),
+        fixes: spec.fixes.clone(),
+        includes_since: spec.includes_since,
+        migrations,
+        load_tests: load_tests.iter().map(judged).collect(),
+    };
+    let worst = release.load_tests.iter().map(|test| test.verdict).max();
+    let mut status = ReleaseStatus {
+        observed_generation: generation,
+        message: String::new(),
+        migrations: reviewed,
+        load_test: worst.map(|verdict| verdict.to_string()),
+        load_tests,
+    };
+    status.message = sentence(spec, &status);
+    Assessed { release, status }
+}
+
+fn sentence(spec: &ReleaseSpec, status: &ReleaseStatus) -> String {
+    if let Some(why) = &spec.withdrawn {
+        return clipped(&format!("withdrawn: {why}"), SENTENCE_MAX);
+    }
+    let migrations = match &status.migrations {
+        None => "no migrations given".to_owned(),
+        Some(reviewed) => {
+            format!("migrations are {} and {}: {}", reviewed.impact, reviewed.revert, reviewed.message)
+        }
+    };
+    let worst = status
+        .load_test
+        .as_ref()
+        .and_then(|worst| status.load_tests.iter().find(|test| test.verdict == *worst));
+    let tests = worst.map_or_else(
+        || "no load test given".to_owned(),
+        |test| format!("load test {} is {}: {}", test.name, test.verdict, test.message),
+    );
+    clipped(&format!("{migrations}; {tests}"), SENTENCE_MAX)
+}
+
+fn review(
+    spec: &MigrationsSpec,
+    maps: &HashMap<String, Map>,
+) -> Result<(Migrations, MigrationsStatus), String> {
+    let files = files(spec, maps)?;
+    let numbers = || files.keys().filter(|name| name.ends_with(".up.sql")).filter_map(|name| number(name));
+    let to = spec.to.or_else(|| numbers().max()).unwrap_or(spec.from);
+    if files.is_empty() {
+        return Err("spec.migrations names no file: give configMaps, or inline".to_owned());
+    }
+    let from = spec.from.min(to);
+    if from == to {
+        return Ok((Migrations { from, to, files: Vec::new() }, nothing_new(to)));
+    }
+    let input = migrations::Input {
+        dialect: match spec.dialect {
+            Dialect::PostgreSQL => migrations::Dialect::Postgresql,
+            Dialect::MySQL => migrations::Dialect::Mysql,
+        },
+        server_version: spec.server_version.clone(),
+        from,
+        to,
+        last_esr: spec.last_esr,
+        rows: spec.rows.iter().map(|(table, rows)| (table.to_lowercase(), *rows)).collect(),
+        large: match spec.large_tables.as_slice() {
+            [] => Large::default(),
+            tables => Large {
+                tables: tables.iter().map(|table| table.to_lowercase()).collect(),
+                ..Large::default()
+            },
+        },
+        overrides: spec.overrides.iter().map(override_of).collect(),
+        files,
+    };
+    let review = analyse(&input)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    Ok((facts(&review), told(&review)))
+}
+
+/// What people are told where a version has no migration of its own.
+fn nothing_new(to: u32) -> MigrationsStatus {
+    MigrationsStatus {
+        from: to,
+        to,
+        impact: format!("{:?}", Impact::Quiet),
+        revert: format!("{:?}", Revert::RevertSafe),
+        longest: Some(Span::seconds(0)),
+        message: format!("no migration after {to}"),
+        ..MigrationsStatus::default()
+    }
+}
+
+/// All files, from every `ConfigMap` and inline; one name twice is a doubt.
+fn files(spec: &MigrationsSpec, maps: &HashMap<String, Map>) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let mut files: BTreeMap<String, Vec<u8>> =
+        spec.inline.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes())).collect();
+    for map in &spec.config_maps {
+        for (name, bytes) in entries(map, maps)? {
+            if files.insert(name.clone(), bytes.clone()).is_some_and(|other| other != *bytes) {
+                return Err(format!(
+                    "spec.migrations: {name} is there twice, with different contents; ConfigMap {map} is one of them"
+                ));
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn entries<'m>(map: &str, maps: &'m HashMap<String, Map>) -> Result<&'m BTreeMap<String, Vec<u8>>, String> {
+    match maps.get(map) {
+        Some(Ok(entries)) => Ok(entries),
+        Some(Err(why)) => Err(format!("ConfigMap {map}: {why}")),
+        None => Err(format!("ConfigMap {map} was not read yet")),
+    }
+}
+
+/// The number that a file's name begins with.
+fn number(name: &str) -> Option<u32> {
+    name.split('_').next()?.parse().ok()
+}
+
+fn override_of(spec: &breakwater_crds::release::Override) -> migrations::Override {
+    migrations::Override {
+        migration: spec.migration,
+        statement: spec.statement.map(|statement| usize::try_from(statement).unwrap_or(usize::MAX)),
+        old_binary: match spec.old_binary {
+            OldBinary::Works => migrations::OldBinary::Works,
+            OldBinary::May => migrations::OldBinary::May,
+            OldBinary::Breaks => migrations::OldBinary::Breaks,
+        },
+        reason: spec.reason.clone(),
+    }
+}
+
+/// What the planner needs of a review.
+fn facts(review: &Review) -> Migrations {
+    let down = |number: u32| {
+        let step = review.down_sql.iter().find(|step| step.number == number);
+        step.map_or_else(
+            || DownStep { number, file: String::new(), sql: "-- there is no down file".into() },
+            |step| DownStep { number, file: step.file.clone(), sql: step.sql.clone() },
+        )
+    };
+    let one = |migration: &migrations::Migration| Migration {
+        number: migration.number,
+        name: migration.name.clone(),
+        impact: migration.impact,
+        revert: migration.revert,
+        longest_seconds: migration.duration.map(|estimate| whole_seconds(estimate.most_ms)),
+        reason: reason(migration),
+        down: down(migration.number),
+    };
+    Migrations { from: review.from, to: review.to, files: review.migrations.iter().map(one).collect() }
+}
+
+fn whole_seconds(ms: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
+    let seconds = (ms / 1_000.0).ceil() as u64;
+    seconds
+}
+
+fn reason(migration: &migrations::Migration) -> String {
+    let reason = migration.reasons.first().map_or("no reason given", String::as_str);
+    clipped(reason, REASON_MAX)
+}
+
+/// What people are told of a review.
+fn told(review: &Review) -> MigrationsStatus {
+    let mut noted: Vec<&migrations::Migration> = review
+        .migrations
+        .iter()
+        .filter(|migration| migration.impact != Impact::Quiet || migration.revert != Revert::RevertSafe)
+        .collect();
+    noted.sort_by_key(|migration| {
+        std::cmp::Reverse((migration.impact.max(of_revert(migration.revert)), migration.number))
+    });
+    let listed = noted.iter().take(MIGRATIONS_LISTED_MAX).map(|migration| MigrationStatus {
+        number: migration.number,
+        name: migration.name.clone(),
+        impact: format!("{:?}", migration.impact),
+        revert: format!("{:?}", migration.revert),
+        message: reason(migration),
+    });
+    let listed: Vec<MigrationStatus> = listed.collect();
+    let count = review.migrations.len();
+    let message = review
+        .reasons
+        .first()
+        .cloned()
+        .unwrap_or_else(|| format!("{count} migrations, none of which is in the way"));
+    MigrationsStatus {
+        from: review.from,
+        to: review.to,
+        impact: format!("{:?}", review.impact),
+        revert: format!("{:?}", review.revert),
+        longest: review.duration.map(|estimate| {
+            Span::seconds(i64::try_from(whole_seconds(estimate.most_ms)).unwrap_or(i64::MAX))
+        }),
+        message: clipped(&message, SENTENCE_MAX),
+        listed,
+        inform_sre: clipped(review.inform_sre.as_deref().unwrap_or_default(), SENTENCE_MAX),
+    }
+}
+
+/// How bad a revert is, on the scale of impacts: for an order alone.
+const fn of_revert(revert: Revert) -> Impact {
+    match revert {
+        Revert::RevertSafe => Impact::Quiet,
+        Revert::RevertNeedsDown => Impact::OffHours,
+        Revert::RevertLosesData => Impact::Downtime,
+        Revert::Unknown => Impact::Unknown,
+    }
+}
+
+fn load_test(spec: &breakwater_crds::release::LoadTest, maps: &HashMap<String, Map>) -> LoadTestStatus {
+    let compared = compared(spec, maps);
+    let (verdict, message, metrics) = match compared {
+        Ok(comparison) => {
+            let metrics = comparison.findings.iter().take(METRICS_LISTED_MAX);
+            (
+                comparison.verdict,
+                comparison.sentence.clone(),
+                metrics.map(|metric| metric.sentence.clone()).collect(),
+            )
+        }
+        Err(why) => (Verdict::NoData, why, Vec::new()),
+    };
+    LoadTestStatus {
+        name: spec.name.clone(),
+        verdict: verdict.to_string(),
+        message: clipped(&message, SENTENCE_MAX),
+        metrics,
+    }
+}
+
+fn compared(
+    spec: &breakwater_crds::release::LoadTest,
+    maps: &HashMap<String, Map>,
+) -> Result<Comparison, String> {
+    let rules =
+        Rules::parse(&spec.rules).map_err(|why| format!("spec.loadTests[{}].rules: {why}", spec.name))?;
+    let run = |report: &Report| {
+        let Report { config_map, key } = report;
+        let bytes = entries(config_map, maps)?
+            .get(key)
+            .ok_or_else(|| format!("ConfigMap {config_map} has no entry {key}"))?;
+        Run::parse_within(&format!("{config_map}/{key}"), bytes, REPORT_MAX_BYTES)
+            .map_err(|why| why.to_string())
+    };
+    let runs = |side: &[Report]| side.iter().map(run).collect::<Result<Vec<Run>, String>>();
+    Ok(compare(&runs(&spec.base)?, &runs(&spec.candidate)?, &rules))
+}
+
+/// The verdict of a status that this module made.
+fn verdict_of(text: &str) -> Verdict {
+    [Verdict::Pass, Verdict::Warn, Verdict::Fail]
+        .into_iter()
+        .find(|verdict| verdict.to_string() == text)
+        .unwrap_or(Verdict::NoData)
+}
+
+/// Cuts at a character's edge; the last one then says so.
+fn clipped(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(max - '…'.len_utf8())])
+}
+
+#[cfg(test)]
+mod tests;
