@@ -327,6 +327,30 @@ impl Scene {
         own_kind(self.client(), namespace, "Rollout", "rollouts")
     }
 
+    /// The same as a user has it, in the scene's namespace.
+    pub async fn rollouts_of(&self, user: &str) -> Result<Api<DynamicObject>> {
+        Ok(own_kind(self.bed().client_of(user).await?, self.namespace(), "Rollout", "rollouts"))
+    }
+
+    /// The API of another kind of ours, in the scene's namespace.
+    pub fn own(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
+        own_kind(self.client(), self.namespace(), kind, plural)
+    }
+
+    /// Applies an object of a kind of ours as a `GitOps` tool does.
+    pub async fn put(&self, kind: &str, plural: &str, name: &str, spec: Value) -> Result<()> {
+        let object = json!({
+            "apiVersion": "breakwater.dev/v1alpha1", "kind": kind,
+            "metadata": {"name": name, "namespace": self.namespace()}, "spec": spec,
+        });
+        let params = PatchParams {
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::apply(GITOPS).force()
+        };
+        let applied = self.own(kind, plural).patch(name, &params, &Patch::Apply(object)).await;
+        applied.map(drop).with_context(|| format!("apply {kind} {name}"))
+    }
+
     /// The API of `RolloutActions`, as a user has it.
     pub async fn actions(&self, user: &str) -> Result<Api<DynamicObject>> {
         let client = self.bed().client_of(user).await?;

@@ -13,4 +13,5 @@ mod gitops;
 mod outages;
 mod plugin;
 mod refusals;
+mod releases;
 mod waves;

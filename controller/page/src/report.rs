@@ -6,7 +6,7 @@ mod markdown;
 mod plot;
 
 use breakwater_crds::{DeviationReportSpec, DeviationReportStatus};
-pub use facts::{attribution, figures, headline, investigation, outcome, rejected_for, times};
+pub use facts::{DOWN_STEPS, attribution, figures, headline, investigation, outcome, rejected_for, times};
 pub use html::html;
 pub use markdown::markdown;
 

@@ -1,7 +1,7 @@
 //! Releases: followed, their `ConfigMap`s read, assessed ([`assess`]), their status written. I/O but for that.
 //!
 //! A Release that cannot be decoded is one whose evidence nobody knows; Releases that cannot be listed keep versions from
-//! starting. `ConfigMap`s are not watched - a cluster has many, and few are ours - but asked for again every two minutes.
+//! starting. `ConfigMap`s are not watched - a cluster has many, and few are ours - but asked for again every half minute.
 
 mod assess;
 
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::tenants::lens::FIELD_MANAGER;
 
 /// How often `ConfigMap`s are asked for again.
-const LOOK_AGAIN: Duration = Duration::from_mins(2);
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Most Releases of a namespace that are looked through before a version starts.
 const LISTED_MAX: u32 = 500;
 

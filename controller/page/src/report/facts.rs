@@ -9,6 +9,12 @@ use jiff::Timestamp;
 use super::Report;
 use crate::text;
 
+/// Title of what the schema has to do with the revert (R21).
+pub const SCHEMA: &str = "The way back is the schema's to allow";
+/// How the steps down are to be run.
+pub const DOWN_STEPS: &str =
+    "Run by the newer binary, in this order, per tenant, while its server stands still:";
+
 /// One word for how it was answered.
 pub fn outcome(status: &DeviationReportStatus) -> &'static str {
     match status.outcome {

@@ -21,6 +21,7 @@ pub fn html(report: &Report<'_>) -> String {
             (header(report))
             dl.figures { @for (name, value) in facts::figures(status) { div { dt { (name) } dd { (value) } } } }
             @for account in status.slos.iter().filter(spoke).chain(others) { (slo(status, account)) }
+            (schema(status))
             (times(status))
             (worst(status))
             (lines("Rejected for these tenants alone", &facts::rejected_for(status), ""))
@@ -57,6 +58,24 @@ fn header(report: &Report<'_>) -> Markup {
                 @if !status.wave.is_empty() { " · wave " (status.wave) }
                 @if !status.requested_by.is_empty() { " · asked for by " (status.requested_by) }
                 " · investigation: " (facts::investigation(report))
+            }
+        }
+    }
+}
+
+/// Why the revert waits, and what takes the schema down (R21).
+fn schema(status: &DeviationReportStatus) -> Markup {
+    if status.down_steps.is_empty() && status.revert_waits_for.is_empty() {
+        return html! {};
+    }
+    html! {
+        section {
+            h2 { (facts::SCHEMA) }
+            @if !status.revert_waits_for.is_empty() { p { (status.revert_waits_for) } }
+            @if !status.down_steps.is_empty() { p.meta { (facts::DOWN_STEPS) } }
+            @for step in &status.down_steps {
+                h3 { (step.number) " " code { (step.file) } }
+                pre { code { (step.sql) } }
             }
         }
     }

@@ -32,6 +32,7 @@ pub fn markdown(report: &Report<'_>) -> String {
         if status.wave.is_empty() { "-" } else { &status.wave },
         plain(&facts::investigation(report))
     );
+    schema(status, &mut out);
     figures(status, &mut out);
     times(status, &mut out);
     worst(status, &mut out);
@@ -58,6 +59,29 @@ fn plain(text: &str) -> String {
         }
     }
     out
+}
+
+/// Why the revert waits, and what takes the schema down (R21).
+fn schema(status: &DeviationReportStatus, out: &mut String) {
+    if status.down_steps.is_empty() && status.revert_waits_for.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n## {}\n\n{}", facts::SCHEMA, plain(&status.revert_waits_for));
+    if !status.down_steps.is_empty() {
+        let _ = writeln!(out, "\n{}", facts::DOWN_STEPS);
+    }
+    for step in &status.down_steps {
+        // A fence that no text of the file ends.
+        let fence = "`".repeat(4);
+        let sql = step.sql.replace(&fence, "");
+        let _ = writeln!(
+            out,
+            "\n{} `{}`\n\n{fence}sql\n{}\n{fence}",
+            step.number,
+            step.file.replace('`', ""),
+            sql.trim_end()
+        );
+    }
 }
 
 fn figures(status: &DeviationReportStatus, out: &mut String) {

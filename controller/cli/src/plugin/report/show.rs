@@ -59,6 +59,7 @@ pub fn one(report: &Report<'_>, now: Timestamp) -> String {
     let alerts: Vec<String> = status.alerts.iter().map(|alert| text::plain(alert)).collect();
     let mut parts = vec![
         head(report, now),
+        titled("Schema", &schema(status)),
         titled("Figures", &figures),
         titled("Times", &times(status)),
         titled("SLOs", &slos(status)),
@@ -92,6 +93,22 @@ fn head(report: &Report<'_>, now: Timestamp) -> String {
         ("Investigation", page::investigation(report)),
         ("Notes", found.map(|found| found.notes.clone()).unwrap_or_default()),
     ])
+}
+
+/// Why the revert waits, and what takes the schema down (R21).
+fn schema(status: &DeviationReportStatus) -> String {
+    let mut lines = Vec::new();
+    if !status.revert_waits_for.is_empty() {
+        lines.push(status.revert_waits_for.clone());
+    }
+    if !status.down_steps.is_empty() {
+        lines.push(page::DOWN_STEPS.to_owned());
+    }
+    for step in &status.down_steps {
+        lines.push(format!("-- {} {}", step.number, step.file));
+        lines.push(step.sql.trim_end().to_owned());
+    }
+    lines.join("\n")
 }
 
 /// A part under its title, indented; nothing where there is nothing.
