@@ -12,6 +12,8 @@ use crate::scalars::Span;
 pub const MIGRATIONS_LISTED_MAX: usize = 32;
 /// Most metrics of a load test that the status names.
 pub const METRICS_LISTED_MAX: usize = 8;
+/// Most tables whose largest tenant the status names.
+pub const ROWS_LISTED_MAX: usize = 16;
 /// Longest sentence in a Release's status, in bytes.
 pub const SENTENCE_MAX: usize = 1024;
 
@@ -30,6 +32,7 @@ pub const SENTENCE_MAX: usize = 1024;
         category = "breakwater",
         status = "ReleaseStatus",
         printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+        printcolumn(name = "Lane", type_ = "string", json_path = ".spec.lane"),
         printcolumn(name = "Impact", type_ = "string", json_path = ".status.migrations.impact"),
         printcolumn(name = "Revert", type_ = "string", json_path = ".status.migrations.revert"),
         printcolumn(name = "Load-Test", type_ = "string", json_path = ".status.loadTest"),
@@ -53,6 +56,9 @@ pub struct ReleaseSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 64), inner(length(min = 1, max = 52)), extend("x-kubernetes-list-type" = "set")))]
     pub rollouts: Vec<String>,
+    /// How fast it may travel; never how little it is watched.
+    #[serde(default)]
+    pub lane: Lane,
     /// Why this version is never to be rolled out, nor gone back to. It waits with that reason for ever; where it is under
     /// way already nothing advances, and a human decides on a revert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +80,31 @@ pub struct ReleaseSpec {
     pub load_tests: Vec<LoadTest>,
 }
 
+/// How fast a version may travel. Watching and reverting are the same in every lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Lane {
+    /// As the waves say.
+    #[default]
+    Normal,
+    /// Takes over from the version under way, and soaks as `laneSoak.patch` says.
+    Patch,
+    /// The same with `laneSoak.emergency`; needs one Acknowledge (`emergency`), and then neither windows nor approvals, and
+    /// gates only warn. Freezes hold it all the same.
+    Emergency,
+}
+
+impl Lane {
+    /// The name as in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Patch => "Patch",
+            Self::Emergency => "Emergency",
+        }
+    }
+}
+
 /// Schema migrations, as morph-style files (`000066_name.up.sql`, `000066_name.down.sql`), from the first one on, so that old
 /// types are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,12 +123,15 @@ pub struct Migrations {
     /// The last migration that every version which may be running has applied: those after it are reviewed. Where the
     /// running version has a Release of its own, its `to` stands before this.
     #[serde(default)]
+    #[cfg_attr(feature = "kube", schemars(range(max = 999_999)))]
     pub from: u32,
     /// This version's last migration; default: the last of the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(max = 999_999)))]
     pub to: Option<u32>,
     /// The last migration of the last ESR, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(max = 999_999)))]
     pub last_esr: Option<u32>,
     /// `ConfigMap`s of the same namespace whose entries are the files; several, for size.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -111,6 +145,10 @@ pub struct Migrations {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "kube", schemars(schema_with = "rows_schema"))]
     pub rows: BTreeMap<String, u64>,
+    /// Where rows are counted that differ by tenant: of each table the largest tenant counts. It stands before `rows`, and
+    /// while it cannot be read the verdicts are `Unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_from: Option<RowsFrom>,
     /// Tables that are large whatever their rows say; default: what the reviewer takes for large.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 64), inner(length(min = 1, max = 128))))]
@@ -119,6 +157,43 @@ pub struct Migrations {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 64)))]
     pub overrides: Vec<Override>,
+}
+
+/// Where the rows of tenants' tables are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::KubeSchema),
+    x_kube(validation = ("has(self.metric) != has(self.labelPrefix)", "exactly one of metric and labelPrefix must be given"))
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RowsFrom {
+    /// A metric in the Prometheus of the Release's Rollouts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<RowsMetric>,
+    /// Labels of the tenants' objects: this and the table's name, such as `rows.example.com/` of `rows.example.com/posts: "11470022"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 253)))]
+    pub label_prefix: Option<String>,
+}
+
+/// A metric of rows by tenant and table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RowsMetric {
+    /// `PromQL` of one series per tenant and table: `max by (installationId, relname) (pg_stat_user_tables_n_live_tup)`.
+    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 2048)))]
+    pub query: String,
+    /// The label that names the table.
+    #[cfg_attr(
+        feature = "kube",
+        schemars(length(min = 1, max = 128), regex(pattern = "^[a-zA-Z_][a-zA-Z0-9_]*$"))
+    )]
+    pub table_label: String,
+    /// The labels that, joined by `/`, name the tenant.
+    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 8), inner(length(min = 1, max = 128))))]
+    pub tenant_labels: Vec<String>,
 }
 
 /// A kind of database server.
@@ -137,9 +212,11 @@ pub enum Dialect {
 #[serde(rename_all = "camelCase")]
 pub struct Override {
     /// The migration's number.
+    #[cfg_attr(feature = "kube", schemars(range(max = 999_999)))]
     pub migration: u32,
     /// Which of its statements, counted from 1; without it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 999_999)))]
     pub statement: Option<u32>,
     /// How the old binary fares on the new schema.
     pub old_binary: OldBinary,
@@ -260,12 +337,28 @@ pub struct MigrationsStatus {
     pub longest: Option<Span>,
     /// Why, the worst first, or what could not be read.
     pub message: String,
+    /// The largest tenants, by the tables of the migrations that are listed, at most 16 (`rowsFrom`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<TableRows>,
     /// The migrations that are not `Quiet` and `RevertSafe`, the worst first, at most 32.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listed: Vec<MigrationStatus>,
     /// What to tell SRE, where they are to be told.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub inform_sre: String,
+}
+
+/// The largest tenant of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct TableRows {
+    /// The table.
+    pub table: String,
+    /// Its rows there.
+    pub rows: u64,
+    /// The tenant.
+    pub tenant: String,
 }
 
 /// What one migration does.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    release::Lane,
     scalars::{IntOrPercent, Percent, Span, Times},
     selector::LabelSelector,
     slo::Slo,
@@ -247,6 +248,9 @@ pub struct Wave {
     pub percent: Option<f64>,
     /// Time that the wave must spend updated and ready, with data and without deviation.
     pub soak: Span,
+    /// The soak of versions in other lanes (`Release.spec.lane`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane_soak: Option<LaneSoak>,
     /// Most tenants that may be updated but not ready at once.
     #[serde(default = "one")]
     pub max_concurrent: IntOrPercent,
@@ -262,6 +266,32 @@ pub struct Wave {
     /// What the candidates are compared with from this wave's start on.
     #[serde(default)]
     pub baseline: Baseline,
+}
+
+/// A wave's soak by lane; what is left out is as in the lane before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LaneSoak {
+    /// Of a patch release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Span>,
+    /// Of an emergency release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Span>,
+}
+
+impl Wave {
+    /// How long a version of this lane soaks.
+    pub fn soak_in(&self, lane: Lane) -> Span {
+        let of = self.lane_soak.unwrap_or_default();
+        let patch = of.patch.unwrap_or(self.soak);
+        match lane {
+            Lane::Normal => self.soak,
+            Lane::Patch => patch,
+            Lane::Emergency => of.emergency.unwrap_or(patch),
+        }
+    }
 }
 
 /// What candidates are compared with.
@@ -858,6 +888,7 @@ impl RolloutSpec {
             selector: None,
             percent: Some(share.as_ratio() * 100.0),
             soak: Span::seconds(0),
+            lane_soak: None,
             optional: true, // a small fleet may have none to spare
             approval: None,
             baseline: Baseline::Auto,

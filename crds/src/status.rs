@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{action::ActionResult, report::Attribution, scalars::Span};
+use crate::{action::ActionResult, release::Lane, report::Attribution, scalars::Span};
 
 /// Most entries of `status.history` (R31).
 pub const HISTORY_MAX: usize = 100;
@@ -47,6 +47,9 @@ pub struct RolloutStatus {
     /// The version that is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate_version: Option<String>,
+    /// How fast the version under way travels, as its Release said when it started.
+    #[serde(skip_serializing_if = "is_normal")]
+    pub lane: Lane,
     /// The version that waits for the one under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<String>,
@@ -649,6 +652,11 @@ pub struct Transition {
     /// True where the Event is a warning.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub warning: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes references")]
+const fn is_normal(lane: &Lane) -> bool {
+    matches!(lane, Lane::Normal)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes references")]

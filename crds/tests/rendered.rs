@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use breakwater_crds::{Rollout, RolloutAction, render};
+use breakwater_crds::{Release, Rollout, RolloutAction, render};
 use serde_json::Value;
 
 #[test]
@@ -32,6 +32,9 @@ fn every_example_is_read_by_the_types_without_losing_a_field() {
             }
             Some("RolloutAction") => {
                 serde_json::to_value(serde_json::from_value::<RolloutAction>(written.clone()).unwrap())
+            }
+            Some("Release") => {
+                serde_json::to_value(serde_json::from_value::<Release>(written.clone()).unwrap())
             }
             kind => panic!("{} is a {kind:?}", path.display()),
         };

@@ -6,6 +6,7 @@ use std::{
 };
 
 use breakwater_crds::{
+    release::Lane,
     report::Outcome,
     rollout::{Adopt, OnNewVersion, Unmatched},
     status::{Adoption, OwnerCount, Phase, VERSIONS_MAX, VersionCount, WaveStatus},
@@ -84,11 +85,13 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
             None => revert::start(draft, &candidate, true, &message),
         }
     } else {
+        // A patch of what is under way is wanted because of what is under way (R23).
+        let patch = gate::lane(draft, wanted) != Lane::Normal;
         match draft.observed.spec.spec.on_new_version {
-            OnNewVersion::Queue => {
+            OnNewVersion::Queue if !patch => {
                 queue(draft, wanted, format!("version {wanted} waits until {candidate} is done"));
             }
-            OnNewVersion::Supersede => supersede(draft, wanted, &candidate),
+            OnNewVersion::Queue | OnNewVersion::Supersede => supersede(draft, wanted, &candidate),
         }
     }
 }
@@ -363,6 +366,7 @@ fn start(draft: &mut Draft<'_>, wanted: &str) {
         first.approved_before = approved;
     }
     draft.status.candidate_version = Some(wanted.to_owned());
+    draft.status.lane = gate::lane(draft, wanted);
     draft.status.queued = None;
     draft.status.started_at = Some(draft.now);
     draft.status.watching_since = None;

@@ -14,6 +14,7 @@ use crate::{
     fleet::Standing,
     judging::{as_of, instant},
     observed::{ByTenant, SloReading},
+    road,
     spec::is_per_tenant,
     study::Study,
 };
@@ -218,7 +219,8 @@ pub(crate) fn sufficient(draft: &Draft<'_>, wave: usize) -> Sufficient {
         spec_wave.name,
         Span::seconds(draft.status.waves[wave].soaked_seconds).rounded()
     );
-    let most = spec_wave.soak.as_seconds().saturating_mul(i64::from(spec.judge.max_soak.get()));
+    let most =
+        road::soak_of(draft, spec_wave).as_seconds().saturating_mul(i64::from(spec.judge.max_soak.get()));
     if draft.status.waves[wave].soaked_seconds < most {
         return Sufficient::NotYet(why);
     }

@@ -1,6 +1,6 @@
 //! What is known of versions: Releases as the controller assessed them, and what lies between two versions' schemas (R21). Pure.
 
-use breakwater_crds::{report::DownStep, scalars::Span};
+use breakwater_crds::{release::Lane, report::DownStep, scalars::Span};
 pub use breakwater_loadtest::Verdict;
 pub use breakwater_migrations::{Impact, Revert};
 use jiff::Timestamp;
@@ -12,6 +12,8 @@ pub struct Release {
     pub name: String,
     /// The version it speaks of.
     pub version: String,
+    /// How fast it may travel.
+    pub lane: Lane,
     /// Why the version is never to be rolled out.
     pub withdrawn: Option<String>,
     /// `DeviationReports` that it answers.
@@ -212,6 +214,7 @@ mod tests {
         Release {
             name: format!("app-{version}"),
             version: version.into(),
+            lane: Lane::Normal,
             withdrawn: None,
             fixes: Vec::new(),
             includes_since: None,

@@ -2,6 +2,7 @@
 
 use breakwater_crds::status::Transition;
 use breakwater_crds::{
+    release::Lane,
     rollout::{Approval, Wave},
     scalars::Span,
     status::{BrakeKind, Phase, SoakedDay},
@@ -142,7 +143,11 @@ fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
     let warm = complete && tally.warm_at.is_none_or(|warm| warm <= draft.now);
     if warm && draft.status.waves[index].warm_at.is_none() {
         draft.status.waves[index].warm_at = Some(draft.now);
-        draft.tell("SoakStarted", false, format!("wave {} is warm and soaks for {}", spec.name, spec.soak));
+        draft.tell(
+            "SoakStarted",
+            false,
+            format!("wave {} is warm and soaks for {}", spec.name, soak_of(draft, spec)),
+        );
     }
     soak(draft, index);
     if !warm {
@@ -185,7 +190,9 @@ fn pass_empty(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
 /// Starts a wave, or says why it does not.
 fn start(draft: &mut Draft<'_>, index: usize, spec: &Wave, tally: &Tally) -> bool {
     draft.enter(Phase::Advancing);
-    if spec.approval == Some(Approval::Before) && draft.status.waves[index].approved_before.is_none() {
+    let asks = draft.status.lane != Lane::Emergency;
+    if asks && spec.approval == Some(Approval::Before) && draft.status.waves[index].approved_before.is_none()
+    {
         await_approval(draft, spec, "before it starts");
         return false;
     }
@@ -220,8 +227,12 @@ fn await_approval(draft: &mut Draft<'_>, spec: &Wave, when: &str) {
 
 /// Why no update may start now, by windows and freezes (R8).
 fn closed(draft: &mut Draft<'_>) -> Option<String> {
-    let off_hours = gate::off_hours(draft, draft.wanted());
-    match draft.observed.spec.schedule.gate(draft.now, off_hours) {
+    let windows = match draft.status.lane {
+        Lane::Emergency => schedule::Windows::None,
+        Lane::Normal | Lane::Patch if gate::off_hours(draft, draft.wanted()) => schedule::Windows::OffHours,
+        Lane::Normal | Lane::Patch => schedule::Windows::All,
+    };
+    match draft.observed.spec.schedule.gate(draft.now, windows) {
         schedule::Gate::Open { until } => {
             draft.wake(until);
             None
@@ -268,6 +279,11 @@ fn is_complete(draft: &Draft<'_>, spec: &Wave, tally: &Tally) -> bool {
         && draft.observed.in_flight.is_empty()
 }
 
+/// How long a wave of the version under way soaks (R35).
+pub(crate) fn soak_of(draft: &Draft<'_>, wave: &Wave) -> Span {
+    wave.soak_in(draft.status.lane)
+}
+
 /// Lets the soak clock run over what every SLO judged on time, Healthy, and not held (R7).
 fn soak(draft: &mut Draft<'_>, index: usize) {
     let Some(warm) = draft.status.waves[index].warm_at else { return };
@@ -302,7 +318,7 @@ fn note_day(draft: &mut Draft<'_>, seconds: i64) {
 /// Ends a complete and warm wave once its soak is spent, nothing holds, and its approval `After` is given.
 fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
     let wave = &draft.status.waves[index];
-    let left = spec.soak.as_seconds().saturating_sub(wave.soaked_seconds);
+    let left = soak_of(draft, spec).as_seconds().saturating_sub(wave.soaked_seconds);
     let promoted = wave.promoted.is_some();
     if left > 0 && !promoted {
         draft.enter(Phase::Soaking);
@@ -318,7 +334,8 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
         Sufficient::Never(why) if !promoted => draft.hold("Insufficient", true, why),
         Sufficient::Yes | Sufficient::NotYet(_) | Sufficient::Never(_) => {}
     }
-    if spec.approval == Some(Approval::After) && draft.status.waves[index].approved_after.is_none() {
+    let asks = draft.status.lane != Lane::Emergency;
+    if asks && spec.approval == Some(Approval::After) && draft.status.waves[index].approved_after.is_none() {
         await_approval(draft, spec, "before it ends");
         return false;
     }

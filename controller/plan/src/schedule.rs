@@ -24,6 +24,17 @@ struct Window {
     off_hours: bool,
 }
 
+/// Which windows count for a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windows {
+    /// Every one.
+    All,
+    /// Those that are marked `offHours`: its migrations want them (R8).
+    OffHours,
+    /// None: it may start outside of them (R35).
+    None,
+}
+
 /// Whether updates may start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
@@ -91,8 +102,8 @@ impl Schedule {
         if errors.is_empty() { Ok(Self { zone, windows, freezes: spec.deny.clone() }) } else { Err(errors) }
     }
 
-    /// Whether updates may start at `now`, `off_hours`: in windows marked so alone. A freeze beats a window.
-    pub fn gate(&self, now: Timestamp, off_hours: bool) -> Gate {
+    /// Whether updates may start at `now` by the windows that count. A freeze beats a window.
+    pub fn gate(&self, now: Timestamp, count: Windows) -> Gate {
         if let Some(freeze) = self.freezes.iter().find(|f| f.from <= now && now < f.to) {
             let why = if freeze.reason.is_empty() { "no reason given" } else { &freeze.reason };
             return Gate::Closed {
@@ -101,9 +112,10 @@ impl Schedule {
             };
         }
         let freeze_starts = self.freezes.iter().map(|f| f.from).filter(|from| *from > now).min();
-        if self.windows.is_empty() {
+        if self.windows.is_empty() || count == Windows::None {
             return Gate::Open { until: freeze_starts };
         }
+        let off_hours = count == Windows::OffHours;
         let windows = || self.windows.iter().filter(|window| window.off_hours || !off_hours);
         if let Some(closes) = windows().filter_map(|w| w.open_until(now, &self.zone)).max() {
             return Gate::Open { until: Some(freeze_starts.map_or(closes, |f| f.min(closes))) };
@@ -151,7 +163,7 @@ mod tests {
     }
 
     fn is_open(schedule: &Schedule, at: &str) -> bool {
-        matches!(schedule.gate(at.parse().unwrap(), false), Gate::Open { .. })
+        matches!(schedule.gate(at.parse().unwrap(), Windows::All), Gate::Open { .. })
     }
 
     #[test]
@@ -179,7 +191,7 @@ mod tests {
         let night = schedule(serde_json::json!({
             "timeZone": "Europe/Athens", "allow": [{"cron": "0 1 * * *", "duration": "4h"}],
         }));
-        let Gate::Open { until } = night.gate("2026-10-24T23:30:00Z".parse().unwrap(), false) else {
+        let Gate::Open { until } = night.gate("2026-10-24T23:30:00Z".parse().unwrap(), Windows::All) else {
             panic!("open")
         };
         assert_eq!(until, Some("2026-10-25T02:00:00Z".parse().unwrap())); // opened 22:00 UTC, 4 h later
@@ -191,7 +203,8 @@ mod tests {
             "deny": [{"from": "2026-12-20T00:00:00Z", "to": "2027-01-04T00:00:00Z", "reason": "year end"}],
         }));
         assert!(is_open(&frozen, "2026-12-19T23:59:59Z"));
-        let Gate::Closed { reason, until } = frozen.gate("2026-12-25T00:00:00Z".parse().unwrap(), false)
+        let Gate::Closed { reason, until } =
+            frozen.gate("2026-12-25T00:00:00Z".parse().unwrap(), Windows::All)
         else {
             panic!("closed")
         };

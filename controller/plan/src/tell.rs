@@ -113,6 +113,7 @@ fn skeleton(status: &RolloutStatus) -> RolloutStatus {
         stable_version: status.stable_version.clone(),
         candidate_version: status.candidate_version.clone(),
         queued: status.queued.clone(),
+        lane: status.lane,
         rejected: status.rejected.clone(),
         started_at: status.started_at,
         watching_since: status.watching_since,
@@ -216,7 +217,9 @@ fn sentence(draft: &mut Draft<'_>) {
         updated: format!("{updated}/{live}"),
         soak_left: index.filter(|_| phase == Phase::Soaking).map_or_else(String::new, |index| {
             let spec = &draft.observed.spec.spec.waves[index];
-            let left = spec.soak.as_seconds().saturating_sub(draft.status.waves[index].soaked_seconds);
+            let left = road::soak_of(draft, spec)
+                .as_seconds()
+                .saturating_sub(draft.status.waves[index].soaked_seconds);
             Span::seconds(left).rounded()
         }),
     };

@@ -398,6 +398,8 @@ pub enum Gate {
     Soak,
     /// A revert that the schema forbids
     Revert,
+    /// An emergency release: passes every other gate, windows and approvals
+    Emergency,
 }
 
 impl Gate {
@@ -409,6 +411,7 @@ impl Gate {
             Self::OpenDeviations => "openDeviations",
             Self::Soak => "soak",
             Self::Revert => "revert",
+            Self::Emergency => "emergency",
         }
     }
 }

@@ -74,7 +74,7 @@ fn wave(rollout: &Rollout, status: &RolloutStatus) -> String {
 fn soak_left(rollout: &Rollout, status: &RolloutStatus) -> String {
     let Some((_, spec)) = current(rollout, status) else { return String::new() };
     let wave = status.waves.iter().find(|wave| wave.name == spec.name && wave.started_at.is_some());
-    wave.map(|wave| tree::soak_left(&spec, wave)).map(Span::rounded).unwrap_or_default()
+    wave.map(|wave| tree::soak_left(&spec, wave, status.lane)).map(Span::rounded).unwrap_or_default()
 }
 
 fn current(rollout: &Rollout, status: &RolloutStatus) -> Option<(usize, Wave)> {

@@ -2,6 +2,7 @@
 
 use breakwater_crds::{
     Phase, Rollout, RolloutStatus, Span,
+    release::Lane,
     report::Attribution,
     rollout::{Approval, Wave},
     status::{
@@ -56,8 +57,8 @@ pub fn phase(rollout: &Rollout) -> String {
 }
 
 /// Soak that a wave still has to spend.
-pub fn soak_left(spec: &Wave, status: &WaveStatus) -> Span {
-    Span::seconds(spec.soak.as_seconds().saturating_sub(status.soaked_seconds))
+pub fn soak_left(spec: &Wave, status: &WaveStatus, lane: Lane) -> Span {
+    Span::seconds(spec.soak_in(lane).as_seconds().saturating_sub(status.soaked_seconds))
 }
 
 fn is_true(status: &RolloutStatus, type_: &str) -> bool {
@@ -220,14 +221,14 @@ impl View<'_> {
     fn wave_row(&self, spec: &Wave, branch: &str) -> [String; 6] {
         let name = format!("{branch}≋ {}", spec.name);
         let Some(wave) = self.status.waves.iter().find(|wave| wave.name == spec.name) else {
-            let soak = spec.soak.rounded();
+            let soak = spec.soak_in(self.status.lane).rounded();
             return [name, format!("{IDLE} Waiting"), "-".into(), String::new(), soak, needs(spec)];
         };
         let (glyph, word) = self.wave_state(spec, wave);
         let soak = match wave.passed_at.or_else(|| wave.promoted.as_ref().map(|word| word.at)) {
             Some(_) => String::new(),
             None if self.has_reverted() => String::new(),
-            None => soak_left(spec, wave).rounded(),
+            None => soak_left(spec, wave, self.status.lane).rounded(),
         };
         let done = format!("{}/{}", wave.ready, wave.total);
         [name, format!("{glyph} {word}"), done, some(wave.failed), soak, self.wave_info(spec, wave)]
@@ -271,7 +272,7 @@ impl View<'_> {
             parts.extend(
                 (wave.completed_at.is_none()).then(|| format!("at most {} at once", spec.max_concurrent)),
             );
-            let soaked = wave.warm_at.is_some() && soak_left(spec, wave).as_seconds() == 0;
+            let soaked = wave.warm_at.is_some() && soak_left(spec, wave, self.status.lane).as_seconds() == 0;
             parts.extend(soaked.then(|| compared::insufficient(self.rollout, self.status)).flatten());
             parts.extend((spec.approval == Some(Approval::After)).then(|| needs(spec)));
         }

@@ -1,18 +1,21 @@
 //! What a Release's evidence comes to: its `ConfigMap`s in, verdicts out. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use breakwater_crds::{
     ReleaseSpec, ReleaseStatus, Span,
     release::{
         Dialect, LoadTestStatus, METRICS_LISTED_MAX, MIGRATIONS_LISTED_MAX, MigrationStatus,
-        Migrations as MigrationsSpec, MigrationsStatus, OldBinary, Report, SENTENCE_MAX,
+        Migrations as MigrationsSpec, MigrationsStatus, OldBinary, ROWS_LISTED_MAX, Report, SENTENCE_MAX,
+        TableRows,
     },
     report::DownStep,
 };
 use breakwater_loadtest::{Comparison, Rules, Run, Verdict, compare};
 use breakwater_migrations::{self as migrations, Impact, Large, Revert, Review, analyse};
 use breakwater_plan::release::{LoadTest, Migration, Migrations, Release};
+
+use super::rows::Largest;
 
 /// Most bytes of a report of a load test, unpacked.
 const REPORT_MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -21,6 +24,15 @@ const REASON_MAX: usize = 240;
 
 /// The entries of a `ConfigMap`; or why it cannot be read.
 pub type Map = Result<BTreeMap<String, Vec<u8>>, String>;
+
+/// The evidence that a Release only names.
+#[derive(Debug, Clone, Default)]
+pub struct Named {
+    /// Its `ConfigMap`s.
+    pub maps: HashMap<String, Map>,
+    /// The largest tenants by table; or why nobody knows. `None`: it does not ask.
+    pub rows: Option<Result<Largest, String>>,
+}
 
 /// What a Release comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,9 +43,10 @@ pub struct Assessed {
     pub status: ReleaseStatus,
 }
 
-/// Works out what a Release's evidence comes to. `maps`: the `ConfigMap`s that it names.
-pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, maps: &HashMap<String, Map>) -> Assessed {
-    let (migrations, reviewed) = match spec.migrations.as_ref().map(|evidence| review(evidence, maps)) {
+/// Works out what a Release's evidence comes to.
+pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) -> Assessed {
+    let maps = &named.maps;
+    let (migrations, reviewed) = match spec.migrations.as_ref().map(|evidence| review(evidence, named)) {
         None => (Err("has no spec.migrations: nobody knows what they do".to_owned()), None),
         Some(Ok((migrations, status))) => (Ok(migrations), Some(status)),
         Some(Err(why)) => {
@@ -56,6 +69,7 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, maps: &HashMap<St
     let release = Release {
         name: name.to_owned(),
         version: spec.version.clone(),
+        lane: spec.lane,
         withdrawn: spec.withdrawn.clone(),
         fixes: spec.fixes.clone(),
         includes_since: spec.includes_since,
@@ -95,11 +109,9 @@ fn sentence(spec: &ReleaseSpec, status: &ReleaseStatus) -> String {
     clipped(&format!("{migrations}; {tests}"), SENTENCE_MAX)
 }
 
-fn review(
-    spec: &MigrationsSpec,
-    maps: &HashMap<String, Map>,
-) -> Result<(Migrations, MigrationsStatus), String> {
-    let files = files(spec, maps)?;
+fn review(spec: &MigrationsSpec, named: &Named) -> Result<(Migrations, MigrationsStatus), String> {
+    let files = files(spec, &named.maps)?;
+    let largest = named.rows.clone().transpose()?.unwrap_or_default();
     let numbers = || files.keys().filter(|name| name.ends_with(".up.sql")).filter_map(|name| number(name));
     let to = spec.to.or_else(|| numbers().max()).unwrap_or(spec.from);
     if files.is_empty() {
@@ -118,7 +130,12 @@ fn review(
         from,
         to,
         last_esr: spec.last_esr,
-        rows: spec.rows.iter().map(|(table, rows)| (table.to_lowercase(), *rows)).collect(),
+        rows: spec
+            .rows
+            .iter()
+            .map(|(table, rows)| (table.to_lowercase(), *rows))
+            .chain(largest.rows())
+            .collect(),
         large: match spec.large_tables.as_slice() {
             [] => Large::default(),
             tables => Large {
@@ -131,7 +148,8 @@ fn review(
     };
     let review = analyse(&input)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    Ok((facts(&review), told(&review)))
+    let rows = concerned(&review, &largest);
+    Ok((facts(&review), MigrationsStatus { rows, ..told(&review) }))
 }
 
 /// What people are told where a version has no migration of its own.
@@ -256,7 +274,19 @@ fn told(review: &Review) -> MigrationsStatus {
         message: clipped(&message, SENTENCE_MAX),
         listed,
         inform_sre: clipped(review.inform_sre.as_deref().unwrap_or_default(), SENTENCE_MAX),
+        rows: Vec::new(),
     }
+}
+
+/// The largest tenants of the tables that the migrations touch.
+fn concerned(review: &Review, largest: &Largest) -> Vec<TableRows> {
+    let statements = review.migrations.iter().flat_map(|migration| &migration.statements);
+    let touched: BTreeSet<&str> = statements.filter_map(|statement| statement.table.as_deref()).collect();
+    let mut rows: Vec<TableRows> =
+        largest.told().into_iter().filter(|rows| touched.contains(rows.table.as_str())).collect();
+    rows.sort_by_key(|rows| std::cmp::Reverse(rows.rows));
+    rows.truncate(ROWS_LISTED_MAX);
+    rows
 }
 
 /// How bad a revert is, on the scale of impacts: for an order alone.

@@ -4,6 +4,7 @@
 //! starting. `ConfigMap`s are not watched - a cluster has many, and few are ours - but asked for again every half minute.
 
 mod assess;
+mod rows;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -11,19 +12,19 @@ use std::{
     time::Duration,
 };
 
-pub use assess::{Assessed, Map, assess};
-use breakwater_crds::{Release, ReleaseSpec, ReleaseStatus};
+pub use assess::{Assessed, Map, Named, assess};
+use breakwater_crds::{Release, ReleaseSpec, ReleaseStatus, Rollout, release::Lane};
 use breakwater_plan::release::Release as Facts;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, ListParams, PostParams},
     runtime::{WatchStreamExt as _, watcher},
 };
 use tokio::sync::watch;
 
-use crate::tenants::lens::FIELD_MANAGER;
+use crate::{ground::Ground, tenants::lens::FIELD_MANAGER};
 
 /// How often `ConfigMap`s are asked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ type Place = (String, String);
 
 /// Every Release, assessed.
 pub struct Releases {
-    client: Client,
+    ground: Ground,
     known: Mutex<HashMap<Place, Known>>,
     /// Why they cannot be listed.
     unread: Mutex<Option<String>>,
@@ -54,9 +55,9 @@ struct Known {
 
 impl Releases {
     /// None yet.
-    pub fn new(client: Client) -> Arc<Self> {
+    pub fn new(ground: Ground) -> Arc<Self> {
         Arc::new(Self {
-            client,
+            ground,
             known: Mutex::default(),
             unread: Mutex::default(),
             changes: watch::Sender::new(0),
@@ -97,7 +98,7 @@ impl Releases {
     /// True while the API has Releases of a namespace that were not assessed as they are now: a version and the Release that
     /// withdraws it may come in the same moment.
     pub async fn is_behind(&self, namespace: &str) -> Result<bool, kube::Error> {
-        let api: Api<Release> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Release> = Api::namespaced(self.ground.clients.requests.clone(), namespace);
         let there = match api.list_metadata(&ListParams::default().limit(LISTED_MAX)).await {
             Ok(there) => there.items,
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
@@ -113,7 +114,8 @@ impl Releases {
     }
 
     /// Follows them until it is dropped.
-    pub async fn follow(self: Arc<Self>, watches: Client) {
+    pub async fn follow(self: Arc<Self>) {
+        let watches = self.ground.clients.watches.clone();
         let resource = ApiResource::erase::<Release>(&());
         let api: Api<DynamicObject> = Api::all_with(watches, &resource);
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
@@ -180,10 +182,11 @@ impl Releases {
         let name = object.name_any();
         let (rollouts, assessed) = match spec {
             Ok(spec) => {
-                let maps = self.maps(&place(&object).0, &spec).await;
+                let named = self.named(&place(&object).0, &spec).await;
                 let (generation, rollouts) =
                     (object.metadata.generation.unwrap_or_default(), spec.rollouts.clone());
-                let work = tokio::task::spawn_blocking(move || assess(&name, generation, &spec, &maps)).await;
+                let work =
+                    tokio::task::spawn_blocking(move || assess(&name, generation, &spec, &named)).await;
                 match work {
                     Ok(assessed) => (rollouts, assessed),
                     Err(error) => (rollouts, undecoded(&object, &format!("cannot be assessed: {error}"))),
@@ -207,14 +210,36 @@ impl Releases {
         };
         for object in objects {
             let spec = serde_json::from_value::<ReleaseSpec>(object.data["spec"].clone());
-            if spec.is_ok_and(|spec| !spec.config_maps().is_empty()) {
+            let asks = |spec: ReleaseSpec| {
+                !spec.config_maps().is_empty()
+                    || spec.migrations.is_some_and(|named| named.rows_from.is_some())
+            };
+            if spec.is_ok_and(asks) {
                 self.keep(object).await;
             }
         }
     }
 
+    /// Reads the evidence that a Release only names.
+    async fn named(&self, namespace: &str, spec: &ReleaseSpec) -> Named {
+        let maps = self.maps(namespace, spec).await;
+        let Some(from) = spec.migrations.as_ref().and_then(|migrations| migrations.rows_from.as_ref()) else {
+            return Named { maps, rows: None };
+        };
+        let api: Api<Rollout> = Api::namespaced(self.ground.clients.requests.clone(), namespace);
+        let rows = match api.list(&ListParams::default()).await {
+            Ok(found) => {
+                let its = |rollout: &Rollout| spec.is_for(&rollout.name_any());
+                let rollouts: Vec<Rollout> = found.items.into_iter().filter(its).collect();
+                rows::read(&self.ground, &rollouts, from).await
+            }
+            Err(error) => Err(format!("spec.migrations.rowsFrom: Rollouts cannot be listed: {error}")),
+        };
+        Named { maps, rows: Some(rows) }
+    }
+
     async fn maps(&self, namespace: &str, spec: &ReleaseSpec) -> HashMap<String, Map> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<ConfigMap> = Api::namespaced(self.ground.clients.requests.clone(), namespace);
         let mut maps = HashMap::new();
         for name in spec.config_maps() {
             let map = match api.get_opt(name).await {
@@ -234,8 +259,11 @@ impl Releases {
             return;
         }
         let (namespace, name) = place(object);
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &namespace, &ApiResource::erase::<Release>(&()));
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            self.ground.clients.requests.clone(),
+            &namespace,
+            &ApiResource::erase::<Release>(&()),
+        );
         let mut next = object.clone();
         next.metadata.managed_fields = None;
         next.data["status"] = status;
@@ -268,6 +296,7 @@ fn undecoded(object: &DynamicObject, why: &str) -> Assessed {
     let release = Facts {
         name: object.name_any(),
         version,
+        lane: Lane::Normal,
         withdrawn: None,
         fixes: Vec::new(),
         includes_since: None,

@@ -65,8 +65,8 @@ impl Leader {
             mirror::<RolloutAction>(client, &mut tasks, wake.clone(), |action| action.spec.rollout.clone());
         let reports =
             mirror::<DeviationReport>(client, &mut tasks, wake.clone(), |report| report.spec.rollout.clone());
-        let releases = Releases::new(self.ground.clients.requests.clone());
-        tasks.spawn(releases.clone().follow(client.clone()));
+        let releases = Releases::new(self.ground.clone());
+        tasks.spawn(releases.clone().follow());
         let jobs = mirror_jobs(client, &mut tasks, wake.clone());
         let listed = async {
             let (a, b, ()) =

@@ -1,7 +1,7 @@
 //! What a version's Releases have for it: migrations, load tests, the soak of another Rollout, a withdrawal. Without a
 //! Release nobody asks (R21). Pure.
 
-use breakwater_crds::{rollout::Gate, scalars::Span};
+use breakwater_crds::{release::Lane, rollout::Gate, scalars::Span};
 
 use super::{Problem, running};
 use crate::{
@@ -25,6 +25,11 @@ pub(crate) fn withdrawn(draft: &Draft<'_>, version: &str) -> Option<String> {
         let why = release.withdrawn.as_ref()?;
         Some(format!("version {version} is withdrawn by Release {}: {why}", release.name))
     })
+}
+
+/// How fast a version may travel: the fastest that a Release of it says.
+pub(crate) fn lane(draft: &Draft<'_>, version: &str) -> Lane {
+    releases(draft, version).map(|release| release.lane).max().unwrap_or_default()
 }
 
 /// What lies between each running version and `version`, whichever of the two is the later one.

@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 
 use breakwater_crds::{
     marker::stable_hash,
+    release::Lane,
     rollout::Gate,
     status::{ACKNOWLEDGED_MAX, Acknowledged, Approved},
 };
-pub(crate) use evidence::{longest, off_hours, withdrawn};
+pub(crate) use evidence::{lane, longest, off_hours, withdrawn};
 pub(crate) use way_back::{WayBack, revert_of, way_back};
 
 use crate::{
@@ -36,10 +37,13 @@ pub(crate) enum Subject {
     Soak,
     /// A revert that the schema forbids.
     Revert,
+    /// An emergency release, which no other gate stops.
+    Emergency,
 }
 
 impl Subject {
-    const ALL: [Self; 5] = [Self::Migrations, Self::LoadTest, Self::OpenDeviations, Self::Soak, Self::Revert];
+    const ALL: [Self; 6] =
+        [Self::Migrations, Self::LoadTest, Self::OpenDeviations, Self::Soak, Self::Revert, Self::Emergency];
     /// In the order in which a version is asked.
     const BEFORE_START: [Self; 4] = [Self::OpenDeviations, Self::Migrations, Self::LoadTest, Self::Soak];
 
@@ -51,6 +55,7 @@ impl Subject {
             Self::OpenDeviations => "openDeviations",
             Self::Soak => "soak",
             Self::Revert => "revert",
+            Self::Emergency => "emergency",
         }
     }
 
@@ -70,6 +75,7 @@ impl Subject {
             Self::OpenDeviations => "OpenDeviations",
             Self::Soak => "SoakGate",
             Self::Revert => "RevertGated",
+            Self::Emergency => "Emergency",
         }
     }
 
@@ -79,6 +85,7 @@ impl Subject {
             Self::Migrations | Self::Revert => gates.migrations,
             Self::LoadTest => gates.load_test,
             Self::OpenDeviations => gates.open_deviations,
+            Self::Emergency => Gate::Require,
             Self::Soak => gates.soak.as_ref().map_or(Gate::Ignore, |soak| soak.gate),
         }
     }
@@ -127,7 +134,30 @@ pub(crate) fn before_start(draft: &Draft<'_>, version: &str) -> Vec<(&'static st
     let warned = evidence::load_test_warns(draft, version).map(Passage::Warned);
     let asked =
         Subject::BEFORE_START.into_iter().map(|subject| (subject.reason(), ask(draft, subject, version)));
-    asked.chain(warned.map(|passage| (Subject::LoadTest.reason(), passage))).collect()
+    let mut asked: Vec<(&'static str, Passage)> =
+        asked.chain(warned.map(|passage| (Subject::LoadTest.reason(), passage))).collect();
+    if lane(draft, version) == Lane::Emergency {
+        asked.iter_mut().for_each(|(_, passage)| passage.only_warns());
+        asked.push((Subject::Emergency.reason(), ask(draft, Subject::Emergency, version)));
+    }
+    asked
+}
+
+impl Passage {
+    /// In an emergency people are told, and nothing waits (R35).
+    fn only_warns(&mut self) {
+        if let Self::Shut(why) = self {
+            *self = Self::Warned(format!("emergency: it starts all the same; {why}"));
+        }
+    }
+}
+
+/// An emergency release passes every other gate, and wants one human who says so (R35).
+fn emergency(draft: &Draft<'_>, version: &str) -> Option<Problem> {
+    let wants = lane(draft, version) == Lane::Emergency;
+    wants.then(|| {
+        Problem::of("it is an Emergency release, which passes every gate, window and approval".into())
+    })
 }
 
 fn ask(draft: &Draft<'_>, subject: Subject, version: &str) -> Passage {
@@ -161,6 +191,7 @@ fn problems(draft: &Draft<'_>, subject: Subject, version: &str) -> Vec<Problem> 
         Subject::LoadTest => evidence::load_test(draft, version),
         Subject::OpenDeviations => deviations::open(draft, version),
         Subject::Soak => evidence::soak(draft, version),
+        Subject::Emergency => emergency(draft, version),
         Subject::Revert => return way_back::problems(draft, version),
     };
     problem.into_iter().collect()

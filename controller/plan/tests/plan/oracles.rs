@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use breakwater_crds::{
+    release::Lane,
     report::{REJECTED_FOR_MAX, REPORT_MAX_BYTES},
     rollout::{Gate as Gates, Scope},
     status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES},
@@ -13,7 +14,7 @@ use breakwater_plan::{
     observed::{Claim, JobState, Marker, Readiness, Tenant},
     outcome::{Purpose, Write},
     release::{Revert, crossing},
-    schedule::Gate,
+    schedule::{Gate, Windows},
 };
 use jiff::Timestamp;
 
@@ -268,8 +269,9 @@ fn forward(
     assert!(!observed.spec.spec.paused && status.brakes.is_empty(), "a forward write while held");
     let held = status.conditions.iter().find(|c| c.type_ == "Held").unwrap();
     assert_eq!(held.reason, "None", "a forward write while held");
+    let windows = if status.lane == Lane::Emergency { Windows::None } else { Windows::All };
     assert!(
-        matches!(observed.spec.schedule.gate(now, false), Gate::Open { .. }),
+        matches!(observed.spec.schedule.gate(now, windows), Gate::Open { .. }),
         "R8: a forward write outside windows"
     );
     let wave = status.waves.iter().position(|wave| *wave.name == *write.marker.wave).unwrap();

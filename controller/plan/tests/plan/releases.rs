@@ -1,6 +1,6 @@
 //! Releases: what their evidence keeps from starting and from going back (R21), withdrawals, Jobs before writes.
 
-use breakwater_crds::{Outcome, Verb, action::ActionResult, report::DownStep, status::Phase};
+use breakwater_crds::{Outcome, Verb, action::ActionResult, release::Lane, report::DownStep, status::Phase};
 use breakwater_plan::{
     observed::JobState,
     outcome::Purpose,
@@ -25,6 +25,7 @@ pub fn release(version: &str, impact: Impact, revert: Revert) -> Release {
     Release {
         name: format!("app-{version}"),
         version: version.into(),
+        lane: Lane::Normal,
         withdrawn: None,
         fixes: Vec::new(),
         includes_since: None,
@@ -118,7 +119,7 @@ fn an_acknowledgement_is_for_what_was_said_and_for_that_version() {
         (
             "migration",
             "2.0.0",
-            "there is no gate \"migration\"; the gates are migrations, loadTest, openDeviations, soak, revert",
+            "there is no gate \"migration\"; the gates are migrations, loadTest, openDeviations, soak, revert, emergency",
         ),
         ("migrations", "3.0.0", "version 3.0.0 is neither wanted, nor under way, nor the stable one"),
     ] {
@@ -407,4 +408,70 @@ fn r4_a_tenant_that_migrates_has_three_times_as_long() {
     let mut world = self::world("2.0.0", Impact::Quiet, Revert::RevertSafe);
     world.behaviours.get_mut("2.0.0").unwrap().ready_after = Some(80 * 60);
     world.until("it is given up", |world| !world.reports.is_empty());
+}
+
+/// A version in a lane, with waves that soak for hours, want approvals, and windows.
+fn in_lane(lane: Lane) -> World {
+    let mut world = world("2.0.0", Impact::Downtime, Revert::RevertSafe);
+    world.releases[0].lane = lane;
+    let mut waves = world.json["waves"].clone();
+    for wave in waves.as_array_mut().unwrap() {
+        wave["soak"] = json!("3h");
+        wave["laneSoak"] = json!({"patch": "30m", "emergency": "5m"});
+        wave["approval"] = json!("Before");
+    }
+    world.edit(json!({"waves": waves, "schedule": {"allow": [{"cron": "0 9 * * *", "duration": "10h"}]}}));
+    world
+}
+
+#[test]
+fn r35_a_patch_soaks_by_its_lane_and_is_asked_all_the_rest() {
+    let mut world = in_lane(Lane::Patch);
+    waits(&mut world, "Migrations");
+    acknowledge(&mut world, "migrations", "2.0.0");
+    world.until("it asks for the approval", |world| world.status.phase == Phase::AwaitingApproval);
+    world.act(Verb::Approve, json!({"version": "2.0.0", "wave": "one"}));
+    world.until("wave one is passed", |world| world.status.waves[0].passed_at.is_some());
+    assert!((1_800..3_600).contains(&world.status.waves[0].soaked_seconds), "{:?}", world.status.waves[0]);
+    assert_eq!(world.status.lane, Lane::Patch);
+}
+
+#[test]
+fn r35_an_emergency_wants_one_acknowledgement_and_then_neither_windows_nor_approvals_nor_gates() {
+    let mut world = in_lane(Lane::Emergency);
+    world.now += SignedDuration::from_hours(10); // 20:00, outside the window
+    waits(&mut world, "Emergency");
+    assert_eq!(acknowledge(&mut world, "emergency", "2.0.0").0, ActionResult::Honoured);
+    world.until_phase(Phase::Completed);
+    let soaked: Vec<i64> = world.status.waves.iter().map(|wave| wave.soaked_seconds).collect();
+    assert!(soaked.iter().all(|soaked| (300..1_200).contains(soaked)), "{soaked:?}");
+    assert_eq!((world.told("ApprovalNeeded"), world.told("Migrations")), (0, 1));
+}
+
+#[test]
+fn r35_an_emergency_is_watched_and_reverted_as_any_other_and_a_freeze_holds_it() {
+    let mut world = World::usual("6.6.6");
+    world.releases =
+        vec![Release { lane: Lane::Emergency, ..release("6.6.6", Impact::Quiet, Revert::RevertSafe) }];
+    let now = world.now;
+    world.edit(json!({"schedule": {"deny": [{"from": now, "to": now + minutes(90), "reason": "year end"}]}}));
+    world.turn();
+    acknowledge(&mut world, "emergency", "6.6.6");
+    world.pass(minutes(60));
+    assert!(world.writes.is_empty(), "{}", world.status.message);
+    world.until_phase(Phase::Reverted);
+}
+
+#[test]
+fn r23_a_patch_takes_over_from_what_is_under_way_and_another_version_waits() {
+    for (lane, takes_over) in [(Lane::Normal, false), (Lane::Patch, true)] {
+        let mut world = World::usual("2.0.0");
+        world.until_wave("two", Phase::Soaking);
+        world.releases = vec![Release { lane, ..release("3.0.0", Impact::Quiet, Revert::RevertSafe) }];
+        world.edit(json!({"version": "3.0.0"}));
+        world.turn();
+        let is = world.status.candidate_version.as_deref() == Some("3.0.0");
+        assert_eq!((is, world.status.queued.is_none()), (takes_over, takes_over), "{lane:?}");
+        world.until("it is the stable one", |world| world.status.stable_version.as_deref() == Some("3.0.0"));
+    }
 }

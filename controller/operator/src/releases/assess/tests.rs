@@ -9,7 +9,7 @@ fn map(entries: &[(&str, &str)]) -> Map {
 fn assessed(spec: Value, maps: &[(&str, Map)]) -> Assessed {
     let spec: ReleaseSpec = from_value(spec).unwrap();
     let maps = maps.iter().map(|(name, map)| ((*name).to_owned(), map.clone())).collect();
-    assess("app-2", 3, &spec, &maps)
+    assess("app-2", 3, &spec, &Named { maps, rows: None })
 }
 
 fn migrations(extra: Value) -> Value {
@@ -145,4 +145,24 @@ fn a_withdrawal_is_what_is_said_first() {
         (release.withdrawn.as_deref(), status.message.as_str()),
         (Some("it loses drafts"), "withdrawn: it loses drafts")
     );
+}
+
+#[test]
+fn the_largest_tenant_counts_and_is_named_and_one_that_cannot_be_asked_is_unknown() {
+    let mut largest = Largest::default();
+    for (tenant, rows) in [("small/chat", 10.0), ("big/chat", 30_000_000.0)] {
+        largest.take("posts", tenant, rows);
+        largest.take("jobs", tenant, rows);
+    }
+    let files = json!({BASE.0: BASE.1, "000002_index.up.sql": "CREATE INDEX idx ON posts (props);"});
+    let spec: ReleaseSpec = from_value(migrations(json!({"inline": files, "rows": {"posts": 10}}))).unwrap();
+    let of = |rows| assess("app-2", 1, &spec, &Named { maps: HashMap::new(), rows });
+    let (small, large) = (of(None), of(Some(Ok(largest))));
+    let seconds =
+        |assessed: &Assessed| assessed.release.migrations.as_ref().unwrap().files[0].longest_seconds;
+    assert!(seconds(&large) > seconds(&small), "{:?} {:?}", seconds(&large), seconds(&small));
+    let told = large.status.migrations.unwrap().rows;
+    assert_eq!(told, [TableRows { table: "posts".into(), rows: 30_000_000, tenant: "big/chat".into() }]);
+    let unread = of(Some(Err("spec.migrations.rowsFrom.metric: connection refused".into())));
+    assert_eq!(unread.release.migrations, Err("spec.migrations.rowsFrom.metric: connection refused".into()));
 }
