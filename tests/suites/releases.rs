@@ -101,56 +101,130 @@ async fn r21_a_migration_without_a_way_back_gates_rolls_when_acknowledged_and_ho
     .await
 }
 
+/// A Job that `path` of the spec runs for each tenant.
+fn job(path: &str) -> String {
+    let job = r#"{deadline: 2m, spec: {backoffLimit: 0, template: {spec: {nodeName: node-0, restartPolicy: Never,
+        containers: [{name: sql, image: "registry/app:{newer}", args: [db, run, "--from={older}", "{tenant}"]}]}}}}"#;
+    path.replace("JOB", job)
+}
+
+/// Each of `count` tenants was written, last, after its Job had ended.
+async fn jobs_came_first(scene: &Scene, count: usize) -> Result<()> {
+    let jobs: Api<Job> = Api::namespaced(scene.client(), scene.namespace());
+    let jobs = jobs.list(&ListParams::default().labels("breakwater.dev/job-of")).await?.items;
+    ensure!(jobs.len() == count, "{} Jobs", jobs.len());
+    for job in jobs {
+        let completed = job.status.as_ref().and_then(|status| status.completion_time.as_ref());
+        let ended = completed.context("a Job did not end")?.0;
+        let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).context("no pod")?;
+        let (container, args) = (&pod.containers[0], pod.containers[0].args.clone().unwrap_or_default());
+        let filled = container.image.as_deref() == Some("registry/app:1.1.0") && args[2] == "--from=1.0.0";
+        ensure!(filled, "{container:?}");
+        let tenant = scene.fleet().object(scene.namespace(), &args[3]).await?;
+        let written =
+            tenant.pointer("/metadata/annotations/breakwater.dev~1written-at").and_then(Value::as_str);
+        let written: jiff::Timestamp = written.context("no marker")?.parse()?;
+        ensure!(written >= ended, "{} was written at {written}, its Job ended at {ended}", args[3]);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn r21_with_a_down_job_a_tenant_goes_back_after_its_job() -> Result<()> {
-    let job = r#"
-revert:
-  downJob:
-    deadline: 2m
-    spec:
-      backoffLimit: 0
-      template:
-        spec:
-          nodeName: node-0
-          restartPolicy: Never
-          containers: [{name: down, image: "registry/app:{newer}", args: [db, down, "--to={older}", "{tenant}"]}]
-"#;
     Scene::play("downjob", async |scene| {
         has_migrations(scene).await?;
         has_release(scene, release(3)).await?;
         scene.has_fleet(&RINGS).await?;
-        let app = scene.rollout(&rollout("1.1.0", job)).await?;
+        let app = scene.rollout(&rollout("1.1.0", &job("revert: {downJob: JOB}"))).await?;
         app.is_held("Migrations").await?; // data are lost, Job or no Job
         acknowledge(scene, "migrations").await?;
         app.is_at("Soaking", "canary").await?;
         scene.tenants().behave("1.1.0", Behaviour::errors(0.5));
         app.reverts("1.1.0").await?;
         scene.all_run("1.0.0").await?;
-        let jobs: Api<Job> = Api::namespaced(scene.client(), scene.namespace());
-        let jobs = jobs.list(&ListParams::default().labels("breakwater.dev/job-of")).await?.items;
-        ensure!(jobs.len() == 2, "{} Jobs", jobs.len());
-        for job in jobs {
-            let ended = job
-                .status
-                .as_ref()
-                .and_then(|status| status.completion_time.as_ref())
-                .context("a Job did not end")?
-                .0;
-            let container =
-                &job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).context("no pod")?.containers
-                    [0];
-            let args = container.args.clone().unwrap_or_default();
-            ensure!(
-                container.image.as_deref() == Some("registry/app:1.1.0") && args[2] == "--to=1.0.0",
-                "{container:?}"
-            );
-            let back = scene.fleet().object(scene.namespace(), &args[3]).await?;
-            let written =
-                back.pointer("/metadata/annotations/breakwater.dev~1written-at").and_then(Value::as_str);
-            let written = written.context("no marker")?;
-            let written: jiff::Timestamp = written.parse()?;
-            ensure!(written >= ended, "{} was written at {written}, its Job ended at {ended}", args[3]);
-        }
+        jobs_came_first(scene, 2).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r8_off_hours_migrations_want_a_window_and_their_job_runs_first() -> Result<()> {
+    Scene::play("offhours", async |scene| {
+        let index = json!({"version": "1.1.0", "migrations": {
+            "dialect": "PostgreSQL", "serverVersion": "15.4", "from": 1,
+            "inline": {
+                "000001_base.up.sql": "CREATE TABLE posts (id varchar(26) PRIMARY KEY, message text);",
+                "000002_index.up.sql": "-- morph:nontransactional\nCREATE INDEX CONCURRENTLY IF NOT EXISTS i ON posts (message);",
+                "000002_index.down.sql": "-- morph:nontransactional\nDROP INDEX CONCURRENTLY IF EXISTS i;",
+            },
+            "rowsFrom": {"labelPrefix": "rows.example.com/"},
+        }});
+        scene.has_fleet(&RINGS).await?;
+        let labels = json!({"metadata": {"labels": {"rows.example.com/posts": "30000000"}}});
+        scene.patch_tenant("rest-1", "dba", labels).await?;
+        let app = scene.rollout(&rollout("1.0.0", "")).await?; // whose tenants are asked
+        app.completes("1.0.0").await?;
+        let status = has_release(scene, index).await?;
+        let largest = json!([{"table": "posts", "rows": 30_000_000, "tenant": scene.id("rest-1")}]);
+        ensure!(status["migrations"]["impact"] == "OffHours" && status["migrations"]["rows"] == largest, "{status}");
+        app.edit(&rollout("1.1.0", &job("beforeUpdateJob: JOB"))).await?;
+        let waits = app.is_held("Migrations").await?;
+        let words = waits["message"].as_str().unwrap_or_default();
+        ensure!(words.contains("OffHours, and no window of spec.schedule.allow is marked offHours"), "{words}");
+        app.edit("schedule: {allow: [{cron: '0 * * * *', duration: 1h, offHours: true}]}").await?;
+        app.completes("1.1.0").await?;
+        jobs_came_first(scene, 5).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn rows_are_read_from_a_metric_as_well() -> Result<()> {
+    Scene::play("rows", async |scene| {
+        has_migrations(scene).await?;
+        scene.has_fleet(&RINGS).await?;
+        scene.rollout(&rollout("1.0.0", "")).await?.completes("1.0.0").await?;
+        let series = format!("app_requests_total{{installation=~\"{}.*\",code=\"200\"}}", scene.namespace());
+        let rows = format!("label_replace(max by (installation) ({series}), \"relname\", \"posts\", \"\", \"\")");
+        let mut spec = release(3);
+        let of = |query: &str| json!({"metric": {"query": query, "tableLabel": "relname", "tenantLabels": ["installation"]}});
+        spec["migrations"]["rowsFrom"] = of(&rows);
+        let status = has_release(scene, spec.clone()).await?;
+        let found = &status["migrations"]["rows"][0];
+        let named = found["tenant"].as_str().is_some_and(|tenant| tenant.starts_with(scene.namespace()));
+        ensure!(found["table"] == "posts" && found["rows"].as_u64() > Some(0) && named, "{status}");
+        spec["migrations"]["rowsFrom"] = of("nothing_of_that_name");
+        let status = has_release(scene, spec).await?;
+        ensure!(status["migrations"]["revert"] == "Unknown", "{status}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_release_waits_until_another_rollout_has_soaked_what_it_includes() -> Result<()> {
+    Scene::play("soaked", async |scene| {
+        has_migrations(scene).await?;
+        scene.has_fleet(&[("community", 1), ("canary", 1)]).await?;
+        let of = |ring: &str, version: &str, extra: &str| {
+            format!(
+                "version: {version}\ntenants: {{selector: {{matchLabels: {{ring: {ring}}}}}}}\nwaves: [{{name: all, soak: 1h}}]\n{extra}"
+            )
+        };
+        let mut spec = release(2);
+        spec["includesSince"] = json!(jiff::Timestamp::now().to_string());
+        spec["rollouts"] = json!(["app"]);
+        has_release(scene, spec).await?;
+        let gate = "gates: {soak: {rollout: {name: community}, atLeast: 20s}}";
+        let app = scene.rollout(&of("canary", "1.1.0", gate)).await?;
+        let waits = app.is_held("SoakGate").await?;
+        let words = waits["message"].as_str().unwrap_or_default();
+        ensure!(words.contains("Rollout community cannot be read: there is none of that name"), "{words}");
+        scene.rollout_named("community", &of("community", "1.1.0-build9", "")).await?;
+        app.until("it starts", |status| status["phase"] == "Soaking").await?;
+        let soaked = scene.named("community").status().await?["soakedDays"].clone();
+        let seconds: i64 = soaked.as_array().into_iter().flatten().filter_map(|day| day["seconds"].as_i64()).sum();
+        ensure!(seconds >= 20, "{soaked}");
         Ok(())
     })
     .await

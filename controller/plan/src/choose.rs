@@ -249,7 +249,8 @@ fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
     let mut warned = Vec::new();
     for (reason, passage) in gate::before_start(draft, wanted) {
         match passage {
-            Passage::Shut(why) => draft.hold(reason, true, why),
+            // What another Rollout soaks comes by itself.
+            Passage::Shut(why) => draft.hold(reason, reason != "SoakGate", why),
             Passage::Warned(why) => warned.push((reason, why)),
             Passage::Open => {}
         }

@@ -1,6 +1,7 @@
 //! The plan in the making: the new status, what stands in the way, what is to be written. Pure.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -63,6 +64,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) waiting: String,
     /// What of the time was judged since the last plan, by every SLO.
     pub(crate) judged: Option<Judged>,
+    /// Versions that tenants run, each with the one they came from: asked for once, and by few.
+    pub(crate) running: OnceCell<BTreeSet<(&'a str, Option<&'a str>)>>,
     /// A Revert that an action asked for: its name, who, why.
     pub(crate) manual: Option<(String, String, String)>,
 }
@@ -95,6 +98,7 @@ impl<'a> Draft<'a> {
             wakes: Vec::new(),
             waiting: String::new(),
             judged: None,
+            running: OnceCell::new(),
             manual: None,
         };
         draft.follow_waves();

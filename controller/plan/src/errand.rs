@@ -3,7 +3,7 @@
 //! A tenant and a change of its version have one Job, whose name says which: whoever looks finds the same. The version is
 //! written once it succeeded; a Job that failed keeps the tenant where it is until somebody deletes the Job.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     draft::Draft,
@@ -29,34 +29,46 @@ pub(crate) enum Before {
     Forbidden(String),
 }
 
-/// What stands before a tenant's write back to `older`.
-pub(crate) fn before_return(draft: &Draft<'_>, tenant: &Tenant, older: &Arc<str>) -> Before {
-    let (Some(newer), Some(marker)) = (tenant.version.version(), fleet::own(tenant)) else {
-        return Before::Nothing;
-    };
-    match gate::way_back(draft, newer, older) {
-        WayBack::Open => Before::Nothing,
-        WayBack::Shut(why) => Before::Forbidden(why),
-        WayBack::ByJob => {
-            let (newer, older) = (newer.clone(), older.clone());
-            state(draft, tenant, Errand { purpose: Purpose::Revert, newer, older, of: marker.written_at })
-        }
-    }
+/// Asks for one tenant after the other; a fleet has few pairs of versions, and each is asked once.
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    back: HashMap<(Arc<str>, Arc<str>), WayBack>,
+    quiet: HashMap<Arc<str>, bool>,
 }
 
-/// What stands before a tenant's write to `newer`.
-pub(crate) fn before_update(draft: &Draft<'_>, tenant: &Tenant, newer: &Arc<str>) -> Before {
-    let (Some(_), Some(older), Some(of)) =
-        (&draft.observed.spec.spec.before_update_job, tenant.version.version(), draft.status.started_at)
-    else {
-        return Before::Nothing;
-    };
-    let crossing = release::crossing(draft.observed.releases, older, newer);
-    if crossing.is_none_or(|crossing| crossing.impact == Impact::Quiet) {
-        return Before::Nothing;
+impl Asking {
+    /// What stands before a tenant's write back to `older`.
+    pub(crate) fn before_return(&mut self, draft: &Draft<'_>, tenant: &Tenant, older: &Arc<str>) -> Before {
+        let (Some(newer), Some(marker)) = (tenant.version.version(), fleet::own(tenant)) else {
+            return Before::Nothing;
+        };
+        let pair = (newer.clone(), older.clone());
+        let way = self.back.entry(pair).or_insert_with(|| gate::way_back(draft, newer, older));
+        match way {
+            WayBack::Open => Before::Nothing,
+            WayBack::Shut(why) => Before::Forbidden(why.clone()),
+            WayBack::ByJob => {
+                let (newer, older) = (newer.clone(), older.clone());
+                state(draft, tenant, Errand { purpose: Purpose::Revert, newer, older, of: marker.written_at })
+            }
+        }
     }
-    let (newer, older) = (newer.clone(), older.clone());
-    state(draft, tenant, Errand { purpose: Purpose::Advance, newer, older, of })
+
+    /// What stands before a tenant's write to `newer`, where there is a `beforeUpdateJob`.
+    pub(crate) fn before_update(&mut self, draft: &Draft<'_>, tenant: &Tenant, newer: &Arc<str>) -> Before {
+        let (Some(older), Some(of)) = (tenant.version.version(), draft.status.started_at) else {
+            return Before::Nothing;
+        };
+        let quiet = self.quiet.entry(older.clone()).or_insert_with(|| {
+            let crossing = release::crossing(draft.observed.releases, older, newer);
+            crossing.is_none_or(|crossing| crossing.impact == Impact::Quiet)
+        });
+        if *quiet {
+            return Before::Nothing;
+        }
+        let (newer, older) = (newer.clone(), older.clone());
+        state(draft, tenant, Errand { purpose: Purpose::Advance, newer, older, of })
+    }
 }
 
 fn state(draft: &Draft<'_>, tenant: &Tenant, errand: Errand) -> Before {

@@ -1,6 +1,9 @@
 //! The way back: decided once, carried through, verified (rules R17-R20). Pure.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use breakwater_crds::{
     report::{Attribution, Outcome},
@@ -13,7 +16,7 @@ use jiff::Timestamp;
 use crate::{
     choose,
     draft::{Draft, clip},
-    errand::{self, Before, Errands},
+    errand::{self, Asking, Before, Errands},
     fleet::{self, Standing},
     judging,
     observed::{Errand, Tenant},
@@ -239,11 +242,19 @@ struct Ready {
 
 fn ready_to_return(draft: &Draft<'_>) -> Ready {
     let mut ready = Ready { tenants: HashMap::new(), errands: Errands::default() };
+    let (mut asking, mut names) = (Asking::default(), BTreeSet::<Arc<str>>::new());
     for (i, (tenant, _)) in draft.fleet().enumerate().filter(|(_, (_, p))| p.standing == Standing::Outgoing) {
         let Some(marker) = fleet::own(tenant) else { continue };
         let Some(target) = choose::safe_version(draft, tenant.id, &marker.previous) else { continue };
-        let target: Arc<str> = target.into();
-        let before = errand::before_return(draft, tenant, &target);
+        let target = match names.get(target) {
+            Some(known) => known.clone(),
+            None => {
+                let target: Arc<str> = target.into();
+                names.insert(target.clone());
+                target
+            }
+        };
+        let before = asking.before_return(draft, tenant, &target);
         if ready.errands.note(tenant, &before) {
             let job = if let Before::Job(errand) = before { Some(errand) } else { None };
             ready.tenants.insert(i, (target, job));

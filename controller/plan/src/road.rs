@@ -1,5 +1,7 @@
 //! The road forward: one wave at a time, soak, approvals, windows, and who is written next (rules R1, R2, R6-R8). Pure.
 
+use std::{collections::HashMap, sync::Arc};
+
 use breakwater_crds::status::Transition;
 use breakwater_crds::{
     release::Lane,
@@ -14,7 +16,7 @@ use crate::{
     choose,
     comparing::{self, Sufficient},
     draft::{Draft, Hold},
-    errand::{self, Before, Errands},
+    errand::{self, Asking, Before, Errands},
     fleet::{self, Standing},
     frozen, gate,
     observed::{Fleet, Tenant},
@@ -421,30 +423,46 @@ fn write_forward(draft: &mut Draft<'_>) {
     let busy = draft.count(|s| matches!(s, Standing::Updating { .. }));
     let total = draft.places.iter().filter(|p| p.wave == Some(current) && p.standing.is_live()).count();
     let allowed = draft.observed.spec.spec.waves[current].max_concurrent.of(total);
-    let version: std::sync::Arc<str> = draft.wanted().into();
-    let (mut errands, mut jobs) = (Errands::default(), std::collections::HashMap::new());
-    for (i, (tenant, place)) in draft.fleet().enumerate() {
-        if place.standing == Standing::Pending && draft.is_reached(place.wave, current) {
-            let before = errand::before_update(draft, tenant, &version);
-            if errands.note(tenant, &before) {
-                jobs.insert(i, before);
-            }
-        }
-    }
+    let version: Arc<str> = draft.wanted().into();
+    let (errands, mut ready) = before_updates(draft, current, &version);
     let room = allowed.saturating_sub(busy + draft.observed.in_flight.len() + errands.running);
-    let pending = draft.fleet().enumerate().filter(|(i, _)| jobs.contains_key(i));
+    let is_ready = |i: &usize| ready.as_ref().is_none_or(|ready| ready.contains_key(i));
+    let pending = draft.fleet().enumerate().filter(|(i, (_, place))| {
+        place.standing == Standing::Pending && draft.is_reached(place.wave, current) && is_ready(i)
+    });
     let next = first(draft, room, pending.map(|(i, (tenant, place))| (tenant.id, place.wave, i)));
     for i in next {
         let tenant = &draft.observed.tenants[i];
         let wave =
             draft.places[i].wave.map_or_else(String::new, |wave| draft.status.waves[wave].name.clone());
-        if let Some(Before::Job(errand)) = jobs.remove(&i) {
+        if let Some(Before::Job(errand)) = ready.as_mut().and_then(|ready| ready.remove(&i)) {
             errand::make(draft, tenant, errand);
         } else if let Some(previous) = choose::previous_version(draft, tenant) {
             draft.write(tenant, version.clone(), previous, &wave, Purpose::Advance);
         }
     }
     errands.hold(draft);
+}
+
+/// What stands before the updates of those who wait; nothing stands before any where there is no `beforeUpdateJob`.
+fn before_updates(
+    draft: &Draft<'_>,
+    current: usize,
+    version: &Arc<str>,
+) -> (Errands, Option<HashMap<usize, Before>>) {
+    let (mut errands, mut ready, mut asking) = (Errands::default(), HashMap::new(), Asking::default());
+    if draft.observed.spec.spec.before_update_job.is_none() {
+        return (errands, None);
+    }
+    for (i, (tenant, place)) in draft.fleet().enumerate() {
+        if place.standing == Standing::Pending && draft.is_reached(place.wave, current) {
+            let before = asking.before_update(draft, tenant, version);
+            if errands.note(tenant, &before) {
+                ready.insert(i, before);
+            }
+        }
+    }
+    (errands, Some(ready))
 }
 
 /// The first `room` of the tenants that may be written, by rank and then by draw. What admission refuses is tried again

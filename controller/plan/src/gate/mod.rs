@@ -21,7 +21,7 @@ pub(crate) use way_back::{WayBack, revert_of, way_back};
 use crate::{
     draft::Draft,
     fleet::own,
-    observed::{Claim, Tenant},
+    observed::{Claim, Observed},
 };
 
 /// A gate, as an Acknowledge names it.
@@ -238,19 +238,24 @@ pub(crate) fn acknowledge(
 
 /// Versions that tenants of this Rollout run, or came from to `version`; `version` itself is not among them.
 fn running<'a>(draft: &Draft<'a>, version: &str) -> BTreeSet<&'a str> {
-    let ours = |tenant: &&Tenant| {
-        let claimed = tenant.marker.as_deref().is_some_and(|marker| marker.claim == Claim::Other);
-        let wanted = tenant.selected && !tenant.excluded;
-        tenant.consented && !tenant.terminating && !claimed && (wanted || own(tenant).is_some())
+    let pairs = draft.running.get_or_init(|| pairs(draft.observed));
+    let of = |(found, previous): &(&'a str, Option<&'a str>)| {
+        if *found == version { *previous } else { Some(*found) }
     };
-    let mut running = BTreeSet::new();
-    for tenant in draft.observed.tenants.iter().filter(ours) {
-        match tenant.version.version() {
-            Some(found) if **found != *version => running.insert(&**found),
-            Some(_) => own(tenant).is_some_and(|marker| running.insert(&*marker.previous)),
-            None => false,
-        };
+    pairs.iter().filter_map(of).filter(|found| *found != version).collect()
+}
+
+/// Every version that a tenant of this Rollout runs, with the one that it came from by our hand.
+fn pairs<'a>(observed: &Observed<'a>) -> BTreeSet<(&'a str, Option<&'a str>)> {
+    let mut pairs = BTreeSet::new();
+    for tenant in observed.tenants {
+        let own = own(tenant);
+        let claimed = tenant.marker.as_deref().is_some_and(|marker| marker.claim == Claim::Other);
+        let ours = own.is_some() || (tenant.selected && !tenant.excluded);
+        let there = tenant.consented && !tenant.terminating && !claimed;
+        if let Some(version) = tenant.version.version().filter(|_| ours && there) {
+            pairs.insert((&**version, own.map(|marker| &*marker.previous)));
+        }
     }
-    running.remove(version);
-    running
+    pairs
 }
