@@ -203,7 +203,7 @@ async fn rows_are_read_from_a_metric_as_well() -> Result<()> {
 
 #[tokio::test]
 async fn a_release_waits_until_another_rollout_has_soaked_what_it_includes() -> Result<()> {
-    Scene::play("soaked", async |scene| {
+    Scene::alone("soaked", async |scene| {
         has_migrations(scene).await?;
         scene.has_fleet(&[("community", 1), ("canary", 1)]).await?;
         let of = |ring: &str, version: &str, extra: &str| {

@@ -9,6 +9,7 @@ use breakwater_crds::{
     release::Lane,
     report::Outcome,
     rollout::{Adopt, OnNewVersion, Unmatched},
+    scalars::Span,
     status::{Adoption, OwnerCount, Phase, VERSIONS_MAX, VersionCount, WaveStatus},
 };
 use breakwater_slo::{State, TenantId};
@@ -21,6 +22,9 @@ use crate::{
     observed::{Fleet, Tenant},
     revert, road, spared,
 };
+
+/// How soon another Rollout's soak is looked at again.
+const SOAK_AGAIN: Span = Span::seconds(30);
 
 /// Follows `spec.version`: what is rejected, queued, superseded, or taken back by Git.
 pub(crate) fn version(draft: &mut Draft<'_>) {
@@ -250,7 +254,11 @@ fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
     for (reason, passage) in gate::before_start(draft, wanted) {
         match passage {
             // What another Rollout soaks comes by itself.
-            Passage::Shut(why) => draft.hold(reason, reason != "SoakGate", why),
+            Passage::Shut(why) if reason == "SoakGate" => {
+                draft.hold(reason, false, why);
+                draft.wake(Some(fleet::after(draft.now, SOAK_AGAIN)));
+            }
+            Passage::Shut(why) => draft.hold(reason, true, why),
             Passage::Warned(why) => warned.push((reason, why)),
             Passage::Open => {}
         }

@@ -21,7 +21,7 @@ use super::{
 use crate::jobs::{self, Of};
 
 /// How long another Rollout's soak is believed.
-const SOAKED_AGE: SignedDuration = SignedDuration::from_mins(1);
+const SOAKED_AGE: SignedDuration = SignedDuration::from_secs(15);
 /// How long a Job that could not be made counts as failed before it is tried again.
 const PROBLEM_AGE: SignedDuration = SignedDuration::from_mins(1);
 
