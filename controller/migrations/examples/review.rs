@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
-use breakwater_migrations::{Dialect, Input, Large, analyse};
+use breakwater_migrations::{Dialect, Input, analyse};
 
 /// How many files, ups and downs.
 const FILES: usize = 350;
@@ -36,17 +36,8 @@ fn least_ms(mut run: impl FnMut()) -> f64 {
 
 fn reviewed_ms(dialect: Dialect, version: &str, files: &BTreeMap<String, Vec<u8>>) -> f64 {
     let to = u32::try_from(files.len() / 2).unwrap_or(1);
-    let input = Input {
-        files: files.clone(),
-        dialect,
-        server_version: version.into(),
-        from: 0,
-        to,
-        last_esr: None,
-        rows: BTreeMap::from([("posts".to_owned(), 11_470_022)]),
-        large: Large::default(),
-        overrides: Vec::new(),
-    };
+    let rows = BTreeMap::from([("posts".to_owned(), 11_470_022)]);
+    let input = Input { rows, ..Input::new(files.clone(), dialect, version, 0, to) };
     least_ms(|| match analyse(&input) {
         Ok(review) => assert!(!review.migrations.is_empty(), "nothing was reviewed"),
         Err(problems) => eprintln!("{problems:?}"),

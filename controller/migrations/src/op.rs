@@ -19,6 +19,7 @@ pub(crate) struct Column {
     pub references: Option<String>,
     /// MySQL: not at the end.
     pub placed: bool,
+    /// MySQL's `AUTO_INCREMENT`, PostgreSQL's serial and identity.
     pub auto_increment: bool,
 }
 
@@ -48,7 +49,9 @@ pub(crate) enum Op {
     RenameTable {
         to: String,
     },
-    Truncate,
+    Truncate {
+        cascade: bool,
+    },
     AddColumn {
         column: Column,
         if_not_exists: bool,
@@ -85,6 +88,7 @@ pub(crate) enum Op {
     AddConstraint {
         name: Option<String>,
         kind: Constraint,
+        /// Of a CHECK, every name in its expression.
         columns: Vec<String>,
         references: Option<String>,
         not_valid: bool,
@@ -160,7 +164,12 @@ pub(crate) enum Op {
         if_not_exists: bool,
     },
     EnumRenameValue,
-    Domain,
+    RenameSchema,
+    /// Made new, or altered; whether it constrains its values.
+    Domain {
+        made: bool,
+        constrained: bool,
+    },
     CreateTrigger {
         replace: bool,
     },
@@ -187,10 +196,11 @@ pub(crate) enum Op {
     Cluster,
     /// ANALYZE and VACUUM.
     Analyze,
-    /// SET, SHOW, SELECT of no table; the flags say which timeout it sets.
+    /// SET, SHOW, SELECT of no table; the flags say which timeout it sets, and whether MySQL's strict mode is on after it.
     Session {
         lock_timeout: bool,
         statement_timeout: bool,
+        strict: bool,
     },
     Transaction {
         begin: bool,

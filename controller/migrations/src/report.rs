@@ -6,6 +6,7 @@ use crate::{
     Decision, Estimate, Impact, Input, Migration, OldBinary, Review,
     cost::in_words,
     files::Pair,
+    folder,
     review::{DownStep, Revert},
     rules::brief,
 };
@@ -42,6 +43,10 @@ pub(crate) fn review(input: &Input, all: Vec<Migration>, pairs: &[Pair]) -> Revi
     let duration = migrations.iter().try_fold(Estimate::default(), |sum, one| Some(sum.plus(one.duration?)));
     let off_hours_sql = off_hours(&migrations);
     let down_sql = down(input, pairs);
+    let findings = folder::findings(input, pairs);
+    // A file that servers keep in its old form is not the schema that they have.
+    reasons
+        .extend(findings.iter().filter(|one| one.rule == "shipped-file-edited").map(|one| one.what.clone()));
     let mut review = Review {
         dialect: input.dialect,
         server_version: input.server_version.clone(),
@@ -52,6 +57,7 @@ pub(crate) fn review(input: &Input, all: Vec<Migration>, pairs: &[Pair]) -> Revi
         duration,
         reasons,
         migrations,
+        findings,
         off_hours_sql,
         down_sql,
         inform_sre: None,
@@ -135,7 +141,8 @@ fn inform(review: &Review) -> Option<String> {
     for migration in &review.migrations {
         for one in migration.statements.iter().filter(|one| told(one.decision)) {
             any = true;
-            let table = one.table.as_deref().unwrap_or("unknown table");
+            let table =
+                if one.tables.is_empty() { "unknown table".to_owned() } else { one.tables.join(", ") };
             let _ = writeln!(
                 text,
                 "- {:06} {table} ({} rows): {}, {}, reads blocked: {:?}, writes blocked: {:?}: {}.",

@@ -77,6 +77,9 @@ pub struct Finding {
     pub what: String,
     /// The safe alternative.
     pub fix: &'static str,
+    /// Whether its author has marked it as seen (`-- nolint:concurrentIndex`): the verdicts are the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub acknowledged: bool,
 }
 
 /// One statement.
@@ -91,9 +94,11 @@ pub struct Statement {
     pub within: Vec<String>,
     /// Whether a condition may skip it: the review says what happens if not.
     pub guarded: bool,
-    /// The table, lower case.
+    /// The table, lower case: of several, the one that weighs most.
     pub table: Option<String>,
-    /// The table's rows, where given.
+    /// All tables that it names, in its order.
+    pub tables: Vec<String>,
+    /// That table's rows, where given.
     pub rows: Option<u64>,
     /// The strongest lock on the table.
     pub lock: Lock,
@@ -183,6 +188,8 @@ pub struct Review {
     pub reasons: Vec<String>,
     /// The migrations, in order.
     pub migrations: Vec<Migration>,
+    /// Rules that the folder breaks: numbers, the list file, the other dialect's folder, files that were shipped before.
+    pub findings: Vec<Finding>,
     /// What to run off-hours beforehand, where that is right.
     pub off_hours_sql: Vec<String>,
     /// The down files, in the order to run them: the last migration first.

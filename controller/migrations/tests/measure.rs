@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use breakwater_migrations::{Dialect, Input, Large, analyse, measure::measure};
+use breakwater_migrations::{Dialect, Input, analyse, measure::measure};
 
 const BASE: &str = "CREATE TABLE other (id integer PRIMARY KEY, v text);
 CREATE TABLE t (id integer PRIMARY KEY, a varchar(50), b text, c integer, d numeric(10,2), e timestamp, f boolean, g varchar(20), h text, k text NOT NULL, old text, oldn text);
@@ -28,6 +28,9 @@ CREATE MATERIALIZED VIEW mv AS SELECT id FROM t;
 CREATE UNIQUE INDEX mv_i ON mv (id);
 CREATE VIEW v AS SELECT id FROM other;
 CREATE TYPE mood AS ENUM ('good');
+CREATE TABLE checked (id integer PRIMARY KEY, c varchar(20) CHECK (c <> ''), d varchar(20));
+CREATE TABLE follows (id integer REFERENCES checked (id));
+CREATE DOMAIN word AS text;
 ";
 
 /// One form a line, run in this order.
@@ -103,6 +106,12 @@ DROP INDEX CONCURRENTLY t_cc
 REINDEX TABLE t
 REINDEX INDEX t_c
 REINDEX TABLE CONCURRENTLY t
+ALTER TABLE checked ALTER COLUMN c TYPE varchar(30)
+ALTER TABLE checked ALTER COLUMN c TYPE text
+ALTER TABLE checked ALTER COLUMN d TYPE varchar(30)
+TRUNCATE checked CASCADE
+CREATE DOMAIN letter AS text CHECK (VALUE <> '')
+ALTER DOMAIN word SET DEFAULT 'x'
 UPDATE t SET m1 = 'x' WHERE m1 IS NULL
 INSERT INTO other (id, v) VALUES (1000000, 'x')
 DELETE FROM other WHERE id = 1000000
@@ -218,17 +227,7 @@ fn the_lock_table_agrees_with_a_postgresql_15() {
         files.insert(format!("{:06}_form.up.sql", at + 2), format!("{prefix}{form};\n").into_bytes());
     }
     let to = u32::try_from(FORMS.lines().count() + 1).expect("few");
-    let input = Input {
-        files,
-        dialect: Dialect::Postgresql,
-        server_version: "15".into(),
-        from: 1,
-        to,
-        last_esr: None,
-        rows: BTreeMap::new(),
-        large: Large::default(),
-        overrides: Vec::new(),
-    };
+    let input = Input::new(files, Dialect::Postgresql, "15", 1, to);
     let review = analyse(&input).expect("reviewed");
     let before: Vec<String> = vec![BASE.into()];
     let measured = measure(&url, &before, &review, 1000).expect("measured");

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use breakwater_migrations::{Dialect, Impact, Input, Large, Migration, Revert, Review, analyse};
+use breakwater_migrations::{Dialect, Impact, Input, Migration, Revert, Review, analyse};
 use proptest::prelude::*;
 
 fn review_of(dialect: Dialect, up: &[u8], down: Option<&[u8]>) -> Review {
@@ -16,19 +16,9 @@ fn review_of(dialect: Dialect, up: &[u8], down: Option<&[u8]>) -> Review {
     if let Some(down) = down {
         files.insert("000002_it.down.sql".into(), down.to_vec());
     }
-    let server_version = if dialect == Dialect::Mysql { "8.0.36" } else { "15.4" }.into();
+    let server_version = if dialect == Dialect::Mysql { "8.0.36" } else { "15.4" };
     let rows = BTreeMap::from([("posts".to_owned(), 10_000_000)]);
-    let input = Input {
-        files,
-        dialect,
-        server_version,
-        from: 1,
-        to: 2,
-        last_esr: None,
-        rows,
-        large: Large::default(),
-        overrides: Vec::new(),
-    };
+    let input = Input { rows, ..Input::new(files, dialect, server_version, 1, 2) };
     analyse(&input).expect("reviewed")
 }
 

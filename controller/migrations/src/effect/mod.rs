@@ -46,11 +46,21 @@ pub(crate) struct Effect {
     pub note: Option<String>,
     /// Whether the worse of two cases was taken, for want of facts.
     pub assumed: bool,
+    /// MySQL: whether this version does it instantly.
+    pub instant: bool,
 }
 
 impl Default for Effect {
     fn default() -> Self {
-        Self { form: "", lock: Lock::None, other: None, work: Work::Catalog, note: None, assumed: false }
+        Self {
+            form: "",
+            lock: Lock::None,
+            other: None,
+            work: Work::Catalog,
+            note: None,
+            assumed: false,
+            instant: false,
+        }
     }
 }
 
@@ -72,6 +82,7 @@ impl Effect {
             work: Work::Unknown,
             note: Some(why.into()),
             assumed: true,
+            instant: false,
         }
     }
 

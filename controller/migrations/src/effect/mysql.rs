@@ -106,7 +106,7 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
             return plain("SELECT", if *locking { Lock::NextKey } else { Lock::AccessShare }, Work::Catalog);
         }
         Op::DropTable { .. }
-        | Op::Truncate
+        | Op::Truncate { .. }
         | Op::DropView { .. }
         | Op::CreateTrigger { .. }
         | Op::DropTrigger { .. } => {
@@ -130,7 +130,8 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         | Op::RefreshView { .. }
         | Op::EnumAddValue { .. }
         | Op::EnumRenameValue
-        | Op::Domain
+        | Op::Domain { .. }
+        | Op::RenameSchema
         | Op::VacuumFull
         | Op::Cluster
         | Op::DropDatabase => {
@@ -151,9 +152,16 @@ fn find(form: &'static str, facts: &Facts<'_>) -> Effect {
     if row.instant.is_some_and(|first| facts.version >= first) {
         return Effect {
             note: Some("instant on this version".into()),
+            instant: true,
             ..plain(form, Lock::Online, Work::Catalog)
         };
     }
+    in_place(row, facts)
+}
+
+/// The way without INSTANT.
+fn in_place(row: &Online, facts: &Facts<'_>) -> Effect {
+    let form = row.form;
     match if facts.version >= (8, 0, 0) { row.v80 } else { row.v57 } {
         Way::Metadata => plain(form, Lock::Online, Work::Catalog),
         Way::Index => plain(form, Lock::Online, Work::IndexBuild),
@@ -161,6 +169,51 @@ fn find(form: &'static str, facts: &Facts<'_>) -> Effect {
         Way::RebuildShared => plain(form, Lock::InplaceShared, Work::Rewrite),
         Way::Copy => plain(form, Lock::Copy, Work::Rewrite),
     }
+}
+
+/// What `ALGORITHM=` and `LOCK=` make of an effect; why the server refuses them, if it does. What it refuses it refuses
+/// before it does anything.
+pub(crate) fn asked(
+    algorithm: Option<&str>,
+    lock: Option<&str>,
+    facts: &Facts<'_>,
+    effect: &mut Effect,
+) -> Option<String> {
+    let algorithm = algorithm.filter(|word| *word != "DEFAULT");
+    let lock = lock.filter(|word| *word != "DEFAULT");
+    let no = |clause: &str, why: &str| {
+        Some(format!("the server refuses {clause} before it does anything, so the upgrade stops here: {why}"))
+    };
+    // A LOCK clause, and ALGORITHM=INPLACE, take what would be instant to the in-place way.
+    let slower = algorithm == Some("INPLACE") || (algorithm.is_none() && lock.is_some());
+    if let (true, true, Some(row)) = (slower, effect.instant, ROWS.iter().find(|row| row.form == effect.form))
+    {
+        *effect = in_place(row, facts);
+    }
+    match algorithm {
+        Some("COPY") => (effect.lock, effect.work, effect.instant) = (Lock::Copy, Work::Rewrite, false),
+        Some("INPLACE") if effect.lock == Lock::Copy => {
+            return no("ALGORITHM=INPLACE", "this change copies the table");
+        }
+        Some("INSTANT") if !effect.instant => {
+            return no("ALGORITHM=INSTANT", "this version does not do this change instantly");
+        }
+        Some("INSTANT") if lock.is_some() => {
+            return no("LOCK with ALGORITHM=INSTANT", "only LOCK=DEFAULT goes with it");
+        }
+        Some("INPLACE" | "INSTANT") | None => {}
+        Some(other) => return no(&format!("ALGORITHM={other}"), "it is none of MySQL's"),
+    }
+    match lock {
+        Some("NONE") if effect.lock.blocks_writes() => {
+            return no("LOCK=NONE", "writes have to wait for this change");
+        }
+        Some("SHARED") => effect.lock = effect.lock.max(Lock::InplaceShared),
+        Some("EXCLUSIVE") => effect.lock = Lock::MetadataExclusive,
+        Some("NONE") | None => {}
+        Some(other) => return no(&format!("LOCK={other}"), "it is none of MySQL's"),
+    }
+    None
 }
 
 fn add_column(column: &Column) -> &'static str {

@@ -174,8 +174,10 @@ pub(super) fn constraint(part: &mut Cursor<'_, '_>) -> Result<Option<Op>, Reason
         let index = part.name()?;
         name = name.or(Some(index));
     } else if kind == Constraint::Check {
-        proves = proves_not_null(&part.of(part.clone().parens()?));
-        part.parens()?;
+        let inner = part.parens()?;
+        let inner = part.of(inner);
+        proves = proves_not_null(&inner);
+        columns = inner.rest.iter().filter_map(crate::lex::Token::name).collect();
     } else if kind == Constraint::NotNull {
         columns.push(part.name()?);
     } else {
