@@ -24,6 +24,19 @@ pub enum OldBinary {
     Unknown,
 }
 
+impl OldBinary {
+    /// In words.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::WorksIfWidened => "works if the type does not matter",
+            Self::May => "may fail",
+            Self::Breaks => "breaks",
+            Self::Unknown => "not known",
+        }
+    }
+}
+
 /// What a down script can give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -182,7 +182,7 @@ fn inverse(action: &Action, back: &Action) -> bool {
 fn described(action: &Action) -> String {
     let table = action.table.as_deref().unwrap_or("the schema");
     match &action.op {
-        Op::Update { .. } | Op::Delete { .. } | Op::Insert { .. } => format!("the change of {table}'s rows"),
+        Op::Update { .. } | Op::Delete { .. } | Op::Insert { .. } => format!("the change of rows in {table}"),
         Op::CreateIndex { name: Some(name), .. } | Op::DropIndex { name, .. } => format!("index {name}"),
         Op::AddColumn { column, .. } => format!("column {table}.{}", column.name),
         Op::DropColumn { name, .. } | Op::ChangeType { name, .. } => format!("column {table}.{name}"),

@@ -47,7 +47,7 @@ pub(crate) fn unknown<'a>(
                 near.join(", ")
             ),
         ),
-        None => Problem::of(what, problem, "the folder holds no up file"),
+        None => Problem::of(what, problem, "the folder holds no file that is named as morph does: 000066_name.up.sql"),
     }
 }
 

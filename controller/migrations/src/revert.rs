@@ -6,6 +6,7 @@ use crate::{
     down::{self, Fidelity},
     files::{Pair, Text},
     migration::{Read, Step},
+    report::of_revert,
     rules,
 };
 
@@ -20,7 +21,12 @@ pub(crate) fn revert(
     let mut reasons: Vec<String> = reads
         .iter()
         .filter(|one| one.statement.old_binary > OldBinary::Works)
-        .map(|one| format!("`{}`: {}", rules::brief(&one.leaf.sql), one.statement.reasons.join("; ")))
+        .map(|one| {
+            let all = &one.statement.reasons;
+            let own = all.iter().filter(|reason| worst == OldBinary::Unknown || of_revert(reason));
+            let why = own.map(String::as_str).collect::<Vec<_>>().join("; ");
+            format!("`{}`: {why}", rules::brief(&one.leaf.sql))
+        })
         .collect();
     if pair.up.broken.is_some() || worst == OldBinary::Unknown {
         return (Revert::Unknown, reasons);

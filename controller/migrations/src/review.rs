@@ -130,6 +130,21 @@ pub struct Statement {
     pub reasons: Vec<String>,
 }
 
+impl Statement {
+    /// What others feel of it, in the words of the v6.0 analysis (seed 002).
+    pub fn felt(&self) -> &'static str {
+        match (self.reads, self.writes) {
+            (Blocked::Unknown, _) | (_, Blocked::Unknown) => "what it blocks is not known",
+            (Blocked::Whole, _) => "no reads nor writes for the whole duration",
+            (_, Blocked::Whole) => "no writes for the whole duration",
+            (Blocked::Brief, _) => "reads and writes wait briefly",
+            (_, Blocked::Brief) => "writes wait briefly",
+            (_, Blocked::MatchedRows) => "only the rows it changes are locked",
+            _ => "reads and writes go on",
+        }
+    }
+}
+
 /// One migration.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -198,4 +213,11 @@ pub struct Review {
     pub inform_sre: Option<String>,
     /// What no analysis of SQL can see.
     pub limits: Vec<&'static str>,
+}
+
+impl Review {
+    /// The number of the first migration that is reviewed.
+    pub fn first(&self) -> u32 {
+        self.migrations.first().map_or(self.to, |one| one.number)
+    }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod mutate;
+
 use std::collections::BTreeMap;
 
 use breakwater_migrations::{Dialect, Impact, Input, Migration, Revert, Review, analyse};
@@ -226,6 +228,42 @@ const PIECES: [&str; 44] = [
     "CASE WHEN ",
 ];
 
+/// What every review must say, whatever was put in.
+fn holds_together(review: &Review, text: &str) {
+    let lines = text.matches('\n').count() + 1;
+    for migration in &review.migrations {
+        for one in &migration.statements {
+            assert!((1..=lines).contains(&one.line), "line {} of {lines}: {text}", one.line);
+            if one.lock == breakwater_migrations::Lock::Unknown {
+                assert_eq!(one.impact, Impact::Unknown, "{}", one.sql);
+                assert!(!one.reasons.is_empty(), "{}", one.sql);
+            }
+        }
+        assert!(migration.findings.iter().all(|one| one.line >= 1 && !one.fix.is_empty()));
+    }
+    assert!(review.impact != Impact::Unknown || !review.reasons.is_empty(), "no reason for Unknown: {text}");
+    assert!(review.revert != Revert::Unknown || !review.reasons.is_empty(), "no reason for Unknown: {text}");
+}
+
+#[test]
+fn every_statement_that_the_grammar_knows_is_reviewed() {
+    let mut seen = 0;
+    for entry in mutate::corpus().iter().filter(|one| one.dialect == Dialect::Postgresql) {
+        let text = String::from_utf8_lossy(&entry.bytes);
+        let file = squawk_syntax::SourceFile::parse(&text);
+        // What a block or a call runs is more than one statement.
+        if file.errors().is_empty() && !["DO $$", "CALL", "backfill"].iter().any(|word| text.contains(word)) {
+            let found = pg(&text);
+            assert_eq!(found.statements.len(), file.tree().stmts().count(), "{text}");
+            let read =
+                |one: &breakwater_migrations::Statement| one.lock != breakwater_migrations::Lock::Unknown;
+            assert!(found.statements.iter().all(read), "{found:#?}");
+            seen += found.statements.len();
+        }
+    }
+    assert!(seen > 50, "only {seen} statements were seen");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -235,6 +273,13 @@ proptest! {
         for dialect in [Dialect::Postgresql, Dialect::Mysql] {
             review_of(dialect, text.as_bytes(), Some(text.as_bytes()));
         }
+    }
+
+    #[test]
+    fn mutants_of_the_corpus_hold_together(seed in any::<u64>()) {
+        let corpus = mutate::corpus();
+        let (dialect, bytes) = mutate::mutated(&corpus, seed);
+        holds_together(&review_of(dialect, &bytes, Some(&bytes)), &String::from_utf8_lossy(&bytes));
     }
 
     #[test]

@@ -109,10 +109,11 @@ fn program(bin: &Path, name: &str, folder: &Path) -> Command {
 
 /// Makes a server and starts it.
 pub fn start() -> Server {
+    let found = find();
     let folder = std::env::temp_dir().join(format!("breakwater-measure-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a temporary folder");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("permissions");
-    let bin = reachable(find(), &folder);
+    let bin = reachable(found, &folder);
     let data = folder.join("data");
     let said = program(&bin, "postgres", &folder).arg("--version").output().expect("postgres --version");
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
