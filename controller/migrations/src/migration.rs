@@ -95,10 +95,14 @@ impl Reader<'_> {
         };
         let Parsed { actions, algorithm, lock } = parsed;
         let mut out = Read { leaf, steps: Vec::new(), algorithm, lock, refused: None, statement };
+        let (instant, rekeyed) = match self.input.dialect {
+            Dialect::Mysql => mysql::whole(&actions, &self.facts(schema)),
+            Dialect::Postgresql => (false, false),
+        };
         for mut action in actions {
             action.table = schema.table_of(&action).or(action.table);
             let before = schema.before(&action);
-            let facts = Facts { dialect: self.input.dialect, version: self.server, schema, utc: false };
+            let facts = Facts { instant, rekeyed, ..self.facts(schema) };
             let mut effect = effect(&action, &facts);
             if self.input.dialect == Dialect::Mysql {
                 let (algorithm, lock) = (out.algorithm.as_deref(), out.lock.as_deref());
@@ -117,6 +121,11 @@ impl Reader<'_> {
         out.statement.safe_before_upgrade =
             out.statement.old_binary <= OldBinary::WorksIfWidened && !drops_index && out.refused.is_none();
         out
+    }
+
+    fn facts<'s>(&self, schema: &'s Schema) -> Facts<'s> {
+        let (dialect, version) = (self.input.dialect, self.server);
+        Facts { dialect, version, schema, instant: true, rekeyed: false, utc: false }
     }
 
     /// Adds one change to its statement: the strictest part of a statement decides.

@@ -47,7 +47,11 @@ pub(crate) fn unknown<'a>(
                 near.join(", ")
             ),
         ),
-        None => Problem::of(what, problem, "the folder holds no file that is named as morph does: 000066_name.up.sql"),
+        None => Problem::of(
+            what,
+            problem,
+            "the folder holds no file that is named as morph does: 000066_name.up.sql",
+        ),
     }
 }
 

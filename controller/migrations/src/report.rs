@@ -71,7 +71,7 @@ fn reasons(migrations: &[Migration], esr: Vec<String>, findings: &[Finding]) -> 
     // A file that servers keep in its old form is not the schema that they have.
     let edited = findings.iter().filter(|one| one.rule == "shipped-file-edited").map(|one| one.what.clone());
     let mut all: Vec<(u8, String)> = esr.into_iter().chain(edited).map(|reason| (2, reason)).collect();
-    for one in migrations.iter() {
+    for one in migrations {
         let worst = |statement: &&Statement| statement.impact == one.impact && one.impact > Impact::Quiet;
         for statement in one.statements.iter().filter(worst) {
             all.push((weight(one.impact, Revert::RevertSafe), locked(one.number, statement)));

@@ -121,6 +121,33 @@ fn only_a_repeatable_index_is_offered_for_off_hours() {
 }
 
 #[test]
+fn one_part_that_is_not_instant_takes_the_others_with_it() {
+    let work = |up: &str| my(up).statements[0].work;
+    use breakwater_migrations::{Lock, Work};
+    assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ADD COLUMN y int;"), Work::Catalog);
+    assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ADD INDEX i (n);"), Work::Rewrite);
+    assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ALGORITHM=INPLACE;"), Work::Rewrite);
+    let lock = |up: &str| my(up).statements[0].lock;
+    assert_eq!(lock("ALTER TABLE posts DROP PRIMARY KEY;"), Lock::Copy);
+    assert_eq!(lock("ALTER TABLE posts DROP PRIMARY KEY, ADD PRIMARY KEY (id, n);"), Lock::Online);
+    assert_eq!(lock("ALTER TABLE posts CONVERT TO CHARACTER SET utf8mb4;"), Lock::InplaceShared);
+    assert_eq!(work("ALTER TABLE posts DEFAULT CHARACTER SET utf8mb4;"), Work::Rewrite);
+}
+
+#[test]
+fn values_at_the_end_of_a_list_are_instant_while_they_take_as_many_bytes() {
+    let list = |count: u32| (0..count).map(|at| format!("'v{at}'")).collect::<Vec<_>>().join(",");
+    let appended = |kind: &str, from: u32, to: u32| {
+        let (old, new) = (list(from), list(to));
+        my(&format!("CREATE TABLE t (k {kind}({old})); ALTER TABLE t MODIFY k {kind}({new});")).statements[1]
+            .work
+    };
+    use breakwater_migrations::Work;
+    assert_eq!([appended("enum", 2, 3), appended("enum", 255, 256)], [Work::Catalog, Work::Rewrite]);
+    assert_eq!([appended("set", 7, 8), appended("set", 8, 9)], [Work::Catalog, Work::Rewrite]);
+}
+
+#[test]
 fn down_files_are_compared_with_their_ups() {
     let revert =
         |up: &str, down: &str| review_of(Dialect::Postgresql, up.as_bytes(), Some(down.as_bytes())).revert;

@@ -10,6 +10,10 @@ pub(crate) struct Facts<'a> {
     pub dialect: Dialect,
     pub version: (u16, u16, u16),
     pub schema: &'a Schema,
+    /// MySQL: whether all of the statement can be instant. One part that is not takes the others with it (8.0 manual 17.12.1).
+    pub instant: bool,
+    /// MySQL: whether the statement drops a primary key and adds another, which is done in place.
+    pub rekeyed: bool,
     /// Whether sessions run in UTC: then timestamps change their zone without a rewrite (12+). Not known from SQL.
     pub utc: bool,
 }

@@ -316,6 +316,16 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
     } else if part.any(&["CONVERT TO CHARACTER SET", "CONVERT TO CHARSET"]) {
         part.rest = &[];
         Op::RewriteTable { what: "CONVERT TO CHARACTER SET" }
+    } else if part.any(&[
+        "DEFAULT CHARSET",
+        "DEFAULT CHARACTER SET",
+        "DEFAULT COLLATE",
+        "CHARSET",
+        "CHARACTER SET",
+        "COLLATE",
+    ]) {
+        part.rest = &[];
+        Op::RewriteTable { what: "DEFAULT CHARACTER SET" }
     } else if part.any(&["ENGINE", "FORCE", "ROW_FORMAT", "KEY_BLOCK_SIZE"]) {
         part.rest = &[];
         Op::RewriteTable { what: "ENGINE/FORCE" }
@@ -323,9 +333,6 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
         "AUTO_INCREMENT",
         "COMMENT",
         "STATS_PERSISTENT",
-        "DEFAULT CHARSET",
-        "CHARACTER SET",
-        "DEFAULT CHARACTER SET",
         "STATS_AUTO_RECALC",
         "STATS_SAMPLE_PAGES",
     ]) {
