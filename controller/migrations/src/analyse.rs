@@ -21,7 +21,7 @@ pub fn analyse(input: &Input) -> Result<Review, Vec<Problem>> {
     let mut schema = Schema::default();
     let mut migrations = Vec::new();
     for pair in pairs.iter().take_while(|pair| pair.number <= input.to) {
-        schema.fresh.clear();
+        schema.next_file();
         let since_esr = input.last_esr.is_some_and(|esr| pair.number > esr);
         if pair.number > input.from || since_esr {
             let migration = Reader { input, server, pair }.migration(&mut schema);

@@ -88,7 +88,7 @@ pub(crate) fn old_binary(action: &Action, old: Option<&Column>) -> (OldBinary, &
         Op::CreateTrigger { .. } | Op::DropTrigger { .. } => (May, "its writes now run another trigger"),
         Op::DropOther { .. }
         | Op::CreateView { replace: true, .. }
-        | Op::CreateOther { what: "CREATE FUNCTION" | "CREATE PROCEDURE", .. } => {
+        | Op::CreateOther { what: "CREATE FUNCTION" | "CREATE PROCEDURE", idempotent: true } => {
             (May, "it may call what was dropped or replaced")
         }
         Op::DropDatabase => (Breaks, "its data are gone"),

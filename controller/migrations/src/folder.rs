@@ -10,7 +10,7 @@ use crate::{
 
 /// All of them, for the numbers of the range.
 pub(crate) fn findings(input: &Input, pairs: &[Pair]) -> Vec<Finding> {
-    let mut out = gaps(input, pairs);
+    let mut out: Vec<Finding> = gaps(input, pairs).into_iter().collect();
     out.extend(orphans(input, pairs));
     out.extend(listed(input));
     out.extend(twins(input, pairs));
@@ -23,24 +23,22 @@ fn sql(name: &str) -> bool {
 }
 
 /// Gaps are legal (Mattermost has no 110), but may be a file that is missing. Only those in the range are told.
-fn gaps(input: &Input, pairs: &[Pair]) -> Vec<Finding> {
-    let numbers: BTreeSet<u32> = pairs.iter().map(|pair| pair.number).collect();
+fn gaps(input: &Input, pairs: &[Pair]) -> Option<Finding> {
+    let within = |number: &u32| *number > input.from && *number <= input.to;
+    let numbers: BTreeSet<u32> = pairs.iter().map(|pair| pair.number).filter(within).collect();
     let mut last = input.from;
-    let mut out = Vec::new();
-    for number in numbers.range(input.from.saturating_add(1)..=input.to.max(input.from.saturating_add(1))) {
-        if *number > last.saturating_add(1) {
-            let (first, end) = (last.saturating_add(1), number - 1);
-            let what = if first == end {
-                format!("no migration has the number {first}")
-            } else {
-                format!("no migration has a number from {first} to {end}")
-            };
-            let fix = "nothing, if the number was given up; else add the file that is missing";
-            out.push(Finding::of("sequence-gap", 1, what, fix));
+    let mut missing = Vec::new();
+    for number in numbers {
+        let first = last.saturating_add(1);
+        if number > first {
+            let end = number - 1;
+            missing.push(if first == end { first.to_string() } else { format!("{first} to {end}") });
         }
-        last = *number;
+        last = number;
     }
-    out
+    let fix = "nothing, if the number was given up; else add the file that is missing";
+    let what = format!("no migration has the number {}", missing.join(", "));
+    (!missing.is_empty()).then(|| Finding::of("sequence-gap", 1, what, fix))
 }
 
 /// Down files that no up file has the name of.

@@ -6,7 +6,7 @@ use crate::{
     compat, cost, decide,
     effect::{Effect, Facts, effect, mysql},
     files::Pair,
-    op::{Action, Op, Parsed},
+    op::{Action, Column, Op, Parsed},
     revert,
     rules::{self, File},
     schema::{Before, Schema},
@@ -47,6 +47,7 @@ impl Reader<'_> {
         for (at, (leaf, parsed)) in statements(&self.pair.up, self.input.dialect).into_iter().enumerate() {
             reads.push(self.statement(at, leaf, parsed, schema));
         }
+        guarded_together(&mut reads);
         if transactional {
             decide::hold_to_the_end(&mut reads);
         }
@@ -109,7 +110,11 @@ impl Reader<'_> {
                 out.refused = out.refused.or_else(|| mysql::asked(algorithm, lock, &facts, &mut effect));
             }
             self.add(&mut out.statement, out.steps.is_empty(), &action, &effect, &before);
-            schema.apply(&action);
+            if out.leaf.guarded {
+                schema.perhaps(&action);
+            } else {
+                schema.apply(&action);
+            }
             out.steps.push(Step { action, effect, before });
         }
         if !out.steps.is_empty() {
@@ -161,7 +166,10 @@ impl Reader<'_> {
         if let Some(note) = &effect.note {
             into.say(note);
         }
-        let (old_binary, why) = compat::old_binary(action, before.column.as_ref());
+        let olds = before.column.iter().flat_map(Column::each);
+        let each = olds.map(|old| compat::old_binary(action, Some(&old)));
+        let (old_binary, why) =
+            each.max_by_key(|(verdict, _)| *verdict).unwrap_or_else(|| compat::old_binary(action, None));
         // A table that the same file makes is one that the old binary does not know.
         let old_binary = if before.fresh { OldBinary::Works } else { old_binary };
         if old_binary > OldBinary::Works {
@@ -199,6 +207,16 @@ impl Reader<'_> {
             statement.old_binary = one.old_binary;
             statement.say(&format!("override: {}", one.reason.trim()));
         }
+    }
+}
+
+/// Where a condition guards several changes, running one beforehand may make it skip the others: so none is offered.
+fn guarded_together(reads: &mut [Read]) {
+    let changes = |read: &Read| read.statement.lock > Lock::AccessShare;
+    let lines: Vec<usize> = reads.iter().filter(|read| changes(read)).map(|read| read.leaf.line).collect();
+    for read in reads.iter_mut().filter(|read| read.leaf.guarded) {
+        let together = lines.iter().filter(|line| **line == read.leaf.line).count();
+        read.statement.becomes_no_op &= together < 2;
     }
 }
 

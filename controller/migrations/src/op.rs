@@ -21,6 +21,16 @@ pub(crate) struct Column {
     pub placed: bool,
     /// MySQL's `AUTO_INCREMENT`, PostgreSQL's serial and identity.
     pub auto_increment: bool,
+    /// Types that it may still have, for a change of this file that a condition may skip.
+    pub perhaps: Vec<String>,
+}
+
+impl Column {
+    /// The column with each type that it may have.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        let other = |kind: &String| Self { kind: kind.clone(), ..self.clone() };
+        std::iter::once(&self.kind).chain(&self.perhaps).map(other)
+    }
 }
 
 /// A constraint's kind.

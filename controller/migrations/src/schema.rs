@@ -96,6 +96,33 @@ impl Schema {
         mine.chain(keys).any(|index| leads(index, columns))
     }
 
+    /// Forgets what holds within one file only.
+    pub fn next_file(&mut self) {
+        self.fresh.clear();
+        for column in self.tables.values_mut().flat_map(|table| table.columns.values_mut()) {
+            column.perhaps.clear();
+        }
+    }
+
+    /// Does what an action does that a condition may skip: a column may have its old type afterwards, or the new one. A
+    /// later file finds the new one, for that is what a guard is there to ensure.
+    pub fn perhaps(&mut self, action: &Action) {
+        let (old, new) = match &action.op {
+            Op::ChangeType { name, .. } => (name, name),
+            Op::Modify { from, column } => (from, &column.name),
+            _ => return self.apply(action),
+        };
+        let table = self.table_of(action).unwrap_or_default();
+        let before = self.tables.get(&table).and_then(|table| table.columns.get(old)).cloned();
+        self.apply(action);
+        let after = self.tables.get_mut(&table).and_then(|table| table.columns.get_mut(new));
+        if let Some(after) = after {
+            let Column { kind, perhaps, .. } = before.unwrap_or_default();
+            after.perhaps = perhaps;
+            after.perhaps.push(if kind.is_empty() { "unknown".into() } else { kind });
+        }
+    }
+
     /// Does what the action does.
     pub fn apply(&mut self, action: &Action) {
         let Some(name) = self.table_of(action) else { return };

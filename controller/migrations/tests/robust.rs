@@ -6,7 +6,7 @@ mod mutate;
 
 use std::collections::BTreeMap;
 
-use breakwater_migrations::{Dialect, Impact, Input, Migration, Revert, Review, analyse};
+use breakwater_migrations::{Dialect, Impact, Input, Lock, Migration, Revert, Review, Work, analyse};
 use proptest::prelude::*;
 
 fn review_of(dialect: Dialect, up: &[u8], down: Option<&[u8]>) -> Review {
@@ -123,7 +123,6 @@ fn only_a_repeatable_index_is_offered_for_off_hours() {
 #[test]
 fn one_part_that_is_not_instant_takes_the_others_with_it() {
     let work = |up: &str| my(up).statements[0].work;
-    use breakwater_migrations::{Lock, Work};
     assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ADD COLUMN y int;"), Work::Catalog);
     assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ADD INDEX i (n);"), Work::Rewrite);
     assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ALGORITHM=INPLACE;"), Work::Rewrite);
@@ -142,9 +141,46 @@ fn values_at_the_end_of_a_list_are_instant_while_they_take_as_many_bytes() {
         my(&format!("CREATE TABLE t (k {kind}({old})); ALTER TABLE t MODIFY k {kind}({new});")).statements[1]
             .work
     };
-    use breakwater_migrations::Work;
     assert_eq!([appended("enum", 2, 3), appended("enum", 255, 256)], [Work::Catalog, Work::Rewrite]);
     assert_eq!([appended("set", 7, 8), appended("set", 8, 9)], [Work::Catalog, Work::Rewrite]);
+}
+
+#[test]
+fn a_change_that_a_condition_may_skip_leaves_both_types_possible() {
+    let twice = |condition: &str| {
+        let alter = "ALTER TABLE posts ALTER COLUMN props TYPE jsonb USING props::jsonb;";
+        let found = pg(&format!(
+            "DO $$ BEGIN {condition} {alter} {} {alter} END $$;",
+            if condition.is_empty() { "" } else { "END IF;" }
+        ));
+        found.statements.iter().map(|one| one.work).collect::<Vec<_>>()
+    };
+    assert_eq!(twice(""), [Work::Rewrite, Work::Catalog]);
+    assert_eq!(twice("IF true THEN"), [Work::Rewrite, Work::Rewrite]);
+    let branches = my(
+        "CREATE PROCEDURE m () BEGIN IF 1 THEN ALTER TABLE t MODIFY a JSON; ELSE ALTER TABLE t MODIFY a JSON; END IF; END; CALL m();",
+    );
+    let works: Vec<_> =
+        branches.statements.iter().filter(|one| one.table.is_some()).map(|one| one.work).collect();
+    assert_eq!(works, [Work::Rewrite, Work::Rewrite]);
+}
+
+#[test]
+fn what_one_condition_guards_together_is_not_offered_apart() {
+    let offered = |body: &str| {
+        let sql = format!("DO $$ BEGIN IF true THEN {body} END IF; END $$;");
+        review_of(Dialect::Postgresql, sql.as_bytes(), None).off_hours_sql.len()
+    };
+    let alter = "ALTER TABLE posts ALTER COLUMN props TYPE jsonb USING props::jsonb;";
+    assert_eq!(offered(alter), 1);
+    assert_eq!(offered(&format!("{alter} UPDATE posts SET n = 1;")), 0);
+}
+
+#[test]
+fn a_routine_of_the_file_itself_is_not_missed_by_the_old_binary() {
+    let own = "CREATE PROCEDURE m () BEGIN SELECT 1; END; CALL m(); DROP PROCEDURE m;";
+    assert_eq!(my(own).revert, Revert::RevertSafe);
+    assert_ne!(my("DROP PROCEDURE m;").revert, Revert::RevertSafe);
 }
 
 #[test]
@@ -261,7 +297,7 @@ fn holds_together(review: &Review, text: &str) {
     for migration in &review.migrations {
         for one in &migration.statements {
             assert!((1..=lines).contains(&one.line), "line {} of {lines}: {text}", one.line);
-            if one.lock == breakwater_migrations::Lock::Unknown {
+            if one.lock == Lock::Unknown {
                 assert_eq!(one.impact, Impact::Unknown, "{}", one.sql);
                 assert!(!one.reasons.is_empty(), "{}", one.sql);
             }
@@ -282,8 +318,7 @@ fn every_statement_that_the_grammar_knows_is_reviewed() {
         if file.errors().is_empty() && !["DO $$", "CALL", "backfill"].iter().any(|word| text.contains(word)) {
             let found = pg(&text);
             assert_eq!(found.statements.len(), file.tree().stmts().count(), "{text}");
-            let read =
-                |one: &breakwater_migrations::Statement| one.lock != breakwater_migrations::Lock::Unknown;
+            let read = |one: &breakwater_migrations::Statement| one.lock != Lock::Unknown;
             assert!(found.statements.iter().all(read), "{found:#?}");
             seen += found.statements.len();
         }

@@ -21,12 +21,12 @@ pub(super) fn render(shown: &Shown) -> String {
                 table {
                     thead { tr { th { "#" } th { "Query" } th { "Duration" } th { "Impact" } th { "Old binary" } th { "To do" } } }
                     tbody {
-                        @for migration in &review.migrations { @for one in &migration.statements {
+                        @for (number, one) in report::shown(review) {
                             tr {
-                                td { (migration.number) } td { code { (one.sql) } } td { (in_words(one.duration)) }
+                                td { (number) } td { code { (one.sql) } } td { (in_words(one.duration)) }
                                 td { (report::impact(one)) } td { (one.old_binary.in_words()) } td { (report::to_do(one)) }
                             }
-                        } }
+                        }
                     }
                 }
             }

@@ -1,6 +1,8 @@
 //! The review as text: the table an SRE knows from the v6.0 analysis, then what to do. Pure.
 
-use breakwater_migrations::{Decision, Finding, Impact, OldBinary, Revert, Review, Statement, in_words};
+use breakwater_migrations::{
+    Decision, Finding, Impact, Lock, OldBinary, Revert, Review, Statement, Work, in_words,
+};
 
 use super::Shown;
 use crate::plugin::{
@@ -77,10 +79,19 @@ fn rows(review: &Review) -> impl Iterator<Item = [String; 6]> {
             to_do(one),
         ]
     };
-    review
-        .migrations
-        .iter()
-        .flat_map(move |migration| migration.statements.iter().map(move |one| of(migration.number, one)))
+    shown(review).map(move |(number, one)| of(number, one))
+}
+
+/// The statements that say something: what a guard asks of the catalogue, and settings, touch no table.
+pub(super) fn shown(review: &Review) -> impl Iterator<Item = (u32, &Statement)> {
+    let all =
+        review.migrations.iter().flat_map(move |one| one.statements.iter().map(move |it| (one.number, it)));
+    all.filter(|(_, one)| !silent(one))
+}
+
+fn silent(one: &Statement) -> bool {
+    let nothing = one.lock == Lock::None && one.tables.is_empty() && one.other_lock.is_none();
+    nothing && one.work == Work::Catalog && one.old_binary == OldBinary::Works && one.impact == Impact::Quiet
 }
 
 fn shortened(sql: &str) -> String {
@@ -112,6 +123,7 @@ fn head(review: &Review) -> String {
         ("Migrations", count(review)),
         ("Server", format!("{} {}", review.dialect, review.server_version)),
         ("Duration", in_words(review.duration)),
+        ("Left out", left_out(review)),
     ])
 }
 
@@ -120,6 +132,16 @@ fn count(review: &Review) -> String {
     let files = review.migrations.len();
     let word = if files == 1 { "file" } else { "files" };
     format!("{:06} to {:06} ({files} {word})", review.first(), review.to)
+}
+
+/// `3 statements that touch no table`, if there are any.
+fn left_out(review: &Review) -> String {
+    let all: usize = review.migrations.iter().map(|one| one.statements.len()).sum();
+    match all - shown(review).count() {
+        0 => String::new(),
+        1 => "1 statement that touches no table".into(),
+        count => format!("{count} statements that touch no table"),
+    }
 }
 
 fn list(title: &str, lines: &[String]) -> String {

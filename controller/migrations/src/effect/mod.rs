@@ -3,7 +3,11 @@
 pub(crate) mod mysql;
 pub(crate) mod postgresql;
 
-use crate::{Blocked, Dialect, Lock, Work, op::Action, schema::Schema};
+use crate::{
+    Blocked, Dialect, Lock, Work,
+    op::{Action, Op},
+    schema::Schema,
+};
 
 /// What the tables below need to know.
 pub(crate) struct Facts<'a> {
@@ -117,8 +121,25 @@ impl Effect {
 
 /// The effect of a change on this server.
 pub(crate) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
-    match facts.dialect {
+    let of = |facts: &Facts<'_>| match facts.dialect {
         Dialect::Postgresql => postgresql::effect(action, facts),
         Dialect::Mysql => mysql::effect(action, facts),
-    }
+    };
+    let (Op::ChangeType { name, .. } | Op::Modify { from: name, .. }) = &action.op else { return of(facts) };
+    let table = action.table.as_ref().and_then(|table| facts.schema.tables.get_key_value(table));
+    let column = table.and_then(|(_, table)| table.columns.get(name));
+    let (Some((table, whole)), Some(column)) = (table, column) else { return of(facts) };
+    // Each type that the column may have now: the worst counts.
+    let others = column.each().skip(1).map(|other| {
+        let mut whole = whole.clone();
+        whole.columns.insert(name.clone(), other);
+        let schema = Schema { tables: [(table.clone(), whole)].into(), ..Schema::default() };
+        of(&Facts { schema: &schema, ..*facts })
+    });
+    others.fold(
+        of(facts),
+        |worst, other| {
+            if (other.work, other.lock) > (worst.work, worst.lock) { other } else { worst }
+        },
+    )
 }

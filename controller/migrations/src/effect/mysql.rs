@@ -108,7 +108,7 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
             return plain("DML", Lock::NextKey, Work::Dml);
         }
         Op::Select { locking } => {
-            return plain("SELECT", if *locking { Lock::NextKey } else { Lock::AccessShare }, Work::Catalog);
+            return plain("SELECT", if *locking { Lock::NextKey } else { Lock::None }, Work::Catalog);
         }
         Op::DropTable { .. }
         | Op::Truncate { .. }

@@ -137,7 +137,10 @@ fn select(cursor: &Cursor<'_, '_>) -> Result<Parsed, Reason> {
     let locking =
         cursor.rest.windows(2).any(|two| two[0].is("FOR") && (two[1].is("UPDATE") || two[1].is("SHARE")));
     let from = cursor.rest.iter().position(|t| t.is("FROM"));
-    let table = from.and_then(|at| cursor.of(&cursor.rest[at + 1..]).name().ok());
+    let source = from.and_then(|at| cursor.rest.get(at + 1)).and_then(crate::lex::Token::name);
+    // The catalogue is nobody's table.
+    let catalogue = source.is_some_and(|name| name == "information_schema" || name.starts_with("pg_"));
+    let table = from.filter(|_| !catalogue).and_then(|at| cursor.of(&cursor.rest[at + 1..]).name().ok());
     Ok(one(table, Op::Select { locking }))
 }
 
