@@ -41,7 +41,12 @@ pub(crate) fn decide(statement: &mut Statement, refused: Option<&str>, large: &L
         if statement.decision == Decision::Nothing {
             statement.decision = Decision::ReportBlock;
         }
-        statement.say("another table's writes wait as well, for as long");
+        let reads = statement.other_lock.is_some_and(Lock::blocks_reads);
+        statement.say(if reads {
+            "another table's reads and writes wait as well, for as long"
+        } else {
+            "another table's writes wait as well, for as long"
+        });
     }
     if !size_known {
         let table = statement.table.as_deref().unwrap_or("its table");

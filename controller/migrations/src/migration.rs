@@ -227,6 +227,8 @@ fn refers(op: &Op) -> bool {
         Op::AddColumn { column, .. } => column.references.is_some(),
         Op::AddConstraint { references, .. } => references.is_some(),
         Op::Truncate { cascade } => *cascade,
+        // Their rows in the lock table name another lock only where there is a foreign key.
+        Op::DropConstraint { .. } | Op::DropTable { .. } | Op::DropColumn { .. } => true,
         Op::Attach { .. } | Op::Detach { .. } => true,
         _ => false,
     }

@@ -20,6 +20,8 @@ pub(crate) struct Table {
     pub checks: BTreeMap<String, Vec<String>>,
     /// Primary keys and unique constraints by name, with their columns in order.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Foreign keys by name, with their columns.
+    pub foreign: BTreeMap<String, Vec<String>>,
 }
 
 /// What a change finds: facts that are gone once it is applied.
@@ -196,6 +198,9 @@ impl Table {
         if column.check {
             self.checks.insert(format!("{table}_{name}_check"), own());
         }
+        if column.references.is_some() {
+            self.foreign.insert(format!("{table}_{name}_fkey"), own());
+        }
         self.columns.insert(name.clone(), column.clone());
     }
 
@@ -204,7 +209,8 @@ impl Table {
             Constraint::Check => (&mut self.checks, "check"),
             Constraint::Unique => (&mut self.keys, "key"),
             Constraint::Primary => (&mut self.keys, "pkey"),
-            Constraint::Foreign | Constraint::Exclude | Constraint::NotNull => return,
+            Constraint::Foreign => (&mut self.foreign, "fkey"),
+            Constraint::Exclude | Constraint::NotNull => return,
         };
         let unnamed = || match kind {
             Constraint::Primary => format!("{table}_{ending}"),
@@ -225,6 +231,7 @@ impl Table {
                 // What stands on a column goes with it.
                 self.checks.retain(|_, names| !names.contains(name));
                 self.keys.retain(|_, names| !names.contains(name));
+                self.foreign.retain(|_, names| !names.contains(name));
             }
             Op::RenameColumn { from, to } => {
                 if let Some(column) = self.columns.remove(from) {
@@ -235,7 +242,12 @@ impl Table {
                         name.clone_from(to);
                     }
                 };
-                self.checks.values_mut().chain(self.keys.values_mut()).flatten().for_each(renamed);
+                self.checks
+                    .values_mut()
+                    .chain(self.keys.values_mut())
+                    .chain(self.foreign.values_mut())
+                    .flatten()
+                    .for_each(renamed);
             }
             Op::ChangeType { name, to, .. } => {
                 let column = self
@@ -268,6 +280,7 @@ impl Table {
                 self.proofs.remove(name);
                 self.checks.remove(name);
                 self.keys.remove(name);
+                self.foreign.remove(name);
             }
             _ => {}
         }

@@ -19,6 +19,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ADD COLUMN CHECK", Lock::AccessExclusive, None, Work::Scan, "5.1"),
     Row::new("ADD COLUMN REFERENCES", Lock::AccessExclusive, Some(Lock::ShareRowExclusive), Work::Catalog, "5.1; new column holds NULLs, no check to run"),
     Row::new("DROP COLUMN", Lock::AccessExclusive, None, Work::Catalog, "5.1; seed 002 PG 11, 13"),
+    Row::new("DROP COLUMN (foreign key)", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "measured on 15, as DROP CONSTRAINT"),
     Row::new("ALTER COLUMN TYPE (rewrite)", Lock::AccessExclusive, None, Work::Rewrite, "5.1; seed 002 PG 1-9"),
     Row::new("ALTER COLUMN TYPE (rechecked)", Lock::AccessExclusive, None, Work::Scan, "a CHECK on the column is built anew and every row checked: measured on 15"),
     Row::new("ALTER COLUMN TYPE (catalogue only)", Lock::AccessExclusive, None, Work::Catalog, "5.2; seed 002 PG 26"),
@@ -35,6 +36,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ADD PRIMARY KEY USING INDEX (nullable)", Lock::AccessExclusive, None, Work::Scan, "5.1; columns that may be NULL are scanned"),
     Row::new("VALIDATE CONSTRAINT", Lock::ShareUpdateExclusive, Some(Lock::RowShare), Work::Scan, "5.1"),
     Row::new("DROP CONSTRAINT", Lock::AccessExclusive, None, Work::Catalog, "5.1"),
+    Row::new("DROP CONSTRAINT (foreign key)", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "measured on 15: the referenced table loses its triggers"),
     Row::new("rewrite of the table", Lock::AccessExclusive, None, Work::Rewrite, "5.1; SET TABLESPACE, LOGGED, ACCESS METHOD, VACUUM FULL, CLUSTER"),
     Row::new("ATTACH PARTITION", Lock::ShareUpdateExclusive, Some(Lock::AccessExclusive), Work::Scan, "5.1; 12+; the other is the partition"),
     Row::new("ATTACH PARTITION (11)", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Scan, "5.1"),
@@ -53,6 +55,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("CREATE TABLE", Lock::None, Some(Lock::ShareRowExclusive), Work::Catalog, "5.1; the other is what a foreign key references"),
     Row::new("CREATE TABLE AS", Lock::None, None, Work::Dml, "reads its sources under ACCESS SHARE"),
     Row::new("DROP TABLE", Lock::AccessExclusive, None, Work::Catalog, "5.1"),
+    Row::new("DROP TABLE (foreign key)", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "measured on 15, as DROP CONSTRAINT"),
     Row::new("TRUNCATE", Lock::AccessExclusive, None, Work::Catalog, "5.1; new empty files: relfilenode changes, no row is written"),
     Row::new("TRUNCATE CASCADE", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "TRUNCATE; the others are all that reference it"),
     Row::new("CREATE MATERIALIZED VIEW", Lock::None, Some(Lock::AccessShare), Work::Dml, "5.1"),
@@ -72,6 +75,9 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
     let table = action.table.as_deref().and_then(|name| facts.schema.tables.get(name));
     let form = match &action.op {
         Op::AddColumn { column, .. } => add_column(column, facts),
+        Op::DropColumn { name, .. } if refers(table, |_, columns| columns.contains(name)) => {
+            "DROP COLUMN (foreign key)"
+        }
         Op::DropColumn { .. } => "DROP COLUMN",
         Op::ChangeType { name, to, using } => return change_type(name, to, using.as_deref(), table, facts),
         Op::Default { .. } => "SET/DROP DEFAULT",
@@ -84,6 +90,9 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
             add_constraint(*kind, *not_valid, *using_index)
         }
         Op::Validate { .. } => "VALIDATE CONSTRAINT",
+        Op::DropConstraint { name, .. } if refers(table, |key, _| key == name) => {
+            "DROP CONSTRAINT (foreign key)"
+        }
         Op::DropConstraint { .. } => "DROP CONSTRAINT",
         Op::Catalog { lock, what } => return Effect { lock: *lock, form: what, ..Effect::of(row("RENAME")) },
         Op::RewriteTable { .. } | Op::VacuumFull | Op::Cluster => "rewrite of the table",
@@ -103,6 +112,7 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         Op::DropTrigger { .. } => "DROP TRIGGER",
         Op::CreateTable { from_query: true, .. } => "CREATE TABLE AS",
         Op::CreateTable { .. } => "CREATE TABLE",
+        Op::DropTable { .. } if refers(table, |_, _| true) => "DROP TABLE (foreign key)",
         Op::DropTable { .. } | Op::DropView { .. } => "DROP TABLE",
         Op::Truncate { cascade: true } => "TRUNCATE CASCADE",
         Op::Truncate { .. } => "TRUNCATE",
@@ -136,6 +146,11 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         | Op::Transaction { .. } => "no table",
     };
     Effect::of(row(form))
+}
+
+/// Whether a table has such a foreign key: the one it references loses triggers with it.
+fn refers(table: Option<&Table>, which: impl Fn(&String, &Vec<String>) -> bool) -> bool {
+    table.is_some_and(|table| table.foreign.iter().any(|(name, columns)| which(name, columns)))
 }
 
 fn row(form: &str) -> Option<&'static Row> {
