@@ -228,8 +228,11 @@ fn refers(op: &Op) -> bool {
         Op::AddConstraint { references, .. } => references.is_some(),
         Op::Truncate { cascade } => *cascade,
         // Their rows in the lock table name another lock only where there is a foreign key.
-        Op::DropConstraint { .. } | Op::DropTable { .. } | Op::DropColumn { .. } => true,
-        Op::Attach { .. } | Op::Detach { .. } => true,
+        Op::DropConstraint { .. }
+        | Op::DropTable { .. }
+        | Op::DropColumn { .. }
+        | Op::Attach { .. }
+        | Op::Detach { .. } => true,
         _ => false,
     }
 }
