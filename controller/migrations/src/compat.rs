@@ -87,7 +87,7 @@ pub(crate) fn old_binary(action: &Action, old: Option<&Column>) -> (OldBinary, &
         Op::DropIndex { .. } => (Works, "slower where it used the index"),
         Op::CreateTrigger { .. } | Op::DropTrigger { .. } => (May, "its writes now run another trigger"),
         Op::DropOther { .. }
-        | Op::CreateView { replace: true, .. }
+        | Op::CreateView { replace: true, materialized: false }
         | Op::CreateOther { what: "CREATE FUNCTION" | "CREATE PROCEDURE", idempotent: true } => {
             (May, "it may call what was dropped or replaced")
         }
