@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
-use breakwater_migrations::{Dialect, Input, Large, analyse};
+use breakwater_migrations::{Dialect, Input, analyse};
 
 /// How many files, ups and downs.
 const FILES: usize = 350;
@@ -24,6 +24,12 @@ fn files(folder: &str, count: usize) -> BTreeMap<String, Vec<u8>> {
     out
 }
 
+/// The same files with their statements inside something, as most of Mattermost's are.
+fn wrapped(files: &BTreeMap<String, Vec<u8>>, wrap: impl Fn(&str) -> String) -> BTreeMap<String, Vec<u8>> {
+    let of = |bytes: &Vec<u8>| wrap(&String::from_utf8_lossy(bytes)).into_bytes();
+    files.iter().map(|(name, bytes)| (name.clone(), of(bytes))).collect()
+}
+
 /// The least of ten runs, milliseconds.
 fn least_ms(mut run: impl FnMut()) -> f64 {
     let one = |_| {
@@ -36,17 +42,8 @@ fn least_ms(mut run: impl FnMut()) -> f64 {
 
 fn reviewed_ms(dialect: Dialect, version: &str, files: &BTreeMap<String, Vec<u8>>) -> f64 {
     let to = u32::try_from(files.len() / 2).unwrap_or(1);
-    let input = Input {
-        files: files.clone(),
-        dialect,
-        server_version: version.into(),
-        from: 0,
-        to,
-        last_esr: None,
-        rows: BTreeMap::from([("posts".to_owned(), 11_470_022)]),
-        large: Large::default(),
-        overrides: Vec::new(),
-    };
+    let rows = BTreeMap::from([("posts".to_owned(), 11_470_022)]);
+    let input = Input { rows, ..Input::new(files.clone(), dialect, version, 0, to) };
     least_ms(|| match analyse(&input) {
         Ok(review) => assert!(!review.migrations.is_empty(), "nothing was reviewed"),
         Err(problems) => eprintln!("{problems:?}"),
@@ -57,6 +54,22 @@ fn main() {
     let (postgresql, mysql) = (files("postgresql", FILES / 2 / 2 * 2), files("mysql", FILES / 2 / 2 * 2));
     let ours_ms = reviewed_ms(Dialect::Postgresql, "15.4", &postgresql);
     let mysql_ms = reviewed_ms(Dialect::Mysql, "8.0.36", &mysql);
+    let wrapped_ms = reviewed_ms(
+        Dialect::Postgresql,
+        "15.4",
+        &wrapped(&postgresql, |sql| {
+            format!("DO $$ BEGIN IF (SELECT count(*) FROM pg_class) > 0 THEN\n{sql}\nEND IF; END $$;")
+        }),
+    ) + reviewed_ms(
+        Dialect::Mysql,
+        "8.0.36",
+        &wrapped(&mysql, |sql| {
+            let sql = sql.replace('\'', "''");
+            format!(
+                "SET @s = (SELECT IF((SELECT COUNT(*) FROM INFORMATION_SCHEMA.COLUMNS) > 0, '{sql}', 'SELECT 1'));\nPREPARE p FROM @s;\nEXECUTE p;\nDEALLOCATE PREPARE p;"
+            )
+        }),
+    );
     let squawk_ms = least_ms(|| {
         for bytes in postgresql.values() {
             let text = String::from_utf8_lossy(bytes);
@@ -66,6 +79,7 @@ fn main() {
     });
     let count = postgresql.len() + mysql.len();
     println!("{count} files reviewed in {:.1} ms", ours_ms + mysql_ms);
+    println!("the same in DO blocks and prepared strings: {wrapped_ms:.1} ms");
     println!(
         "PostgreSQL half: {ours_ms:.2} ms; squawk's linter: {squawk_ms:.2} ms; ratio {:.2}",
         ours_ms / squawk_ms

@@ -37,7 +37,11 @@ impl Pair {
             && self.up.sql.lines().take(20).any(|line| {
                 let line = line.trim_start_matches('\u{feff}').trim_start();
                 line.starts_with("--")
-                    && line.to_lowercase().replace([' ', '_'], "").contains("morph:nontransactional")
+                    && line
+                        .to_lowercase()
+                        .replace([' ', '_'], "")
+                        .replace("non-", "non")
+                        .contains("morph:nontransactional")
             })
     }
 }
@@ -91,7 +95,7 @@ fn named(file: &str) -> Result<(u32, String, bool), Problem> {
     Ok((number, name.into(), up))
 }
 
-fn text(file: &str, bytes: &[u8]) -> Text {
+pub(crate) fn text(file: &str, bytes: &[u8]) -> Text {
     match std::str::from_utf8(bytes) {
         Ok(text) => Text { name: file.into(), sql: text.into(), broken: None },
         Err(why) => Text {

@@ -1,6 +1,6 @@
 //! What a review is given, checked. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -38,13 +38,17 @@ impl std::str::FromStr for Dialect {
     }
 }
 
+fn at(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(":{line}") }
+}
+
 /// Something in the input that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{file}:{line}: {what}: {fix}")]
+#[error("{file}{}: {what}: {fix}", at(*.line))]
 pub struct Problem {
     /// The file.
     pub file: String,
-    /// The line, from 1.
+    /// The line, from 1; 0 where no line of a file is meant.
     pub line: usize,
     /// What is wrong, with the value.
     pub what: String,
@@ -54,7 +58,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn of(file: &str, what: String, fix: &str) -> Self {
-        Self { file: file.into(), line: 1, what, fix: fix.into() }
+        Self { file: file.into(), line: 0, what, fix: fix.into() }
     }
 }
 
@@ -94,6 +98,41 @@ pub struct Input {
     pub large: Large,
     /// What only the application's authors know.
     pub overrides: Vec<Override>,
+    /// The release before's files by name, if at hand: a shipped file is not edited, and old types come from what ran.
+    pub shipped: BTreeMap<String, Vec<u8>>,
+    /// The numbers in the other dialect's folder, if there is one.
+    pub twin: Option<BTreeSet<u32>>,
+    /// The text of `migrations.list`, if there is one.
+    pub list: Option<String>,
+    /// Whether rules of style are told.
+    pub style: bool,
+}
+
+impl Input {
+    /// The least that a review needs; the rest is as if nothing more were known. `from` is the last number that runs now.
+    pub fn new(
+        files: BTreeMap<String, Vec<u8>>,
+        dialect: Dialect,
+        server_version: impl Into<String>,
+        from: u32,
+        to: u32,
+    ) -> Self {
+        Self {
+            files,
+            dialect,
+            server_version: server_version.into(),
+            from,
+            to,
+            last_esr: None,
+            rows: Rows::new(),
+            large: Large::default(),
+            overrides: Vec::new(),
+            shipped: BTreeMap::new(),
+            twin: None,
+            list: None,
+            style: false,
+        }
+    }
 }
 
 /// What a large table is (seed 003: "like Posts or `ThreadMemberships`").
@@ -109,6 +148,13 @@ impl Default for Large {
     fn default() -> Self {
         // The seeds name two; by 002's counts Channels, with 264 168 rows, belongs to them too.
         Self { tables: vec!["posts".into(), "threadmemberships".into()], rows: 200_000 }
+    }
+}
+
+impl Large {
+    /// Whether a table is large: by its name, or by the rows that were given.
+    pub(crate) fn is(&self, table: Option<&String>, rows: Option<u64>) -> bool {
+        table.is_some_and(|table| self.tables.contains(table)) || rows.is_some_and(|rows| rows >= self.rows)
     }
 }
 

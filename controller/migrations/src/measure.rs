@@ -6,7 +6,7 @@
 //! and `pg_class.relfilenode` says whether the table was written anew. What must not run in a transaction is run alone,
 //! and its lock cannot be seen: that is said, not guessed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::{Client, Config, NoTls};
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub struct Measured {
     pub table: Option<String>,
     /// The strongest lock that the server held on it.
     pub lock: Option<String>,
+    /// The strongest lock that blocks writes to a table that the statement does not name first.
+    pub other_lock: Option<String>,
     /// Whether a second connection could not read.
     pub reads_blocked: Option<bool>,
     /// Whether it could not write.
@@ -171,6 +173,7 @@ fn statement_on(one: &mut Client, two: &mut Client, number: u32, statement: &Sta
         sql: statement.sql.clone(),
         table: statement.table.clone(),
         lock: None,
+        other_lock: None,
         reads_blocked: None,
         writes_blocked: None,
         rewritten: None,
@@ -206,6 +209,7 @@ fn statement_on(one: &mut Client, two: &mut Client, number: u32, statement: &Sta
         out.reads_blocked = blocked(two, &format!("SELECT 1 FROM \"{table}\" LIMIT 1"));
         out.writes_blocked = blocked(two, &format!("DELETE FROM \"{table}\" WHERE false"));
     }
+    out.other_lock = held_elsewhere(one, two, statement);
     out.rewritten = changed(files_before, filenode(one, statement.table.as_deref()));
     if let Err(why) = one.batch_execute("COMMIT") {
         out.disagreements.push(format!("the server refuses to commit it: {}", said(&why)));
@@ -231,6 +235,18 @@ fn held(one: &mut Client, table: &str) -> Option<String> {
     let rows = one.query(HELD, &[]).ok()?;
     let mine = rows.iter().filter(|row| row.get::<_, String>(0) == table);
     mine.filter_map(|row| lock_of(&row.get::<_, String>(1))).max().map(|lock| lock.name().to_owned())
+}
+
+/// The strongest lock on any other table that the second connection sees: one that this transaction made has no writers
+/// that could wait.
+fn held_elsewhere(one: &mut Client, two: &mut Client, statement: &Statement) -> Option<String> {
+    let seen = two.query("SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p', 'm')", &[]).ok()?;
+    let seen: BTreeSet<String> = seen.iter().map(|row| row.get(0)).collect();
+    let rows = one.query(HELD, &[]).ok()?;
+    let held = rows.iter().map(|row| (row.get::<_, String>(0), row.get::<_, String>(1)));
+    let others = held.filter(|(table, _)| seen.contains(table) && !statement.tables.contains(table));
+    let locks = others.filter_map(|(_, mode)| lock_of(&mode));
+    locks.filter(|lock| lock.blocks_writes()).max().map(|lock| lock.name().to_owned())
 }
 
 fn lock_of(mode: &str) -> Option<Lock> {
@@ -274,6 +290,11 @@ fn compare(out: &mut Measured, statement: &Statement) {
     };
     if let Some(lock) = &out.lock {
         differs("lock", lock.clone(), statement.lock.name().into());
+    }
+    let ours = statement.other_lock.filter(|lock| lock.blocks_writes()).map(Lock::name);
+    if out.not_measured.is_none() && out.other_lock.as_deref() != ours {
+        let word = |lock: Option<&str>| lock.unwrap_or("none").to_owned();
+        differs("lock on another table", word(out.other_lock.as_deref()), word(ours));
     }
     if let Some(reads) = out.reads_blocked {
         differs("reads blocked", reads.to_string(), waits(statement.reads).to_string());

@@ -19,7 +19,18 @@ pub(crate) struct Column {
     pub references: Option<String>,
     /// MySQL: not at the end.
     pub placed: bool,
+    /// MySQL's `AUTO_INCREMENT`, PostgreSQL's serial and identity.
     pub auto_increment: bool,
+    /// Types that it may still have, for a change of this file that a condition may skip.
+    pub perhaps: Vec<String>,
+}
+
+impl Column {
+    /// The column with each type that it may have.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        let other = |kind: &String| Self { kind: kind.clone(), ..self.clone() };
+        std::iter::once(&self.kind).chain(&self.perhaps).map(other)
+    }
 }
 
 /// A constraint's kind.
@@ -48,7 +59,9 @@ pub(crate) enum Op {
     RenameTable {
         to: String,
     },
-    Truncate,
+    Truncate {
+        cascade: bool,
+    },
     AddColumn {
         column: Column,
         if_not_exists: bool,
@@ -85,6 +98,7 @@ pub(crate) enum Op {
     AddConstraint {
         name: Option<String>,
         kind: Constraint,
+        /// Of a CHECK, every name in its expression.
         columns: Vec<String>,
         references: Option<String>,
         not_valid: bool,
@@ -160,7 +174,12 @@ pub(crate) enum Op {
         if_not_exists: bool,
     },
     EnumRenameValue,
-    Domain,
+    RenameSchema,
+    /// Made new, or altered; whether it constrains its values.
+    Domain {
+        made: bool,
+        constrained: bool,
+    },
     CreateTrigger {
         replace: bool,
     },
@@ -187,10 +206,11 @@ pub(crate) enum Op {
     Cluster,
     /// ANALYZE and VACUUM.
     Analyze,
-    /// SET, SHOW, SELECT of no table; the flags say which timeout it sets.
+    /// SET, SHOW, SELECT of no table; the flags say which timeout it sets, and whether MySQL's strict mode is on after it.
     Session {
         lock_timeout: bool,
         statement_timeout: bool,
+        strict: bool,
     },
     Transaction {
         begin: bool,

@@ -77,6 +77,9 @@ pub struct Finding {
     pub what: String,
     /// The safe alternative.
     pub fix: &'static str,
+    /// Whether its author has marked it as seen (`-- nolint:concurrentIndex`): the verdicts are the same.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub acknowledged: bool,
 }
 
 /// One statement.
@@ -91,9 +94,11 @@ pub struct Statement {
     pub within: Vec<String>,
     /// Whether a condition may skip it: the review says what happens if not.
     pub guarded: bool,
-    /// The table, lower case.
+    /// The table, lower case: of several, the one that weighs most.
     pub table: Option<String>,
-    /// The table's rows, where given.
+    /// All tables that it names, in its order.
+    pub tables: Vec<String>,
+    /// That table's rows, where given.
     pub rows: Option<u64>,
     /// The strongest lock on the table.
     pub lock: Lock,
@@ -123,6 +128,21 @@ pub struct Statement {
     pub reversible: Reversible,
     /// Why all this, one sentence each.
     pub reasons: Vec<String>,
+}
+
+impl Statement {
+    /// What others feel of it, in the words of the v6.0 analysis (seed 002).
+    pub fn felt(&self) -> &'static str {
+        match (self.reads, self.writes) {
+            (Blocked::Unknown, _) | (_, Blocked::Unknown) => "what it blocks is not known",
+            (Blocked::Whole, _) => "no reads nor writes for the whole duration",
+            (_, Blocked::Whole) => "no writes for the whole duration",
+            (Blocked::Brief, _) => "reads and writes wait briefly",
+            (_, Blocked::Brief) => "writes wait briefly",
+            (_, Blocked::MatchedRows) => "only the rows it changes are locked",
+            _ => "reads and writes go on",
+        }
+    }
 }
 
 /// One migration.
@@ -183,6 +203,8 @@ pub struct Review {
     pub reasons: Vec<String>,
     /// The migrations, in order.
     pub migrations: Vec<Migration>,
+    /// Rules that the folder breaks: numbers, the list file, the other dialect's folder, files that were shipped before.
+    pub findings: Vec<Finding>,
     /// What to run off-hours beforehand, where that is right.
     pub off_hours_sql: Vec<String>,
     /// The down files, in the order to run them: the last migration first.
@@ -191,4 +213,11 @@ pub struct Review {
     pub inform_sre: Option<String>,
     /// What no analysis of SQL can see.
     pub limits: Vec<&'static str>,
+}
+
+impl Review {
+    /// The number of the first migration that is reviewed.
+    pub fn first(&self) -> u32 {
+        self.migrations.first().map_or(self.to, |one| one.number)
+    }
 }

@@ -96,6 +96,15 @@ impl Walk {
         if first.is("CALL") {
             return self.call(sql, &tokens, place);
         }
+        // One that this file has defined: the binaries do not know it, and no table is touched.
+        if first.is("DROP") && tokens.iter().take(3).any(|t| t.is("PROCEDURE") || t.is("FUNCTION")) {
+            let own =
+                tokens.iter().filter_map(Token::name).find(|name| self.known.routines.contains_key(name));
+            if let Some(name) = own {
+                self.known.routines.remove(&name);
+                return;
+            }
+        }
         let calls = || {
             tokens.get(2).is_some_and(|t| t.is("("))
                 && tokens

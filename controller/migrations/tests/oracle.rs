@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use breakwater_migrations::{
-    Blocked, Dialect, Input, Large, Lock, OldBinary, Reversible, Review, Statement, Work, analyse, read_rows,
+    Blocked, Dialect, Input, Lock, OldBinary, Reversible, Review, Statement, Work, analyse, read_rows,
 };
 
 fn data() -> PathBuf {
@@ -27,19 +27,7 @@ fn review(dialect: Dialect) -> Review {
     }
     let rows =
         read_rows("rows.txt", &fs::read_to_string(data().join("rows.txt")).expect("rows")).expect("rows");
-    let server_version = version.into();
-    analyse(&Input {
-        files,
-        dialect,
-        server_version,
-        from: 1,
-        to: 126,
-        last_esr: None,
-        rows,
-        large: Large::default(),
-        overrides: Vec::new(),
-    })
-    .expect("reviewed")
+    analyse(&Input { rows, ..Input::new(files, dialect, version, 1, 126) }).expect("reviewed")
 }
 
 /// The oracle's fields; quotes enclose commas.

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod mutate;
+
 use std::collections::BTreeMap;
 
-use breakwater_migrations::{Dialect, Impact, Input, Large, Migration, Revert, Review, analyse};
+use breakwater_migrations::{Dialect, Impact, Input, Lock, Migration, Revert, Review, Work, analyse};
 use proptest::prelude::*;
 
 fn review_of(dialect: Dialect, up: &[u8], down: Option<&[u8]>) -> Review {
@@ -16,19 +18,9 @@ fn review_of(dialect: Dialect, up: &[u8], down: Option<&[u8]>) -> Review {
     if let Some(down) = down {
         files.insert("000002_it.down.sql".into(), down.to_vec());
     }
-    let server_version = if dialect == Dialect::Mysql { "8.0.36" } else { "15.4" }.into();
+    let server_version = if dialect == Dialect::Mysql { "8.0.36" } else { "15.4" };
     let rows = BTreeMap::from([("posts".to_owned(), 10_000_000)]);
-    let input = Input {
-        files,
-        dialect,
-        server_version,
-        from: 1,
-        to: 2,
-        last_esr: None,
-        rows,
-        large: Large::default(),
-        overrides: Vec::new(),
-    };
+    let input = Input { rows, ..Input::new(files, dialect, server_version, 1, 2) };
     analyse(&input).expect("reviewed")
 }
 
@@ -126,6 +118,69 @@ fn only_a_repeatable_index_is_offered_for_off_hours() {
         offered.starts_with("-- Ask first") && offered.ends_with("\nALTER TABLE posts MODIFY props JSON;")
     );
     assert!(review_of(Dialect::Mysql, b"CREATE INDEX i ON posts (n);", None).off_hours_sql.is_empty());
+}
+
+#[test]
+fn one_part_that_is_not_instant_takes_the_others_with_it() {
+    let work = |up: &str| my(up).statements[0].work;
+    assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ADD COLUMN y int;"), Work::Catalog);
+    assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ADD INDEX i (n);"), Work::Rewrite);
+    assert_eq!(work("ALTER TABLE posts ADD COLUMN x int, ALGORITHM=INPLACE;"), Work::Rewrite);
+    let lock = |up: &str| my(up).statements[0].lock;
+    assert_eq!(lock("ALTER TABLE posts DROP PRIMARY KEY;"), Lock::Copy);
+    assert_eq!(lock("ALTER TABLE posts DROP PRIMARY KEY, ADD PRIMARY KEY (id, n);"), Lock::Online);
+    assert_eq!(lock("ALTER TABLE posts CONVERT TO CHARACTER SET utf8mb4;"), Lock::InplaceShared);
+    assert_eq!(work("ALTER TABLE posts DEFAULT CHARACTER SET utf8mb4;"), Work::Rewrite);
+}
+
+#[test]
+fn values_at_the_end_of_a_list_are_instant_while_they_take_as_many_bytes() {
+    let list = |count: u32| (0..count).map(|at| format!("'v{at}'")).collect::<Vec<_>>().join(",");
+    let appended = |kind: &str, from: u32, to: u32| {
+        let (old, new) = (list(from), list(to));
+        my(&format!("CREATE TABLE t (k {kind}({old})); ALTER TABLE t MODIFY k {kind}({new});")).statements[1]
+            .work
+    };
+    assert_eq!([appended("enum", 2, 3), appended("enum", 255, 256)], [Work::Catalog, Work::Rewrite]);
+    assert_eq!([appended("set", 7, 8), appended("set", 8, 9)], [Work::Catalog, Work::Rewrite]);
+}
+
+#[test]
+fn a_change_that_a_condition_may_skip_leaves_both_types_possible() {
+    let twice = |condition: &str| {
+        let alter = "ALTER TABLE posts ALTER COLUMN props TYPE jsonb USING props::jsonb;";
+        let found = pg(&format!(
+            "DO $$ BEGIN {condition} {alter} {} {alter} END $$;",
+            if condition.is_empty() { "" } else { "END IF;" }
+        ));
+        found.statements.iter().map(|one| one.work).collect::<Vec<_>>()
+    };
+    assert_eq!(twice(""), [Work::Rewrite, Work::Catalog]);
+    assert_eq!(twice("IF true THEN"), [Work::Rewrite, Work::Rewrite]);
+    let branches = my(
+        "CREATE PROCEDURE m () BEGIN IF 1 THEN ALTER TABLE t MODIFY a JSON; ELSE ALTER TABLE t MODIFY a JSON; END IF; END; CALL m();",
+    );
+    let works: Vec<_> =
+        branches.statements.iter().filter(|one| one.table.is_some()).map(|one| one.work).collect();
+    assert_eq!(works, [Work::Rewrite, Work::Rewrite]);
+}
+
+#[test]
+fn what_one_condition_guards_together_is_not_offered_apart() {
+    let offered = |body: &str| {
+        let sql = format!("DO $$ BEGIN IF true THEN {body} END IF; END $$;");
+        review_of(Dialect::Postgresql, sql.as_bytes(), None).off_hours_sql.len()
+    };
+    let alter = "ALTER TABLE posts ALTER COLUMN props TYPE jsonb USING props::jsonb;";
+    assert_eq!(offered(alter), 1);
+    assert_eq!(offered(&format!("{alter} UPDATE posts SET n = 1;")), 0);
+}
+
+#[test]
+fn a_routine_of_the_file_itself_is_not_missed_by_the_old_binary() {
+    let own = "CREATE PROCEDURE m () BEGIN SELECT 1; END; CALL m(); DROP PROCEDURE m;";
+    assert_eq!(my(own).revert, Revert::RevertSafe);
+    assert_ne!(my("DROP PROCEDURE m;").revert, Revert::RevertSafe);
 }
 
 #[test]
@@ -236,6 +291,41 @@ const PIECES: [&str; 44] = [
     "CASE WHEN ",
 ];
 
+/// What every review must say, whatever was put in.
+fn holds_together(review: &Review, text: &str) {
+    let lines = text.matches('\n').count() + 1;
+    for migration in &review.migrations {
+        for one in &migration.statements {
+            assert!((1..=lines).contains(&one.line), "line {} of {lines}: {text}", one.line);
+            if one.lock == Lock::Unknown {
+                assert_eq!(one.impact, Impact::Unknown, "{}", one.sql);
+                assert!(!one.reasons.is_empty(), "{}", one.sql);
+            }
+        }
+        assert!(migration.findings.iter().all(|one| one.line >= 1 && !one.fix.is_empty()));
+    }
+    assert!(review.impact != Impact::Unknown || !review.reasons.is_empty(), "no reason for Unknown: {text}");
+    assert!(review.revert != Revert::Unknown || !review.reasons.is_empty(), "no reason for Unknown: {text}");
+}
+
+#[test]
+fn every_statement_that_the_grammar_knows_is_reviewed() {
+    let mut seen = 0;
+    for entry in mutate::corpus().iter().filter(|one| one.dialect == Dialect::Postgresql) {
+        let text = String::from_utf8_lossy(&entry.bytes);
+        let file = squawk_syntax::SourceFile::parse(&text);
+        // What a block or a call runs is more than one statement.
+        if file.errors().is_empty() && !["DO $$", "CALL", "backfill"].iter().any(|word| text.contains(word)) {
+            let found = pg(&text);
+            assert_eq!(found.statements.len(), file.tree().stmts().count(), "{text}");
+            let read = |one: &breakwater_migrations::Statement| one.lock != Lock::Unknown;
+            assert!(found.statements.iter().all(read), "{found:#?}");
+            seen += found.statements.len();
+        }
+    }
+    assert!(seen > 50, "only {seen} statements were seen");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -245,6 +335,13 @@ proptest! {
         for dialect in [Dialect::Postgresql, Dialect::Mysql] {
             review_of(dialect, text.as_bytes(), Some(text.as_bytes()));
         }
+    }
+
+    #[test]
+    fn mutants_of_the_corpus_hold_together(seed in any::<u64>()) {
+        let corpus = mutate::corpus();
+        let (dialect, bytes) = mutate::mutated(&corpus, seed);
+        holds_together(&review_of(dialect, &bytes, Some(&bytes)), &String::from_utf8_lossy(&bytes));
     }
 
     #[test]

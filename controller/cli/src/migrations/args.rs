@@ -1,19 +1,26 @@
 //! The command's arguments, read and checked once. Reads files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
-use breakwater_migrations::{Dialect, Input, Large, Override, Rows, read_rows};
+use breakwater_migrations::{Dialect, Input, Large, Override, Rows, number_of, read_rows};
 use clap::ValueEnum;
 
 /// What can be done with migrations.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     /// What they lock and for how long, whether the old binary runs afterwards, and what their down files lose
+    #[command(after_help = EXIT_CODES)]
     Review(Box<ReviewArgs>),
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  quiet, and safe to revert
+  1  it needs attention (off-hours, downtime, a down file, lost data, or something unknown), or a measurement disagrees
+  2  the input cannot be used";
 
 /// Raw arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,9 +34,9 @@ pub struct ReviewArgs {
     /// The last migration wanted: its number, a version, or N..M for both ends
     #[arg(long, value_name = "N|VERSION|N..M")]
     pub to: String,
-    /// postgresql or mysql
-    #[arg(long, default_value = "postgresql")]
-    pub dialect: Dialect,
+    /// postgresql or mysql [default: mysql where the folder's name says so, else postgresql]
+    #[arg(long)]
+    pub dialect: Option<Dialect>,
     /// The server's version, such as 15.4 or 8.0.36
     #[arg(long, value_name = "VERSION")]
     pub server_version: String,
@@ -45,6 +52,18 @@ pub struct ReviewArgs {
     /// From so many rows on a table is large; posts and threadmemberships always are
     #[arg(long, value_name = "ROWS", default_value_t = Large::default().rows)]
     pub large_rows: u64,
+    /// The folder of the release before: a file that it shipped must not be edited
+    #[arg(long, value_name = "DIR")]
+    pub shipped: Option<PathBuf>,
+    /// The other dialect's folder: it must have the same numbers
+    #[arg(long, value_name = "DIR")]
+    pub twin: Option<PathBuf>,
+    /// The list of files that the folder must agree with [default: migrations.list beside the folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
+    /// Tell rules of style too
+    #[arg(long)]
+    pub style: bool,
     /// Write the SQL that is right to run off-hours beforehand
     #[arg(long, value_name = "FILE")]
     pub off_hours: Option<PathBuf>,
@@ -79,24 +98,44 @@ impl ReviewArgs {
     /// Reads what the flags name.
     pub fn input(&self) -> Result<Input, String> {
         let files = files(&self.folder)?;
+        let number = |flag: &str, text: &str| number_of(flag, text, &files).map_err(|why| why.to_string());
         let (from, to) = match self.to.split_once("..") {
             // N..M reviews both ends.
-            Some((first, last)) => {
-                (number("--to", first, &files)?.saturating_sub(1), number("--to", last, &files)?)
-            }
-            None => (number("--from", &self.from, &files)?, number("--to", &self.to, &files)?),
+            Some((first, last)) => (number("--to", first)?.saturating_sub(1), number("--to", last)?),
+            None => (number("--from", &self.from)?, number("--to", &self.to)?),
         };
+        if from >= to {
+            return Err(format!(
+                "--to {}: nothing comes after migration {from}, which runs already: give a later one",
+                self.to
+            ));
+        }
+        let last_esr = self.last_esr.as_ref().map(|text| number("--last-esr", text)).transpose()?;
         Ok(Input {
-            from,
-            to,
-            last_esr: self.last_esr.as_ref().map(|text| number("--last-esr", text, &files)).transpose()?,
-            files,
-            dialect: self.dialect,
-            server_version: self.server_version.clone(),
+            last_esr,
             rows: self.rows()?,
             large: Large { rows: self.large_rows, ..Large::default() },
             overrides: self.overrides()?,
+            shipped: self.shipped.as_deref().map(self::files).transpose()?.unwrap_or_default(),
+            twin: self.twin.as_deref().map(numbers).transpose()?,
+            list: self.list()?,
+            style: self.style,
+            ..Input::new(files, self.dialect(), self.server_version.clone(), from, to)
         })
+    }
+
+    fn dialect(&self) -> Dialect {
+        let named = self.folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mysql"));
+        self.dialect.unwrap_or(if named { Dialect::Mysql } else { Dialect::Postgresql })
+    }
+
+    fn list(&self) -> Result<Option<String>, String> {
+        let beside = self.folder.join("../migrations.list");
+        match &self.list {
+            Some(path) => text("--list", path).map(Some),
+            None if beside.is_file() => text("--list", &beside).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn rows(&self) -> Result<Rows, String> {
@@ -120,7 +159,13 @@ fn text(flag: &str, path: &Path) -> Result<String, String> {
 fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let bad = |why: std::io::Error| format!("{}: cannot read it: {why}", folder.display());
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(bad)? {
+    let entries = std::fs::read_dir(folder).map_err(|why| {
+        format!(
+            "{}: cannot read it: {why}: give the folder of one dialect's migration files",
+            folder.display()
+        )
+    })?;
+    for entry in entries {
         let path = entry.map_err(bad)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.to_lowercase().ends_with(".sql") {
@@ -135,18 +180,8 @@ fn files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
     Ok(files)
 }
 
-/// A migration's number, given as such or as the version that file names end in.
-fn number(flag: &str, text: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<u32, String> {
-    if let Ok(number) = text.parse() {
-        return Ok(number);
-    }
-    let ending = format!("v{}", text.trim_start_matches('v'));
-    let stem = |name: &str| {
-        name.trim_end_matches(".sql").trim_end_matches(".up").trim_end_matches(".down").to_owned()
-    };
-    let named = files.keys().filter(|name| stem(name).split('_').any(|part| part == ending));
-    named
-        .filter_map(|name| name.split_once('_')?.0.parse().ok())
-        .max()
-        .ok_or_else(|| format!("{flag} {text}: no file's name holds {ending}: give the migration's number"))
+/// The numbers that a folder's up files have.
+fn numbers(folder: &Path) -> Result<BTreeSet<u32>, String> {
+    let ups = files(folder)?.into_keys().filter(|name| name.to_lowercase().ends_with(".up.sql"));
+    Ok(ups.filter_map(|name| name.split_once('_')?.0.parse().ok()).collect())
 }

@@ -10,26 +10,27 @@ use super::{Shown, report};
 pub(super) fn render(shown: &Shown) -> String {
     let review = &shown.review;
     document(
-        &format!("Migrations {} to {}", review.from + 1, review.to),
+        &format!("Migrations {} to {}", review.first(), review.to),
         &html! {
             header {
-                h1 { "Migrations " (review.from + 1) " to " (review.to) }
+                h1 { "Migrations " (review.first()) " to " (review.to) }
                 p.verdict { (report::verdict(review)) }
-                p.meta { (format!("{:?} {}", review.dialect, review.server_version)) " · " (in_words(review.duration)) }
+                p.meta { (format!("{} {}", review.dialect, review.server_version)) " · " (in_words(review.duration)) }
             }
             section {
                 table {
-                    thead { tr { th { "#" } th { "Query" } th { "Duration" } th { "Impact" } th { "To do" } } }
+                    thead { tr { th { "#" } th { "Query" } th { "Duration" } th { "Impact" } th { "Old binary" } th { "To do" } } }
                     tbody {
-                        @for migration in &review.migrations { @for one in &migration.statements {
+                        @for (number, one) in report::shown(review) {
                             tr {
-                                td { (migration.number) } td { code { (one.sql) } } td { (in_words(one.duration)) }
-                                td { (report::impact(one)) } td { (one.decision.action()) }
+                                td { (number) } td { code { (one.sql) } } td { (in_words(one.duration)) }
+                                td { (report::impact(one)) } td { (one.old_binary.in_words()) } td { (report::to_do(one)) }
                             }
-                        } }
+                        }
                     }
                 }
             }
+            @if let Some(rules) = report::findings(review) { section { h2 { "Rules" } pre { (rules) } } }
             section { h2 { "Why" } ul { @for reason in &review.reasons { li { (reason) } } } }
             @if !review.off_hours_sql.is_empty() {
                 section { h2 { "To run off-hours beforehand" } pre { (review.off_hours_sql.join("\n")) } }

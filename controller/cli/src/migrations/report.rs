@@ -1,6 +1,8 @@
 //! The review as text: the table an SRE knows from the v6.0 analysis, then what to do. Pure.
 
-use breakwater_migrations::{Blocked, Impact, Revert, Review, Statement, in_words};
+use breakwater_migrations::{
+    Decision, Finding, Impact, Lock, OldBinary, Revert, Review, Statement, Work, in_words,
+};
 
 use super::Shown;
 use crate::plugin::{
@@ -69,49 +71,77 @@ const HEADER: [&str; 6] = ["#", "QUERY", "DURATION", "IMPACT", "OLD BINARY", "TO
 fn rows(review: &Review) -> impl Iterator<Item = [String; 6]> {
     let of = |number: u32, one: &Statement| {
         [
-            number.to_string(),
+            format!("{number:06}"),
             shortened(&text::plain(&one.sql)),
             in_words(one.duration),
             impact(one),
-            format!("{:?}", one.old_binary),
-            one.decision.action().to_owned(),
+            one.old_binary.in_words().to_owned(),
+            to_do(one),
         ]
     };
-    review
-        .migrations
-        .iter()
-        .flat_map(move |migration| migration.statements.iter().map(move |one| of(migration.number, one)))
+    shown(review).map(move |(number, one)| of(number, one))
+}
+
+/// The statements that say something: what a guard asks of the catalogue, and settings, touch no table.
+pub(super) fn shown(review: &Review) -> impl Iterator<Item = (u32, &Statement)> {
+    let all =
+        review.migrations.iter().flat_map(move |one| one.statements.iter().map(move |it| (one.number, it)));
+    all.filter(|(_, one)| !silent(one))
+}
+
+fn silent(one: &Statement) -> bool {
+    let nothing = one.lock == Lock::None && one.tables.is_empty() && one.other_lock.is_none();
+    nothing && one.work == Work::Catalog && one.old_binary == OldBinary::Works && one.impact == Impact::Quiet
 }
 
 fn shortened(sql: &str) -> String {
     let flat = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    match flat.char_indices().nth(160) {
+    match flat.char_indices().nth(120) {
         Some((at, _)) => format!("{}...", &flat[..at]),
         None => flat,
     }
 }
 
-/// The seed's words for what others feel.
+/// The lock, the tables, and what others feel.
 pub(super) fn impact(one: &Statement) -> String {
-    let table = one.table.as_deref().unwrap_or("no table");
-    let blocked = match (one.reads, one.writes) {
-        (Blocked::Unknown, _) | (_, Blocked::Unknown) => "what it blocks is not known",
-        (Blocked::Whole, _) => "no reads nor writes for the whole duration",
-        (_, Blocked::Whole) => "no writes for the whole duration",
-        (Blocked::Brief, _) => "reads and writes wait briefly",
-        (_, Blocked::Brief) => "writes wait briefly",
-        (_, Blocked::MatchedRows) => "only the rows it changes are locked",
-        _ => "reads and writes go on",
-    };
-    format!("{} on {table}: {blocked}", one.lock.name())
+    let tables = if one.tables.is_empty() { "no table".to_owned() } else { one.tables.join(", ") };
+    format!("{} on {tables}: {}", one.lock.name(), one.felt())
+}
+
+/// The decision about the lock; a change that the old version does not survive is more than that.
+pub(super) fn to_do(one: &Statement) -> String {
+    let breaks = one.old_binary >= OldBinary::Breaks && one.decision == Decision::Nothing;
+    if breaks {
+        "the old version fails afterwards: no way back without the down file".into()
+    } else {
+        one.decision.action().into()
+    }
 }
 
 fn head(review: &Review) -> String {
     text::fields([
-        ("Migrations", format!("{} to {}", review.from + 1, review.to)),
+        ("Migrations", count(review)),
         ("Server", format!("{} {}", review.dialect, review.server_version)),
         ("Duration", in_words(review.duration)),
+        ("Left out", left_out(review)),
     ])
+}
+
+/// `101 to 126 (26 files)`.
+fn count(review: &Review) -> String {
+    let files = review.migrations.len();
+    let word = if files == 1 { "file" } else { "files" };
+    format!("{:06} to {:06} ({files} {word})", review.first(), review.to)
+}
+
+/// `3 statements that touch no table`, if there are any.
+fn left_out(review: &Review) -> String {
+    let all: usize = review.migrations.iter().map(|one| one.statements.len()).sum();
+    match all - shown(review).count() {
+        0 => String::new(),
+        1 => "1 statement that touches no table".into(),
+        count => format!("{count} statements that touch no table"),
+    }
 }
 
 fn list(title: &str, lines: &[String]) -> String {
@@ -119,22 +149,45 @@ fn list(title: &str, lines: &[String]) -> String {
     format!("{title}\n{}", lines.join("\n"))
 }
 
-fn findings(review: &Review) -> Option<String> {
-    let of = |migration: &breakwater_migrations::Migration| {
-        let line = |one: &breakwater_migrations::Finding| {
-            format!("{:06}:{} {}: {}: {}", migration.number, one.line, one.rule, one.what, one.fix)
-        };
-        migration.findings.iter().map(line).collect::<Vec<_>>()
+/// So many places of one rule are shown with what was found.
+const PLACES_MAX: usize = 4;
+
+/// The rules that are broken, each once with its alternative and where.
+pub(super) fn findings(review: &Review) -> Option<String> {
+    let files =
+        review.migrations.iter().flat_map(|one| one.findings.iter().map(move |found| (one.number, found)));
+    let folder = review.findings.iter().map(|found| (0, found));
+    let mut rules: Vec<(&Finding, Vec<String>)> = Vec::new();
+    for (number, found) in folder.chain(files) {
+        let at = if number == 0 { String::new() } else { format!("{number:06}:{} ", found.line) };
+        let seen = if found.acknowledged { " (acknowledged by its author)" } else { "" };
+        let place = format!("{at}{}{seen}", text::plain(&found.what));
+        match rules.iter_mut().find(|(one, _)| one.rule == found.rule && one.fix == found.fix) {
+            Some((_, places)) => places.push(place),
+            None => rules.push((found, vec![place])),
+        }
+    }
+    let of = |(found, places): &(&Finding, Vec<String>)| {
+        let mut lines = vec![format!("- {}: {}", found.rule, found.fix)];
+        lines.extend(places.iter().take(PLACES_MAX).map(|place| format!("  - {place}")));
+        let more: Vec<&str> =
+            places.iter().skip(PLACES_MAX).filter_map(|place| place.split(' ').next()).collect();
+        if !more.is_empty() {
+            lines.push(format!("  - and {}", more.join(", ")));
+        }
+        lines.join("\n")
     };
-    let lines: Vec<String> = review.migrations.iter().flat_map(of).collect();
-    (!lines.is_empty()).then(|| list("Rules:", &lines))
+    let shown: Vec<String> = rules.iter().map(of).collect();
+    (!shown.is_empty()).then(|| format!("Rules:\n{}", shown.join("\n")))
 }
 
 fn rest(shown: &Shown) -> Vec<String> {
     let review = &shown.review;
     let mut parts = Vec::new();
     if !review.off_hours_sql.is_empty() {
-        parts.push(list("To run off-hours beforehand:", &review.off_hours_sql));
+        // As it is to be run: a comment before a statement stands on a line of its own.
+        let lines = review.off_hours_sql.iter().flat_map(|sql| sql.lines()).map(text::plain);
+        parts.push(format!("To run off-hours beforehand:\n{}", lines.collect::<Vec<_>>().join("\n")));
     }
     if review.revert != Revert::RevertSafe && !review.down_sql.is_empty() {
         let steps: Vec<String> =

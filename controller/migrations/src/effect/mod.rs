@@ -3,13 +3,21 @@
 pub(crate) mod mysql;
 pub(crate) mod postgresql;
 
-use crate::{Blocked, Dialect, Lock, Work, op::Action, schema::Schema};
+use crate::{
+    Blocked, Dialect, Lock, Work,
+    op::{Action, Op},
+    schema::Schema,
+};
 
 /// What the tables below need to know.
 pub(crate) struct Facts<'a> {
     pub dialect: Dialect,
     pub version: (u16, u16, u16),
     pub schema: &'a Schema,
+    /// MySQL: whether all of the statement can be instant. One part that is not takes the others with it (8.0 manual 17.12.1).
+    pub instant: bool,
+    /// MySQL: whether the statement drops a primary key and adds another, which is done in place.
+    pub rekeyed: bool,
     /// Whether sessions run in UTC: then timestamps change their zone without a rewrite (12+). Not known from SQL.
     pub utc: bool,
 }
@@ -46,11 +54,21 @@ pub(crate) struct Effect {
     pub note: Option<String>,
     /// Whether the worse of two cases was taken, for want of facts.
     pub assumed: bool,
+    /// MySQL: whether this version does it instantly.
+    pub instant: bool,
 }
 
 impl Default for Effect {
     fn default() -> Self {
-        Self { form: "", lock: Lock::None, other: None, work: Work::Catalog, note: None, assumed: false }
+        Self {
+            form: "",
+            lock: Lock::None,
+            other: None,
+            work: Work::Catalog,
+            note: None,
+            assumed: false,
+            instant: false,
+        }
     }
 }
 
@@ -72,6 +90,7 @@ impl Effect {
             work: Work::Unknown,
             note: Some(why.into()),
             assumed: true,
+            instant: false,
         }
     }
 
@@ -102,8 +121,25 @@ impl Effect {
 
 /// The effect of a change on this server.
 pub(crate) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
-    match facts.dialect {
+    let of = |facts: &Facts<'_>| match facts.dialect {
         Dialect::Postgresql => postgresql::effect(action, facts),
         Dialect::Mysql => mysql::effect(action, facts),
-    }
+    };
+    let (Op::ChangeType { name, .. } | Op::Modify { from: name, .. }) = &action.op else { return of(facts) };
+    let table = action.table.as_ref().and_then(|table| facts.schema.tables.get_key_value(table));
+    let column = table.and_then(|(_, table)| table.columns.get(name));
+    let (Some((table, whole)), Some(column)) = (table, column) else { return of(facts) };
+    // Each type that the column may have now: the worst counts.
+    let others = column.each().skip(1).map(|other| {
+        let mut whole = whole.clone();
+        whole.columns.insert(name.clone(), other);
+        let schema = Schema { tables: [(table.clone(), whole)].into(), ..Schema::default() };
+        of(&Facts { schema: &schema, ..*facts })
+    });
+    others.fold(
+        of(facts),
+        |worst, other| {
+            if (other.work, other.lock) > (worst.work, worst.lock) { other } else { worst }
+        },
+    )
 }

@@ -10,6 +10,14 @@ use crate::{
     schema::Table,
 };
 
+/// Why a constraint on a domain is not known.
+const DOMAIN_USERS: &str =
+    "a domain's constraint is checked in every table that uses it, and those are not known";
+
+// Forms that take their foreign keys with them.
+const DROP_COLUMN_FK: &str = "DROP COLUMN (foreign key)";
+const DROP_CONSTRAINT_FK: &str = "DROP CONSTRAINT (foreign key)";
+
 /// form, lock on the target, lock on another table, work, source.
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -19,7 +27,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ADD COLUMN CHECK", Lock::AccessExclusive, None, Work::Scan, "5.1"),
     Row::new("ADD COLUMN REFERENCES", Lock::AccessExclusive, Some(Lock::ShareRowExclusive), Work::Catalog, "5.1; new column holds NULLs, no check to run"),
     Row::new("DROP COLUMN", Lock::AccessExclusive, None, Work::Catalog, "5.1; seed 002 PG 11, 13"),
+    Row::new(DROP_COLUMN_FK, Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "measured on 15, as DROP CONSTRAINT"),
     Row::new("ALTER COLUMN TYPE (rewrite)", Lock::AccessExclusive, None, Work::Rewrite, "5.1; seed 002 PG 1-9"),
+    Row::new("ALTER COLUMN TYPE (rechecked)", Lock::AccessExclusive, None, Work::Scan, "a CHECK on the column is built anew and every row checked: measured on 15"),
     Row::new("ALTER COLUMN TYPE (catalogue only)", Lock::AccessExclusive, None, Work::Catalog, "5.2; seed 002 PG 26"),
     Row::new("SET/DROP DEFAULT", Lock::AccessExclusive, None, Work::Catalog, "5.1"),
     Row::new("SET NOT NULL", Lock::AccessExclusive, None, Work::Scan, "5.1"),
@@ -34,6 +44,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("ADD PRIMARY KEY USING INDEX (nullable)", Lock::AccessExclusive, None, Work::Scan, "5.1; columns that may be NULL are scanned"),
     Row::new("VALIDATE CONSTRAINT", Lock::ShareUpdateExclusive, Some(Lock::RowShare), Work::Scan, "5.1"),
     Row::new("DROP CONSTRAINT", Lock::AccessExclusive, None, Work::Catalog, "5.1"),
+    Row::new(DROP_CONSTRAINT_FK, Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "measured on 15: the referenced table loses its triggers"),
     Row::new("rewrite of the table", Lock::AccessExclusive, None, Work::Rewrite, "5.1; SET TABLESPACE, LOGGED, ACCESS METHOD, VACUUM FULL, CLUSTER"),
     Row::new("ATTACH PARTITION", Lock::ShareUpdateExclusive, Some(Lock::AccessExclusive), Work::Scan, "5.1; 12+; the other is the partition"),
     Row::new("ATTACH PARTITION (11)", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Scan, "5.1"),
@@ -52,7 +63,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("CREATE TABLE", Lock::None, Some(Lock::ShareRowExclusive), Work::Catalog, "5.1; the other is what a foreign key references"),
     Row::new("CREATE TABLE AS", Lock::None, None, Work::Dml, "reads its sources under ACCESS SHARE"),
     Row::new("DROP TABLE", Lock::AccessExclusive, None, Work::Catalog, "5.1"),
+    Row::new("DROP TABLE (foreign key)", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "measured on 15, as DROP CONSTRAINT"),
     Row::new("TRUNCATE", Lock::AccessExclusive, None, Work::Catalog, "5.1; new empty files: relfilenode changes, no row is written"),
+    Row::new("TRUNCATE CASCADE", Lock::AccessExclusive, Some(Lock::AccessExclusive), Work::Catalog, "TRUNCATE; the others are all that reference it"),
     Row::new("CREATE MATERIALIZED VIEW", Lock::None, Some(Lock::AccessShare), Work::Dml, "5.1"),
     Row::new("CREATE VIEW", Lock::None, Some(Lock::AccessShare), Work::Catalog, "5.1"),
     Row::new("CREATE OR REPLACE VIEW", Lock::AccessExclusive, Some(Lock::AccessShare), Work::Catalog, "CREATE VIEW"),
@@ -70,6 +83,7 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
     let table = action.table.as_deref().and_then(|name| facts.schema.tables.get(name));
     let form = match &action.op {
         Op::AddColumn { column, .. } => add_column(column, facts),
+        Op::DropColumn { name, .. } if refers(table, |_, columns| columns.contains(name)) => DROP_COLUMN_FK,
         Op::DropColumn { .. } => "DROP COLUMN",
         Op::ChangeType { name, to, using } => return change_type(name, to, using.as_deref(), table, facts),
         Op::Default { .. } => "SET/DROP DEFAULT",
@@ -82,6 +96,7 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
             add_constraint(*kind, *not_valid, *using_index)
         }
         Op::Validate { .. } => "VALIDATE CONSTRAINT",
+        Op::DropConstraint { name, .. } if refers(table, |key, _| key == name) => DROP_CONSTRAINT_FK,
         Op::DropConstraint { .. } => "DROP CONSTRAINT",
         Op::Catalog { lock, what } => return Effect { lock: *lock, form: what, ..Effect::of(row("RENAME")) },
         Op::RewriteTable { .. } | Op::VacuumFull | Op::Cluster => "rewrite of the table",
@@ -101,8 +116,10 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         Op::DropTrigger { .. } => "DROP TRIGGER",
         Op::CreateTable { from_query: true, .. } => "CREATE TABLE AS",
         Op::CreateTable { .. } => "CREATE TABLE",
+        Op::DropTable { .. } if refers(table, |_, _| true) => "DROP TABLE (foreign key)",
         Op::DropTable { .. } | Op::DropView { .. } => "DROP TABLE",
-        Op::Truncate => "TRUNCATE",
+        Op::Truncate { cascade: true } => "TRUNCATE CASCADE",
+        Op::Truncate { .. } => "TRUNCATE",
         Op::CreateView { materialized: true, .. } => "CREATE MATERIALIZED VIEW",
         Op::CreateView { replace: true, .. } => "CREATE OR REPLACE VIEW",
         Op::CreateView { .. } => "CREATE VIEW",
@@ -118,19 +135,22 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
         Op::Modify { .. } | Op::DropDatabase => {
             return Effect::unknown("not a form that is reviewed on PostgreSQL");
         }
-        Op::Domain => {
-            return Effect::unknown(
-                "a domain's constraint is checked in every table that uses it, and those are not known",
-            );
-        }
+        Op::Domain { made: false, constrained: true } => return Effect::unknown(DOMAIN_USERS),
         Op::CreateOther { .. }
         | Op::DropOther { .. }
         | Op::EnumAddValue { .. }
         | Op::EnumRenameValue
+        | Op::Domain { .. }
+        | Op::RenameSchema
         | Op::Session { .. }
         | Op::Transaction { .. } => "no table",
     };
     Effect::of(row(form))
+}
+
+/// Whether a table has such a foreign key: the one it references loses triggers with it.
+fn refers(table: Option<&Table>, which: impl Fn(&String, &Vec<String>) -> bool) -> bool {
+    table.is_some_and(|table| table.foreign.iter().any(|(name, columns)| which(name, columns)))
 }
 
 fn row(form: &str) -> Option<&'static Row> {
@@ -187,6 +207,12 @@ fn change_type(
         return Effect { note: Some(why.into()), assumed: true, ..rewrite() };
     };
     if plain && binary_compatible(from, to, facts.utc) {
+        if table.is_some_and(|table| table.checked(name)) {
+            let note = Some(format!(
+                "from {from} to {to} writes nothing, but a CHECK on the column is checked again"
+            ));
+            return Effect { note, ..Effect::of(row("ALTER COLUMN TYPE (rechecked)")) };
+        }
         let note = Some(format!("from {from} to {to} changes the catalogue only"));
         return Effect { note, ..Effect::of(row("ALTER COLUMN TYPE (catalogue only)")) };
     }

@@ -174,8 +174,10 @@ pub(super) fn constraint(part: &mut Cursor<'_, '_>) -> Result<Option<Op>, Reason
         let index = part.name()?;
         name = name.or(Some(index));
     } else if kind == Constraint::Check {
-        proves = proves_not_null(&part.of(part.clone().parens()?));
-        part.parens()?;
+        let inner = part.parens()?;
+        let inner = part.of(inner);
+        proves = proves_not_null(&inner);
+        columns = inner.rest.iter().filter_map(crate::lex::Token::name).collect();
     } else if kind == Constraint::NotNull {
         columns.push(part.name()?);
     } else {
@@ -314,6 +316,16 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
     } else if part.any(&["CONVERT TO CHARACTER SET", "CONVERT TO CHARSET"]) {
         part.rest = &[];
         Op::RewriteTable { what: "CONVERT TO CHARACTER SET" }
+    } else if part.any(&[
+        "DEFAULT CHARSET",
+        "DEFAULT CHARACTER SET",
+        "DEFAULT COLLATE",
+        "CHARSET",
+        "CHARACTER SET",
+        "COLLATE",
+    ]) {
+        part.rest = &[];
+        Op::RewriteTable { what: "DEFAULT CHARACTER SET" }
     } else if part.any(&["ENGINE", "FORCE", "ROW_FORMAT", "KEY_BLOCK_SIZE"]) {
         part.rest = &[];
         Op::RewriteTable { what: "ENGINE/FORCE" }
@@ -321,9 +333,6 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
         "AUTO_INCREMENT",
         "COMMENT",
         "STATS_PERSISTENT",
-        "DEFAULT CHARSET",
-        "CHARACTER SET",
-        "DEFAULT CHARACTER SET",
         "STATS_AUTO_RECALC",
         "STATS_SAMPLE_PAGES",
     ]) {

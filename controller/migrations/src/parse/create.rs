@@ -33,7 +33,8 @@ pub(super) fn create(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Ok(one(Some(cursor.name()?), Op::CreateTrigger { replace }));
     }
     if cursor.eat("DOMAIN") {
-        return Ok(one(None, Op::Domain));
+        let constrained = cursor.has("CHECK") || cursor.has("NOT");
+        return Ok(one(None, Op::Domain { made: true, constrained }));
     }
     let kinds = [
         ("TYPE", "CREATE TYPE"),
@@ -51,6 +52,7 @@ pub(super) fn create(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
     ];
     if let Some((_, what)) = kinds.iter().find(|(word, _)| cursor.eat(word)) {
         let idempotent = replace || cursor.eat("IF NOT EXISTS");
+        let what = if *what == "CREATE TYPE" && cursor.has("ENUM") { &"CREATE TYPE AS ENUM" } else { what };
         return Ok(one(None, Op::CreateOther { what, idempotent }));
     }
     Err(cursor.unread("this kind of CREATE is not known"))

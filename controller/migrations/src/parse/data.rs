@@ -20,9 +20,10 @@ pub(super) fn data(cursor: &mut Cursor<'_, '_>) -> Result<Option<Parsed>, Reason
     } else if cursor.any(&["DELETE FROM ONLY", "DELETE FROM"]) {
         one(Some(cursor.name()?), Op::Delete { bounded: bounded(cursor) })
     } else if cursor.eat("DELETE") {
-        // MySQL's form for several tables.
-        let table = cursor.name()?;
-        one(Some(table), Op::Delete { bounded: bounded(cursor) })
+        // MySQL's form for several tables: before FROM stand aliases, so all tables behind it are taken.
+        let from = cursor.rest.iter().position(|t| t.is("FROM")).map_or(0, |at| at + 1);
+        let op = Op::Delete { bounded: bounded(cursor) };
+        all(joined(&cursor.of(&cursor.rest[from..]))?, &op)
     } else if cursor.any(&["INSERT IGNORE INTO", "INSERT INTO", "REPLACE INTO", "INSERT"]) {
         let ignore = cursor.sql.get(..13).is_some_and(|head| head.eq_ignore_ascii_case("INSERT IGNORE"));
         let idempotent = ignore || ["CONFLICT", "DUPLICATE", "EXISTS"].iter().any(|word| cursor.has(word));
@@ -43,23 +44,49 @@ pub(super) fn data(cursor: &mut Cursor<'_, '_>) -> Result<Option<Parsed>, Reason
 }
 
 fn truncate(cursor: &mut Cursor<'_, '_>) -> Result<Parsed, Reason> {
-    cursor.eat("ONLY");
+    let cascade = cursor.has("CASCADE");
     let mut parsed = Parsed::default();
     for mut part in cursor.list() {
-        parsed.actions.push(Action { table: Some(part.name()?), op: Op::Truncate });
+        part.eat("ONLY");
+        parsed.actions.push(Action { table: Some(part.name()?), op: Op::Truncate { cascade } });
     }
     Ok(parsed)
 }
 
 fn update(cursor: &mut Cursor<'_, '_>) -> Result<Parsed, Reason> {
-    let table = cursor.name()?;
-    if !cursor.has("SET") {
+    let Some(set) = cursor.rest.iter().position(|t| t.is("SET")) else {
         return Err(cursor.unread("an UPDATE without SET"));
-    }
+    };
+    let tables = if cursor.mysql() { joined(&cursor.of(&cursor.rest[..set]))? } else { vec![cursor.name()?] };
     let end = cursor.rest.iter().position(|t| t.is("WHERE")).unwrap_or(cursor.rest.len());
     let blanks =
         cursor.rest[..end].windows(2).any(|two| two[0].is("=") && (two[1].is("NULL") || two[1].text == "''"));
-    Ok(one(Some(table), Op::Update { bounded: bounded(cursor), blanks }))
+    Ok(all(tables, &Op::Update { bounded: bounded(cursor), blanks }))
+}
+
+/// The same change to each table.
+fn all(tables: Vec<String>, op: &Op) -> Parsed {
+    let actions = tables.into_iter().map(|table| Action { table: Some(table), op: op.clone() }).collect();
+    Parsed { actions, ..Parsed::default() }
+}
+
+/// MySQL's table references, `a JOIN b ON ..., c`: which of them change is not told apart.
+fn joined(refs: &Cursor<'_, '_>) -> Result<Vec<String>, Reason> {
+    let mut refs = refs.clone();
+    let mut tables = vec![refs.name()?];
+    let end = refs.rest.iter().position(|t| t.is("WHERE")).unwrap_or(refs.rest.len());
+    let mut depth = 0_usize;
+    for (at, token) in refs.rest[..end].iter().enumerate() {
+        depth = (depth + usize::from(token.is("("))).saturating_sub(usize::from(token.is(")")));
+        let next =
+            ["JOIN", "STRAIGHT_JOIN"].iter().any(|word| token.is(word)) || (depth == 0 && token.is(","));
+        if next && let Ok(name) = refs.of(&refs.rest[at + 1..]).name() {
+            tables.push(name);
+        }
+    }
+    tables.sort_unstable();
+    tables.dedup();
+    Ok(tables)
 }
 
 /// Whether a statement touches few rows for sure: a LIMIT, or one key's value. A WHERE on a column that is or is not
@@ -110,7 +137,10 @@ fn select(cursor: &Cursor<'_, '_>) -> Result<Parsed, Reason> {
     let locking =
         cursor.rest.windows(2).any(|two| two[0].is("FOR") && (two[1].is("UPDATE") || two[1].is("SHARE")));
     let from = cursor.rest.iter().position(|t| t.is("FROM"));
-    let table = from.and_then(|at| cursor.of(&cursor.rest[at + 1..]).name().ok());
+    let source = from.and_then(|at| cursor.rest.get(at + 1)).and_then(crate::lex::Token::name);
+    // The catalogue is nobody's table.
+    let catalogue = source.is_some_and(|name| name == "information_schema" || name.starts_with("pg_"));
+    let table = from.filter(|_| !catalogue).and_then(|at| cursor.of(&cursor.rest[at + 1..]).name().ok());
     Ok(one(table, Op::Select { locking }))
 }
 

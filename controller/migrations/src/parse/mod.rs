@@ -141,7 +141,8 @@ fn alter_other(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Err(cursor.unread("this form of ALTER INDEX is not known"));
     }
     if cursor.eat("DOMAIN") {
-        return Ok(one(None, Op::Domain));
+        let constrained = cursor.has("CONSTRAINT") || cursor.has("CHECK") || cursor.has("NULL");
+        return Ok(one(None, Op::Domain { made: false, constrained }));
     }
     if cursor.any(&["MATERIALIZED VIEW", "VIEW"]) {
         cursor.eat("IF EXISTS");
@@ -157,7 +158,9 @@ fn alter_other(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Ok(one(None, Op::CreateOther { what: "ALTER of no table", idempotent: true }));
     }
     if cursor.eat("SCHEMA") {
-        return Ok(one(None, Op::RenameTable { to: "(schema)".into() }));
+        let renames = cursor.has("RENAME");
+        let other = Op::CreateOther { what: "ALTER of no table", idempotent: true };
+        return Ok(one(None, if renames { Op::RenameSchema } else { other }));
     }
     Err(cursor.unread("this kind of ALTER is not known"))
 }
@@ -166,10 +169,11 @@ fn alter_other(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
 fn session(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
     if cursor.any(&["SET LOCAL", "SET SESSION", "SET GLOBAL", "SET"]) {
         let (lock_timeout, statement_timeout) = (cursor.has("lock_timeout"), cursor.has("statement_timeout"));
-        return Ok(one(None, Op::Session { lock_timeout, statement_timeout }));
+        let strict = cursor.sql.to_lowercase().contains("strict_");
+        return Ok(one(None, Op::Session { lock_timeout, statement_timeout, strict }));
     }
     if cursor.any(&["RESET", "SHOW", "DISCARD", "USE", "DEALLOCATE", "UNLOCK TABLES", "NOTIFY", "LISTEN"]) {
-        return Ok(one(None, Op::Session { lock_timeout: false, statement_timeout: false }));
+        return Ok(one(None, Op::Session { lock_timeout: false, statement_timeout: false, strict: false }));
     }
     if cursor.any(&["BEGIN", "START TRANSACTION"]) {
         return Ok(one(None, Op::Transaction { begin: true }));
@@ -181,7 +185,7 @@ fn session(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Ok(one(None, Op::CreateOther { what: "COMMENT or GRANT", idempotent: true }));
     }
     if cursor.any(&["LOCK TABLE", "LOCK TABLES", "LOCK"]) {
-        return lock(cursor);
+        return lock(&cursor);
     }
     if cursor.eat("REINDEX") {
         let options = cursor.peek("(")
@@ -215,9 +219,7 @@ fn session(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
     Err(cursor.unread("this kind of statement is not known"))
 }
 
-fn lock(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
-    cursor.eat("ONLY");
-    let table = Some(cursor.name()?);
+fn lock(cursor: &Cursor<'_, '_>) -> Result<Parsed, Reason> {
     let modes = [
         ("IN ACCESS SHARE MODE", Lock::AccessShare),
         ("IN ROW SHARE MODE", Lock::RowShare),
@@ -229,6 +231,21 @@ fn lock(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         ("READ", Lock::Copy),
     ];
     let worst = if cursor.mysql() { Lock::MetadataExclusive } else { Lock::AccessExclusive };
-    let lock = modes.iter().find(|(words, _)| cursor.eat(words)).map_or(worst, |(_, lock)| *lock);
-    Ok(one(table, Op::LockTable { lock }))
+    let mut parsed = Parsed::default();
+    for mut part in cursor.list() {
+        part.eat("ONLY");
+        let table = Some(part.name()?);
+        // MySQL's alias.
+        if part.eat("AS") || (part.mysql() && !part.done() && !part.peek("READ") && !part.peek("WRITE")) {
+            part.name()?;
+        }
+        let lock = modes.iter().find(|(words, _)| part.eat(words)).map_or(worst, |(_, lock)| *lock);
+        parsed.actions.push(Action { table, op: Op::LockTable { lock } });
+    }
+    // PostgreSQL says the mode once, after the last.
+    let last = parsed.actions.last().map(|last| last.op.clone());
+    if let (false, Some(op)) = (cursor.mysql(), last) {
+        parsed.actions.iter_mut().for_each(|action| action.op = op.clone());
+    }
+    Ok(parsed)
 }
