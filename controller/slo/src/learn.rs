@@ -322,7 +322,7 @@ fn doubt(replay: &Replay, until_seconds: i64, has_shape: bool) -> Option<Doubt> 
              {}{whom}; widen margin,{} or leave out what drifts by itself",
             span(until_seconds.saturating_sub(fired.at_seconds) / 60 * 60),
             fired.evidence.reason,
-            if has_shape { " set latency.shape to Off," } else { "" }
+            if has_shape { " set latency.shape to Disabled," } else { "" }
         ),
         guards: replay.guard_fired(),
     })

@@ -257,7 +257,9 @@ fn r28_a_shape_goes_on_after_a_crash_as_if_nothing_had_happened_and_names_the_sa
     let mut config = api_errors();
     config.compare.shape = true;
     let (mut through, mut crashing) = (State::default(), State::default());
-    [&mut through, &mut crashing].into_iter().for_each(|state| state.compare(comparison.clone()));
+    for state in [&mut through, &mut crashing] {
+        state.compare(comparison.clone());
+    }
     let mut noise = Noise::new(11);
     for minute in 1..=60 {
         let samples = fleet(&mut noise, 5, 0.01);

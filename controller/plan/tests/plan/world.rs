@@ -176,6 +176,7 @@ pub fn learned() -> Learned {
         phi_tenant: 1.25,
         phi_past: 1.25,
         phi_traffic: 1.25,
+        shape: None,
         profile: week(),
         doubt: None,
         detectable: None,
