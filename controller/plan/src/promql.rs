@@ -150,10 +150,8 @@ impl Queries {
             return Ok(self.clone());
         };
         let patterns: Vec<String> = edges.iter().map(|edge| le_pattern(*edge)).collect();
-        let slower = match patterns.is_empty() {
-            true => None,
-            false => Some(buckets.with(&le_matcher(&patterns.join("|"))?)),
-        };
+        let slower =
+            if patterns.is_empty() { None } else { Some(buckets.with(&le_matcher(&patterns.join("|"))?)) };
         let [total, good, buckets, native] = [total, good, buckets, native].map(Selector::clone);
         let sli = Sli::Histogram { threshold: *threshold, total, good, buckets, native, slower };
         Ok(Self { sli, labels: self.labels.clone(), step: self.step, edges: edges.into() })

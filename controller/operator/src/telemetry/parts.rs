@@ -201,7 +201,7 @@ mod tests {
                 buckets.take(1, *edge, *value);
             }
             let of = |place| buckets.of_step(place, Counts { bad: 30.0, total: 100.0 }, 2);
-            let found = of(1).map(|above| above.collect::<Vec<_>>());
+            let found = of(1).map(Iterator::collect::<Vec<_>>);
             let rounded = |above: &Option<f64>| above.map(|above| (above * 1e6).round() / 1e6);
             let found = found.map(|above| above.iter().map(rounded).collect::<Vec<_>>());
             assert_eq!(found, expected.map(Vec::from), "{rows:?}");

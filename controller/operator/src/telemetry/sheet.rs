@@ -8,7 +8,7 @@ use breakwater_plan::{
     promql::{EDGE_LABEL, Measure, Queries, ROW_LABEL, Row},
     study::Week,
 };
-use breakwater_slo::{Counts, Discard, Series, TenantId};
+use breakwater_slo::{Discard, Series, TenantId};
 
 use super::{
     ids::{Owner, TenantIds},

@@ -11,6 +11,7 @@ mod oracles;
 mod progress;
 mod reverting;
 mod scope;
+mod shape;
 mod telling;
 mod versions;
 mod watching;

@@ -1,4 +1,4 @@
-use breakwater_slo::Discard;
+use breakwater_slo::{Counts, Discard};
 
 use super::*;
 use crate::telemetry::sink::label_text;
