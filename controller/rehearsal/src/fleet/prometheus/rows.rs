@@ -79,19 +79,13 @@ impl Series {
                 sink.series(Labels::new(of_now))?;
                 sink.sample(stamp, 1.0);
             }
-            let up_to = self.up_to_edges(tenant, at, requests, of_step);
+            let up_to = up_to_edges(tenant, at, requests, of_step);
             for (labels, count) in self.edge_labels.get(index).into_iter().flatten().zip(up_to) {
                 sink.series(Labels::new(labels))?;
                 sink.sample(stamp, count);
             }
         }
         Ok(())
-    }
-
-    /// How many requests were at most as slow as each further edge.
-    fn up_to_edges(&self, tenant: &Tenant, at: i64, requests: Requests, of_step: bool) -> [f64; 4] {
-        let seed = of_step.then(|| chance::mix(tenant.key(), &[at.cast_unsigned(), BUCKETS]));
-        buckets::above(requests, seed).map(|above| requests.total - above)
     }
 
     /// The rows of a range of steps: series by series, as Prometheus answers.
@@ -132,12 +126,18 @@ impl Series {
             for (edge, labels) in self.edge_labels.get(index).into_iter().flatten().enumerate() {
                 sink.series(Labels::new(labels))?;
                 for (end, requests) in &drawn {
-                    sink.sample(*end as f64, self.up_to_edges(tenant, *end, *requests, true)[edge]);
+                    sink.sample(*end as f64, up_to_edges(tenant, *end, *requests, true)[edge]);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// How many requests were at most as slow as each further edge.
+fn up_to_edges(tenant: &Tenant, at: i64, requests: Requests, of_step: bool) -> [f64; 4] {
+    let seed = of_step.then(|| chance::mix(tenant.key(), &[at.cast_unsigned(), BUCKETS]));
+    buckets::above(requests, seed).map(|above| requests.total - above)
 }
 
 /// So many hours before `at`: what was to be expected, hour by hour.
