@@ -6,14 +6,17 @@ use super::threshold_seconds;
 
 /// Edges on each side of the threshold.
 const NEAREST: usize = EDGES_MAX / 2;
+/// Share of the threshold's series that must have an edge as well: as much as must be covered elsewhere (R12).
+const COMMON: f64 = 0.9;
 /// Edges closer to each other than this, relative, are one edge in two spellings.
 const ROUNDING: f64 = 1e-9;
 
 /// The edges, in seconds and ascending: of those that exist the nearest two below the threshold and the nearest two above
 /// it, fewer where there are fewer. `known` are the values of `le` and how many series have each.
 ///
-/// Only an edge that as many series have as have the threshold's is taken: of targets whose buckets differ some would
-/// count as slower than an edge that they do not have. None where nothing but the threshold is wanted, or known.
+/// Only an edge that nearly all series have that have the threshold's is taken: where a tenant's targets differ in their
+/// buckets, those without an edge count as slower than it, or contradict the others. A few odd tenants among many do not
+/// decide for all. None where nothing but the threshold is wanted, or known.
 pub fn shape_edges<'a>(latency: &Latency, known: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<f64> {
     let Ok(threshold) = threshold_seconds(&latency.threshold) else { return Vec::new() };
     if latency.shape == breakwater_crds::slo::Shape::Disabled {
@@ -30,7 +33,7 @@ pub fn shape_edges<'a>(latency: &Latency, known: impl IntoIterator<Item = (&'a s
     edges.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let own = edges.iter().find(|(edge, _)| is_same(*edge, threshold));
     let Some((_, least)) = own.copied() else { return Vec::new() };
-    let common = |(edge, series): &&(f64, f64)| *series >= least && !is_same(*edge, threshold);
+    let common = |(edge, series): &&(f64, f64)| *series >= COMMON * least && !is_same(*edge, threshold);
     let below = edges.iter().filter(common).filter(|(edge, _)| *edge < threshold).rev().take(NEAREST);
     let above = edges.iter().filter(common).filter(|(edge, _)| *edge > threshold).take(NEAREST);
     let mut chosen: Vec<f64> = below.chain(above).map(|(edge, _)| *edge).collect();

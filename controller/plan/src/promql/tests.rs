@@ -190,7 +190,9 @@ fn the_shape_has_the_nearest_two_edges_below_the_threshold_and_the_nearest_two_a
     assert_eq!(of("1s", &[]), Vec::<f64>::new());
     // Two spellings, as while a Prometheus is upgraded: together they are all series.
     let both = [("0.5", 9.0), ("1", 4.0), ("1.0", 5.0), ("2", 5.0), ("2.0", 4.0), ("4", 8.0), ("8.0", 9.0)];
-    assert_eq!(of("1s", &both), [0.5, 2.0, 8.0], "one of the targets has no 4");
+    assert_eq!(of("1s", &both), [0.5, 2.0, 8.0], "one of nine targets has no 4");
+    let odd_one = [("0.5", 19.0), ("1", 20.0), ("2", 18.0), ("4", 17.0), ("8", 20.0)];
+    assert_eq!(of("1s", &odd_one), [0.5, 2.0, 8.0], "one of twenty does not decide for all");
     let odd = [("1", 1.0), ("NaN", 1.0), ("-Inf", 1.0), ("0", 1.0), ("-1", 1.0), ("x", 1.0), ("2", f64::NAN)];
     assert_eq!(of("1s", &odd), Vec::<f64>::new());
     let mut off = latency("500ms", "").latency.unwrap();
