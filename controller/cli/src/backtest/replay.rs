@@ -280,7 +280,7 @@ impl Fault {
         trial: &Trial<'_>,
         end_seconds: i64,
         (past, is_missing): (Option<breakwater_slo::Past>, bool),
-        (sampler, counted, samples): (&Sampler<'_>, &Counted, &[Sample]),
+        (by, counted, samples): (&Sampler<'_>, &Counted, &[Sample]),
     ) -> Option<Evidence> {
         self.samples.clear();
         let state = self.state.as_mut()?;
@@ -305,7 +305,7 @@ impl Fault {
             let extra = if is_below { self.extras[at] } else { 0.0 };
             above + slower_below(counts(&self.samples[at]), extra, above)
         };
-        let tails = sampler.tails(counted, &self.samples, slower);
+        let tails = by.tails(counted, &self.samples, slower);
         let reading = if is_missing { Reading::Missing(MISSING) } else { Reading::Counts(&self.samples) };
         state.feed(trial.config, &Step { past, tails: &tails, ..Step::new(end_seconds, reading) });
         state.evidence(trial.config, end_seconds)
