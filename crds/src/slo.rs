@@ -149,6 +149,30 @@ pub struct Latency {
         schemars(length(max = 16), regex(pattern = "^[0-9]{1,6}(\\.[0-9]{1,6})?(ms|s)$"))
     )]
     pub threshold: String,
+    /// Whether requests above the nearest two bucket edges on each side of the threshold are compared as well, which finds
+    /// a version that is slower where the threshold hardly shows it. `Enabled` gives half of the comparison's evidence to them.
+    #[serde(default, skip_serializing_if = "Shape::is_enabled")]
+    pub shape: Shape,
+}
+
+/// Whether the shape of a latency is compared beside the share above its threshold. (Not `On` and `Off`: for YAML 1.1, so for
+/// `kubectl`, those are booleans.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Shape {
+    /// It is, at the edges whose past says enough of them.
+    #[default]
+    Enabled,
+    /// The threshold alone is.
+    Disabled,
+}
+
+impl Shape {
+    /// As where nobody says anything: not written, so that nothing changes for who leaves it at that.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_enabled(&self) -> bool {
+        *self == Self::Enabled
+    }
 }
 
 /// Bounds of a `query`.

@@ -1,7 +1,8 @@
 //! `RolloutState`: what was frozen at a wave's start and Prometheus will forget (analysis.md, Memory), in shards. Written once
 //! by the controller, read back after a restart, never by hand; it goes with its Rollout, and when another version starts.
 //!
-//! Long rows of numbers are little-endian `f32`, in base64 with padding: a tenant takes 11 bytes and 11 more per SLO.
+//! Long rows of numbers are little-endian `f32`, in base64 with padding: a tenant takes 11 bytes and 11 more per SLO, and 5
+//! or 6 more for each bucket edge of a latency's shape, at most 22 per SLO.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ pub const STATE_MAX_BYTES: usize = 700 * 1024;
 pub const SHARDS_MAX: u32 = 64;
 /// Most SLOs of a Rollout.
 pub const SLOS_MAX: usize = 8;
+/// Most bucket edges of a latency's shape.
+pub const EDGES_MAX: usize = 4;
 /// Most bytes of a doubt's words.
 pub const DOUBT_MAX: usize = 1024;
 
@@ -76,6 +79,11 @@ pub struct RolloutStateSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 720_000)))]
     pub members: String,
+    /// Of the same tenants in the same order, in base64: per SLO and each of its `edges` the events of the seven days that
+    /// were slower (4 bytes each); -1: not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 720_000)))]
+    pub slower: String,
 }
 
 /// One SLO of a wave's start.
@@ -92,6 +100,14 @@ pub struct FrozenSlo {
     /// Ratio of bad events over the whole fleet in these seven days, to which the tenants' own are shrunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<f64>,
+    /// Bucket edges of a latency's shape, in seconds, ascending: the columns of `slower`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 4)))]
+    pub edges: Vec<f64>,
+    /// Per edge the ratio of slower events over the whole fleet in these seven days; 0: not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 4)))]
+    pub slower_fleet: Vec<f64>,
     /// What the past taught: in the first shard, for SLOs that are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learned: Option<FrozenLearned>,
@@ -110,6 +126,13 @@ pub struct FrozenLearned {
     pub phi_past: f64,
     /// Dispersion of traffic.
     pub phi_traffic: f64,
+    /// Dispersion above the bucket edges at which the shape is compared; absent: it is not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phi_shape: Option<f64>,
+    /// Those edges, in seconds, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 4)))]
+    pub shape: Vec<f64>,
     /// Why the comparison may not be armed; absent: it may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<FrozenDoubt>,

@@ -212,7 +212,8 @@ async fn a_release_waits_until_another_rollout_has_soaked_what_it_includes() -> 
             )
         };
         let mut spec = release(2);
-        spec["includesSince"] = json!(jiff::Timestamp::now().to_string());
+        let tenant = scene.fleet().object(scene.namespace(), "canary-0").await?;
+        spec["includesSince"] = tenant["metadata"]["creationTimestamp"].clone();
         spec["rollouts"] = json!(["app"]);
         has_release(scene, spec).await?;
         let gate = "gates: {soak: {rollout: {name: community}, atLeast: 20s}}";

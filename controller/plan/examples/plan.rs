@@ -82,6 +82,18 @@ fn written(tenants: &mut [Tenant], plan: &Plan, now: Timestamp) {
     }
 }
 
+/// Milliseconds of one plan, over and over, in order.
+fn times(observed: &Observed<'_>, at: Timestamp) -> Vec<f64> {
+    let once = |_| {
+        let began = Instant::now();
+        black_box(plan(black_box(observed), at));
+        began.elapsed().as_secs_f64() * 1e3
+    };
+    let mut times: Vec<f64> = (0..RUNS).map(once).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
 fn measure(n: usize) -> Result<(), Error> {
     let spec = spec()?;
     let now: Timestamp = "2026-03-02T10:00:00Z".parse()?;
@@ -116,14 +128,7 @@ fn measure(n: usize) -> Result<(), Error> {
                 soaked: None,
                 jobs: &jobs,
             };
-            let mut times: Vec<f64> = (0..RUNS)
-                .map(|_| {
-                    let began = Instant::now();
-                    black_box(plan(black_box(&observed), at));
-                    began.elapsed().as_secs_f64() * 1e3
-                })
-                .collect();
-            times.sort_by(f64::total_cmp);
+            let times = times(&observed, at);
             let plan = plan(&observed, at);
             let bytes = serde_json::to_vec(&plan.status).map_or(0, |bytes| bytes.len());
             println!("{n:>8}  {label:<36} {:>9.3} {:>8} {bytes:>8}", times[RUNS / 2], plan.writes.len());

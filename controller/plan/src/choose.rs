@@ -118,7 +118,9 @@ fn supersede(draft: &mut Draft<'_>, wanted: &str, candidate: &str) {
             Passage::Open => {}
         }
     }
-    warned.into_iter().for_each(|(reason, why)| draft.tell(reason, true, why));
+    for (reason, why) in warned {
+        draft.tell(reason, true, why);
+    }
     let message = format!("version {wanted} takes over from {candidate}, from the first wave");
     draft.tell("Superseded", false, message);
     start(draft, wanted);
@@ -278,7 +280,9 @@ fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
     }
     let may = draft.holds.is_empty();
     if may {
-        warned.into_iter().for_each(|(reason, why)| draft.tell(reason, true, why));
+        for (reason, why) in warned {
+            draft.tell(reason, true, why);
+        }
     }
     may
 }

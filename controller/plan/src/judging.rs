@@ -7,7 +7,9 @@ use breakwater_crds::{
     scalars::Span,
     status::{Phase, SloStatus},
 };
-use breakwater_slo::{Action, Arm, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Verdict};
+use breakwater_slo::{
+    Action, Arm, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Tail, Verdict,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -17,10 +19,10 @@ use crate::{
     deviation::guard_reason,
     draft::{Draft, Judged},
     fleet::{self, Place, Standing},
-    observed::{Counted, Marker, Readiness, Report, SloReading, StepData, Tenant},
+    observed::{Counted, Marker, Readiness, Report, SloReading, Slower, StepData, Tenant},
     spared,
     spec::{alpha_share, is_per_tenant},
-    study::Week,
+    study::Pool,
     trace::Trace,
 };
 
@@ -123,25 +125,26 @@ impl<'a> Judge<'a> {
             return;
         }
         self.state.compare(comparing::comparison(draft, self.index, reading));
-        let limit = guard_limit(config);
         for (step, recent) in
             reading.recent.iter().map(|s| (s, true)).chain(reading.steps.iter().map(|s| (s, false)))
         {
-            let samples;
-            let data = match &step.data {
+            let (samples, tails);
+            let no_tails: &[Tail] = &[];
+            let (data, tails) = match &step.data {
                 StepData::Counts(counts) => {
-                    samples = sample(draft, reading, counts, step.end_seconds, config.step_seconds, limit);
-                    Reading::Counts(&samples)
+                    (samples, tails) = sample(draft, reading, counts, step.end_seconds, config);
+                    (Reading::Counts(&samples), &tails[..])
                 }
                 // A number that nobody's update can have caused says nothing of the release (R10).
                 StepData::Values(_) if warm.is_none_or(|warm| step.end_seconds <= warm) => {
-                    Reading::Missing("no candidate is warm yet")
+                    (Reading::Missing("no candidate is warm yet"), no_tails)
                 }
-                StepData::Values(values) => Reading::Values(values),
-                StepData::Missing(why) => Reading::Missing(why),
+                StepData::Values(values) => (Reading::Values(values), no_tails),
+                StepData::Missing(why) => (Reading::Missing(why), no_tails),
             };
             let past = comparing::past(draft, reading, step.end_seconds, config.step_seconds);
-            let step = breakwater_slo::Step { past, ..breakwater_slo::Step::new(step.end_seconds, data) };
+            let step =
+                breakwater_slo::Step { past, tails, ..breakwater_slo::Step::new(step.end_seconds, data) };
             if draft.status.phase.is_under_way() {
                 account::take(&mut self.trace, config, reading, &step);
             }
@@ -338,42 +341,50 @@ pub(crate) fn guard_limit(config: &Config) -> f64 {
     }
 }
 
-/// One sample per watched tenant.
+/// One sample per watched tenant, and the tails of a latency's shape.
 fn sample(
     draft: &Draft<'_>,
     reading: &SloReading,
-    counts: &Counted,
+    counted: &Counted,
     end_seconds: i64,
-    step_seconds: i64,
-    limit: f64,
-) -> Vec<Sample> {
+    config: &Config,
+) -> (Vec<Sample>, Vec<Tail>) {
+    let (step_seconds, limit) = (config.step_seconds, guard_limit(config));
     let (Ok(start), Ok(end)) =
         (Timestamp::from_second(end_seconds - step_seconds), Timestamp::from_second(end_seconds))
     else {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
     let waves = &draft.status.waves;
     let has_started = |wave: &usize| waves.get(*wave).is_some_and(|wave| wave.started_at.is_some());
-    let (mut weeks, mut counts) = (Before::new(draft, reading), counts.walk());
+    let (mut weeks, mut counts) = (Before::new(draft, reading), counted.walk());
     // What is usual is of the days before the version: an outage that all shared since then is not.
     let first = (0..waves.len()).find(has_started);
     let mut firsts = Before::new(draft, reading);
-    let mut samples = Vec::with_capacity(draft.places.len());
+    let slower = if config.compare.shape { counted.slower() } else { &Slower::default() };
+    let (mut samples, mut pool) = (Vec::with_capacity(draft.places.len()), Pool::new(slower));
     for (tenant, place) in draft.fleet() {
         let Some(arm) = arm(draft, tenant, place, start, end) else { continue };
         let before = weeks.of(place.wave.filter(has_started), tenant.id);
         let usual = firsts.of(first, tenant.id).or(before);
-        samples.push(Sample {
+        let there = counts.find(tenant.id);
+        let sample = Sample {
             tenant: tenant.id,
             arm,
-            series: counts.get(tenant.id).copied().unwrap_or(Series::Absent),
+            series: there.map_or(Series::Absent, |(_, series)| *series),
             instrumented: before.is_some(),
-            burned_before: before.and_then(|(c, _)| c.ratio()).is_some_and(|ratio| ratio >= limit),
-            own: usual.and_then(|(counts, week)| week.ratio(counts)),
-            usual: usual.and_then(|(counts, _)| Week::usual(counts, step_seconds)),
-        });
+            burned_before: before
+                .and_then(|before| before.counts.ratio())
+                .is_some_and(|ratio| ratio >= limit),
+            own: usual.and_then(|usual| usual.own()),
+            usual: usual.and_then(|usual| usual.usual(step_seconds)),
+        };
+        if let (Some((place, _)), Some(usual)) = (there, usual) {
+            pool.add(&sample, |edge| slower.above(place, edge), |edge| usual.own_above(edge));
+        }
+        samples.push(sample);
     }
-    samples
+    (samples, pool.tails())
 }
 
 /// Where a tenant stood *during* a step, by the times on it; late steps are judged by what it was then.

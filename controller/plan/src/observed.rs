@@ -1,5 +1,7 @@
 //! Everything that a plan is made of: one value, read once, so that planning needs no I/O. Pure.
 
+mod slower;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -10,8 +12,10 @@ use breakwater_crds::{
     report::{DeviationReportSpec, DeviationReportStatus},
     status::RolloutStatus,
 };
-use breakwater_slo::{Series, State, TenantId};
+use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
+
+pub use slower::{Counted, Slower};
 
 use crate::{
     frozen::{Kept, Thawed},
@@ -308,9 +312,6 @@ pub enum StepData {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ByTenant<T>(Arc<[(TenantId, T)]>);
 
-/// The series of one step.
-pub type Counted = ByTenant<Series>;
-
 impl<T> ByTenant<T> {
     /// From pairs in any order; of a tenant that is in them twice, one stays.
     pub fn new(mut pairs: Vec<(TenantId, T)>) -> Self {
@@ -364,13 +365,18 @@ pub struct Walk<'a, T> {
 impl<'a, T> Walk<'a, T> {
     /// What there is of one tenant.
     pub fn get(&mut self, tenant: TenantId) -> Option<&'a T> {
+        self.find(tenant).map(|(_, found)| found)
+    }
+
+    /// The same with its place in order of the ids.
+    pub(crate) fn find(&mut self, tenant: TenantId) -> Option<(usize, &'a T)> {
         let here = self.pairs.get(self.next).filter(|(here, _)| *here == tenant);
         if here.is_none() {
             self.next = self.pairs.binary_search_by_key(&tenant, |(tenant, _)| *tenant).ok()?;
         }
         let (_, found) = self.pairs.get(self.next)?;
         self.next += 1;
-        Some(found)
+        Some((self.next - 1, found))
     }
 }
 

@@ -7,19 +7,23 @@
 mod frame;
 mod past;
 mod selector;
+mod shape;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use breakwater_crds::slo::{Errors, Latency, Slo, Step};
 use frame::{Frame, named, row, union};
 pub use past::narrowed;
 pub use selector::{Matchers, Refusal, Selector};
 use selector::{guarded, le_matcher};
+pub use shape::{edge_seconds, shape_edges, threshold};
 
 use crate::spec::FieldError;
 
 /// The label in which a row says what it is.
 pub const ROW_LABEL: &str = "breakwater";
+/// Value of [`ROW_LABEL`] on the rows of further bucket edges, and the label in which each says which edge it is.
+pub const EDGE_LABEL: &str = "le";
 /// Shortest and longest step, in seconds.
 pub const STEP_SECONDS: std::ops::RangeInclusive<i64> = 5..=300;
 /// Step of recorded series and of `query` where `auto` is said: what `breakwater rules` prints.
@@ -42,6 +46,8 @@ pub enum Row {
     Bad,
     /// Events at most as slow as the threshold.
     Good,
+    /// Events at most as slow as a further edge: which of [`Queries::edges_of_shape`].
+    Edge(u8),
     /// The number of series of the total that have a sample in this step. Without a `Total` beside it, none of them, nor
     /// of their targets, had one a step before: a restart, or a gap.
     Now,
@@ -54,13 +60,21 @@ impl Row {
             Self::Total => "total",
             Self::Bad => "bad",
             Self::Good => "good",
+            Self::Edge(_) => EDGE_LABEL,
             Self::Now => "now",
         }
     }
 
-    /// From the label's value.
+    /// From the label's value; an edge is told by its other label, see [`Row::edge`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Total, Self::Bad, Self::Good, Self::Now].into_iter().find(|row| row.as_str() == text)
+    }
+
+    /// The row of the edge that a value of [`EDGE_LABEL`] says, however it is spelt, among these.
+    pub fn edge(le: &str, edges: &[f64]) -> Option<Self> {
+        let seconds = edge_seconds(le)?;
+        let at = edges.iter().position(|edge| shape::is_same(seconds, *edge))?;
+        u8::try_from(at).ok().map(Self::Edge)
     }
 }
 
@@ -71,7 +85,7 @@ pub enum Measure {
     Counters,
     /// `Total` and `Bad`, as recorded.
     Recorded,
-    /// `Total`, `Good` and `Now`.
+    /// `Total`, `Good`, `Now`, and `Edge`s where the shape is compared.
     Histogram,
     /// Plain values, no tenants.
     Values,
@@ -81,10 +95,26 @@ pub enum Measure {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one per SLO, at most eight per Rollout")]
 enum Sli {
-    Counters { bad: Selector, total: Selector },
-    Recorded { bad: Selector, total: Selector },
-    Histogram { total: Selector, good: Selector, buckets: Selector, native: Selector },
-    Values { query: String },
+    Counters {
+        bad: Selector,
+        total: Selector,
+    },
+    Recorded {
+        bad: Selector,
+        total: Selector,
+    },
+    /// The threshold is in seconds; `slower` are the buckets of further edges.
+    Histogram {
+        threshold: f64,
+        total: Selector,
+        good: Selector,
+        buckets: Selector,
+        native: Selector,
+        slower: Option<Selector>,
+    },
+    Values {
+        query: String,
+    },
 }
 
 /// All queries of one SLO.
@@ -93,6 +123,8 @@ pub struct Queries {
     sli: Sli,
     labels: Vec<String>,
     step: Step,
+    /// Further bucket edges that are asked for, in seconds, ascending.
+    edges: Arc<[f64]>,
 }
 
 impl Queries {
@@ -104,9 +136,37 @@ impl Queries {
         check_labels(slo, path, &mut errors);
         match sli {
             Some(sli) if errors.is_empty() => {
-                Ok(Self { sli, labels: slo.tenant_labels.clone(), step: slo.step })
+                let labels = slo.tenant_labels.clone();
+                Ok(Self { sli, labels, step: slo.step, edges: Arc::default() })
             }
             _ => Err(errors),
+        }
+    }
+
+    /// The same queries with rows for these further bucket edges, in seconds; of a histogram only. The error says which
+    /// edges cannot be asked for.
+    pub fn with_edges(&self, edges: &[f64]) -> Result<Self, Refusal> {
+        let Sli::Histogram { threshold, total, good, buckets, native, slower: _ } = &self.sli else {
+            return Ok(self.clone());
+        };
+        let patterns: Vec<String> = edges.iter().map(|edge| le_pattern(*edge)).collect();
+        let slower =
+            if patterns.is_empty() { None } else { Some(buckets.with(&le_matcher(&patterns.join("|"))?)) };
+        let [total, good, buckets, native] = [total, good, buckets, native].map(Selector::clone);
+        let sli = Sli::Histogram { threshold: *threshold, total, good, buckets, native, slower };
+        Ok(Self { sli, labels: self.labels.clone(), step: self.step, edges: edges.into() })
+    }
+
+    /// The further bucket edges that are asked for, in seconds, ascending.
+    pub fn edges_of_shape(&self) -> &Arc<[f64]> {
+        &self.edges
+    }
+
+    /// How many of them are below the threshold.
+    pub fn edges_below(&self) -> usize {
+        match &self.sli {
+            Sli::Histogram { threshold, .. } => self.edges.iter().filter(|edge| *edge < threshold).count(),
+            Sli::Counters { .. } | Sli::Recorded { .. } | Sli::Values { .. } => 0,
         }
     }
 
@@ -137,13 +197,15 @@ impl Queries {
                     row(Row::Now, &format!("count{by}({})", frame.now(total))),
                 ])
             }
-            Sli::Histogram { total, good, .. } => {
+            Sli::Histogram { total, good, slower, .. } => {
                 let frame = Frame { total, labels: &self.labels, step_seconds };
-                union([
+                let rows = [
                     row(Row::Total, &format!("sum{by}({})", frame.increase(total))),
                     row(Row::Good, &format!("sum{by}({})", frame.increase_of_bucket(good))),
                     row(Row::Now, &format!("count{by}({})", frame.now(total))),
-                ])
+                ];
+                let edges = slower.as_ref().map(|slower| self.edge_rows(&frame.increase_of_bucket(slower)));
+                union(rows.into_iter().chain(edges))
             }
             Sli::Recorded { bad, total } => union([
                 row(Row::Total, &format!("sum{by}(last_over_time({total}[{step_seconds}s]))")),
@@ -166,11 +228,20 @@ impl Queries {
         Some(union(counts.into_iter().chain([old])))
     }
 
-    /// The histogram's bucket edges (label `le`, row `edge`) and whether there are native ones (row `native`).
+    /// One row per tenant and edge: the buckets of all edges at once.
+    fn edge_rows(&self, buckets: &str) -> String {
+        named(EDGE_LABEL, &format!("sum{}({buckets})", self.by_edge()))
+    }
+
+    fn by_edge(&self) -> String {
+        format!(" by ({}, {EDGE_LABEL}) ", self.labels.join(", "))
+    }
+
+    /// The histogram's bucket edges (label `le`, row `edge`), how many series have each, and whether there are native ones (row `native`).
     pub fn edges(&self) -> Option<String> {
         let Sli::Histogram { buckets, native, .. } = &self.sli else { return None };
         Some(union([
-            named("edge", &format!("group by (le) ({buckets})")),
+            named("edge", &format!("count by ({EDGE_LABEL}) ({buckets})")),
             named("native", &format!("group({native})")),
         ]))
     }
@@ -265,7 +336,7 @@ pub fn check_edges(latency: &Latency, edges: &[&str], native: bool, path: &str) 
     {
         return None;
     }
-    let Latency { histogram, threshold, matchers: _ } = latency;
+    let Latency { histogram, threshold, matchers: _, shape: _ } = latency;
     if known.is_empty() {
         return Some(FieldError {
             path: format!("{path}.latency.histogram"),
@@ -336,7 +407,7 @@ fn parse_latency(
     path: &str,
     errors: &mut Vec<FieldError>,
 ) -> Option<Sli> {
-    let Latency { histogram, matchers: own, threshold } = sli;
+    let Latency { histogram, matchers: own, threshold, shape: _ } = sli;
     let mut keep = |refusal: Refusal, field: &str, value: &str| {
         errors.push(refusal.at(&format!("{path}.{field}"), value));
     };
@@ -350,10 +421,12 @@ fn parse_latency(
     let buckets = bucket.with(&own);
     let le = le_matcher(&le_pattern(threshold)).map_err(|r| keep(r, "threshold", &sli.threshold)).ok()?;
     Some(Sli::Histogram {
+        threshold,
         total: count.with(&own),
         good: buckets.with(&le),
         buckets,
         native: native.with(&own),
+        slower: None,
     })
 }
 
@@ -371,7 +444,7 @@ fn check_labels(slo: &Slo, path: &str, errors: &mut Vec<FieldError>) {
         let starts_well = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
         if !starts_well || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
             refuse(index, label, "is not a label name");
-        } else if [ROW_LABEL, "le", "__name__"].contains(&label.as_str()) {
+        } else if [ROW_LABEL, EDGE_LABEL, "__name__"].contains(&label.as_str()) {
             refuse(index, label, "cannot name a tenant");
         } else if slo.tenant_labels[..index].contains(label) {
             refuse(index, label, "is there twice");

@@ -226,7 +226,7 @@ pub(crate) fn write_back(draft: &mut Draft<'_>) {
         match before {
             Some(errand) => errand::make(draft, tenant, errand.clone()),
             None => {
-                draft.write(tenant, target.clone(), target.clone(), &marker.wave.clone(), Purpose::Revert)
+                draft.write(tenant, target.clone(), target.clone(), &marker.wave.clone(), Purpose::Revert);
             }
         }
     }
@@ -246,14 +246,8 @@ fn ready_to_return(draft: &Draft<'_>) -> Ready {
     for (i, (tenant, _)) in draft.fleet().enumerate().filter(|(_, (_, p))| p.standing == Standing::Outgoing) {
         let Some(marker) = fleet::own(tenant) else { continue };
         let Some(target) = choose::safe_version(draft, tenant.id, &marker.previous) else { continue };
-        let target = match names.get(target) {
-            Some(known) => known.clone(),
-            None => {
-                let target: Arc<str> = target.into();
-                names.insert(target.clone());
-                target
-            }
-        };
+        let target = names.get(target).cloned().unwrap_or_else(|| target.into());
+        names.insert(target.clone());
         let before = asking.before_return(draft, tenant, &target);
         if ready.errands.note(tenant, &before) {
             let job = if let Before::Job(errand) = before { Some(errand) } else { None };

@@ -5,7 +5,7 @@ use std::fmt;
 use breakwater_crds::{
     rollout::{HOLDOUT, RolloutSpec},
     scalars::{IntOrPercent, Percent},
-    slo::{AbsoluteMargin, Errors, Latency, Pair, Slo, Step},
+    slo::{AbsoluteMargin, Errors, Latency, Pair, Shape, Slo, Step},
 };
 use breakwater_slo as slo;
 
@@ -88,7 +88,7 @@ pub(crate) fn alpha_share(slos: usize, anew: u32) -> f64 {
     }
 }
 
-/// What the comparison of an SLO tolerates. Bucket edges are not read.
+/// What the comparison of an SLO tolerates.
 fn compare_config(spec: &RolloutSpec, slo: &Slo) -> slo::Compare {
     let compared = spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
     slo::Compare {
@@ -99,7 +99,7 @@ fn compare_config(spec: &RolloutSpec, slo: &Slo) -> slo::Compare {
         },
         alpha: spec.judge.alpha.as_ratio(),
         weight: alpha_share(compared, 0),
-        shape: false,
+        shape: slo.latency.as_ref().is_some_and(|latency| latency.shape == Shape::Enabled),
         traffic: Some(1.0 - slo.margin.traffic.as_ratio()).filter(|kept| *kept > 0.0).map(f64::recip),
     }
 }

@@ -3,10 +3,14 @@
 //! The planner asks for a [`Study`] when a wave starts; the reader goes through its [`Look`]s one after the other, hands
 //! each step to a [`Lesson`], and brings back a [`Studied`]. Nothing of the past is kept but that.
 
-use breakwater_slo::{
-    Arm, Config, Counts, Design, Learned, Learner, Members, Own, Sample, Series, own_ratios,
-};
+mod pool;
+mod week;
+
+use breakwater_slo::{Arm, Config, Design, Learned, Learner, Members, Sample, Series, Tail};
 use jiff::Timestamp;
+
+pub(crate) use pool::Pool;
+pub use week::{InWeek, Week, Weekly};
 
 use crate::{
     judging,
@@ -17,55 +21,11 @@ use crate::{
 const COARSE_SECONDS: i64 = 600;
 /// Most steps of a past that is read in its own steps altogether.
 const FINE_STEPS_MAX: i64 = 1_500;
-/// The seven days that own ratios are of, in seconds.
-const WEEK_SECONDS: f64 = 7.0 * 86_400.0;
 
 /// Steps in which a whole past is looked at: as many of the rollout's as make ten minutes.
 pub fn coarse_seconds(step_seconds: i64) -> i64 {
     let step = step_seconds.max(1);
     (COARSE_SECONDS / step).max(1) * step
-}
-
-/// Bad and total events of every tenant over seven days, and what is usual by them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Week {
-    counts: ByTenant<Counts>,
-    own: Option<Own>,
-}
-
-impl Week {
-    /// From the sums.
-    pub fn new(counts: ByTenant<Counts>) -> Self {
-        let own = own_ratios(counts.as_slice().iter().map(|(_, counts)| *counts));
-        Self { counts, own }
-    }
-
-    /// Of some tenants alone, as they were frozen: what is usual is the whole fleet's, `fleet` of all events being bad.
-    pub fn frozen(counts: ByTenant<Counts>, fleet: Option<f64>) -> Self {
-        let fits = |fleet: &f64| fleet.is_finite() && *fleet > 0.0 && *fleet <= 1.0;
-        Self { counts, own: fleet.filter(fits).map(|fleet| Own { fleet }) }
-    }
-
-    /// Share of bad events over the whole fleet; `None` where nobody had any event.
-    pub fn fleet(&self) -> Option<f64> {
-        self.own.map(|own| own.fleet)
-    }
-
-    /// The sums.
-    pub fn counts(&self) -> &ByTenant<Counts> {
-        &self.counts
-    }
-
-    /// A tenant's own share of bad events, shrunk to the fleet's; `None` without requests.
-    pub fn ratio(&self, counts: Counts) -> Option<f64> {
-        self.own?.ratio(counts)
-    }
-
-    /// A tenant's good events per step, on average.
-    pub fn usual(counts: Counts, step_seconds: i64) -> Option<f64> {
-        let usual = (counts.total - counts.bad) * step_seconds as f64 / WEEK_SECONDS;
-        Some(usual).filter(|usual| *usual > 0.0)
-    }
 }
 
 /// What a plan wants to know of the past.
@@ -150,30 +110,55 @@ pub struct Sampler<'a> {
     /// A third of the smallest limit that reverts (R14).
     limit: f64,
     step_seconds: i64,
+    /// Whether the shape of a latency is compared.
+    has_shape: bool,
 }
 
 impl<'a> Sampler<'a> {
     /// For steps of `step_seconds`; who is in no arm is in no sample.
     pub fn new(judge: &Config, arms: &'a ByTenant<Arm>, week: &'a Week, step_seconds: i64) -> Self {
-        Self { arms, week, limit: judging::guard_limit(judge), step_seconds }
+        Self { arms, week, limit: judging::guard_limit(judge), step_seconds, has_shape: judge.compare.shape }
     }
 
     /// Puts the samples of one step in place of those that are there.
     pub fn take(&self, counted: &Counted, samples: &mut Vec<Sample>) {
-        let (mut counts, mut week) = (counted.walk(), self.week.counts.walk());
+        let (mut counts, mut week) = (counted.walk(), self.week.walk());
         samples.clear();
         samples.extend(self.arms.as_slice().iter().map(|(tenant, arm)| {
-            let before = week.get(*tenant).copied();
+            let before = week.get(*tenant);
             Sample {
                 tenant: *tenant,
                 arm: *arm,
                 series: counts.get(*tenant).copied().unwrap_or(Series::Absent),
                 instrumented: before.is_some(),
-                burned_before: before.and_then(Counts::ratio).is_some_and(|ratio| ratio >= self.limit),
-                own: before.and_then(|before| self.week.ratio(before)),
-                usual: before.and_then(|before| Week::usual(before, self.step_seconds)),
+                burned_before: before
+                    .and_then(|before| before.counts.ratio())
+                    .is_some_and(|ratio| ratio >= self.limit),
+                own: before.and_then(|before| before.own()),
+                usual: before.and_then(|before| before.usual(self.step_seconds)),
             }
         }));
+    }
+
+    /// The tails of the samples that were made of this step; `changed` says what is above an edge instead: of which sample,
+    /// which edge in seconds, how many events.
+    pub fn tails(
+        &self,
+        counted: &Counted,
+        samples: &[Sample],
+        changed: impl Fn(usize, f64, f64) -> f64,
+    ) -> Vec<Tail> {
+        let (slower, mut counts, mut week) = (counted.slower(), counted.walk(), self.week.walk());
+        let mut pool = Pool::new(slower);
+        if self.has_shape && !slower.edges().is_empty() {
+            for (at, sample) in samples.iter().enumerate() {
+                let Some((place, _)) = counts.find(sample.tenant) else { continue };
+                let Some(before) = week.get(sample.tenant) else { continue };
+                let above = |edge| slower.above(place, edge).map(|above| changed(at, edge, above));
+                pool.add(sample, above, |edge| before.own_above(edge));
+            }
+        }
+        pool.tails()
     }
 }
 
@@ -192,7 +177,8 @@ impl Lesson<'_> {
             return;
         }
         self.sampler.take(counted, &mut self.samples);
-        self.learner.step(end_seconds, &self.samples);
+        let tails = self.sampler.tails(counted, &self.samples, |_, _, above| above);
+        self.learner.step(end_seconds, &self.samples, &tails);
     }
 
     /// What was learnt, or why nothing was.
@@ -247,14 +233,5 @@ mod tests {
             study(7 * 86_400).looks(300).iter().map(|look| look.step_seconds).collect::<Vec<_>>(),
             [600, 300]
         );
-    }
-
-    #[test]
-    fn own_ratios_are_of_the_week_and_usual_is_per_step() {
-        let counts = Counts { bad: 604.8, total: 604_800.0 };
-        let week = Week::new(ByTenant::new(vec![(TenantId(1), counts)]));
-        assert!(week.ratio(counts).is_some_and(|ratio| (ratio - 0.001).abs() < 1e-6));
-        assert!(Week::usual(counts, 60).is_some_and(|usual| (usual - 59.94).abs() < 1e-9));
-        assert_eq!(week.ratio(Counts { bad: 0.0, total: 0.0 }), None);
     }
 }

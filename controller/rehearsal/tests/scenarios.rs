@@ -82,6 +82,34 @@ fn r14_an_outage_of_all_tenants_reverts_nothing() {
     passes(&play("shared-outage"));
 }
 
+/// The same, with the latency's shape compared or not.
+fn below_the_threshold(shape: &str) -> Outcome {
+    let mut rehearsal = rehearsal("latency-below-threshold");
+    let text = scenario::ROLLOUT
+        .replace("threshold: 500ms}", &format!("threshold: 500ms, shape: {shape}}}"))
+        .replace("sharp: {factor: 10}", "sharp: {factor: 10, long: 15m, short: 5m}")
+        .replacen("step: 1m", "step: 5m\n      sharp: {long: 15m, short: 5m}", 1)
+        .replace("step: 1m", "step: 5m");
+    rehearsal.rollout = serde_yaml::from_str(&text).expect("the built-in Rollout");
+    // Longer than the first wave.
+    rehearsal.until = SignedDuration::from_hours(24 * 4);
+    rehearse(&rehearsal, &mut |_| {}).expect("a rehearsal")
+}
+
+#[test]
+fn r13_a_release_that_is_slower_within_the_threshold_is_reverted_by_the_shape_and_by_nothing_else() {
+    let outcome = below_the_threshold("Enabled");
+    let release = version(&outcome, "1.1.0");
+    assert_eq!(release.result, VersionResult::Reverted, "{:?}", outcome.timeline);
+    let says = outcome.timeline.iter().find(|event| event.message.contains("latency of wave "));
+    let says = &says.expect("an account").message;
+    assert!(says.contains(": requests over 250 ms: ") || says.contains(": requests over 125 ms: "), "{says}");
+    let off = below_the_threshold("Disabled");
+    let troubles = ["Held", "Reverting"];
+    let trouble = off.timeline.iter().find(|event| troubles.contains(&event.reason.as_str()));
+    assert!(trouble.is_none() && road(&off).len() > 3, "{:?}", off.timeline);
+}
+
 #[test]
 fn r4_a_crash_loop_holds_before_it_spreads() {
     let outcome = rehearse(

@@ -5,13 +5,15 @@
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use breakwater_slo::{
-    Against, Arm, Comparison, Config, Counts, Frozen, Members, PHI_MIN, Reading, Sample, Series, Side, State,
-    Step, Tail, TenantId, replay,
+    Against, Arm, Comparison, Config, Counts, Edges, Frozen, Members, PHI_MIN, Reading, Sample, Series, Side,
+    State, Step, Tail, TenantId, replay,
 };
 
 /// Minutes that are measured; the median is printed. More than an hour, so that restarts are among them.
 const MINUTES: i64 = 90;
 const START_SECONDS: i64 = 1_736_121_600;
+/// Prometheus' default buckets, in seconds.
+const EDGES_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 fn main() {
     println!("{:>8}  {:<44} {:>9} {:>9}", "tenants", "a minute", "median ms", "worst ms");
@@ -96,6 +98,7 @@ fn armed(samples: &[Sample]) -> Comparison {
         phi_tenant: PHI_MIN,
         phi_past: PHI_MIN,
         phi_traffic: PHI_MIN,
+        shape: Some(Edges { seconds: EDGES_SECONDS.to_vec(), phi: PHI_MIN }),
         planned_hours: 1_000,
         planned_waves: 4,
         waves: vec![Members::from(own)],
@@ -122,7 +125,7 @@ impl Judged {
     fn minute(&mut self, minute: i64, samples: &[Sample]) -> f64 {
         let side = Side { bad: 10.0, exposure: 10.0, requests: 1_000.0 };
         let tail = |edge_seconds| Tail { edge_seconds, candidate: side, baseline: side };
-        let tails = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0].map(tail);
+        let tails = EDGES_SECONDS.map(tail);
         let tails = if self.has_tails { &tails[..] } else { &[] };
         let end_seconds = START_SECONDS + minute * 60;
         let step = Step { tails, ..Step::new(end_seconds, Reading::Counts(samples)) };

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::calibrate::{Replay, Replaying};
 use crate::compare::increment::{PHI_MIN, Side};
 use crate::compare::ordered::{Ordered, pooled, traffic, weighed};
-use crate::compare::{Against, Comparison, Doubt, Frozen, Members};
+use crate::compare::shape::is_same;
+use crate::compare::{Against, Comparison, Doubt, Edges, Frozen, Members};
 use crate::config::Config;
 use crate::dispersion::{Dispersion, Exposed};
 use crate::profile::Profile;
-use crate::reading::{Arm, Past, Reading, Sample, Step, TenantId};
+use crate::reading::{Arm, Past, Reading, Sample, Step, TAILS_MAX, Tail, TenantId};
 use crate::text::span;
 
 /// Share of the past that teaches before the replay begins.
@@ -52,6 +53,9 @@ pub struct Learned {
     pub phi_past: f64,
     /// [`Frozen::phi_traffic`].
     pub phi_traffic: f64,
+    /// [`Frozen::shape`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Edges>,
     /// The candidates' week.
     pub profile: Profile,
     /// Why the comparison may not be armed; `None`: it may.
@@ -74,7 +78,8 @@ impl Learned {
     fn frozen(&self, design: Design) -> Frozen {
         let Design { against, planned_hours, planned_waves, waves } = design;
         let Self { phi, phi_tenant, phi_past, phi_traffic, .. } = *self;
-        Frozen { against, phi, phi_tenant, phi_past, phi_traffic, planned_hours, planned_waves, waves }
+        let shape = self.shape.clone();
+        Frozen { against, phi, phi_tenant, phi_past, phi_traffic, shape, planned_hours, planned_waves, waves }
     }
 
     /// Two looks at the same past, one coarse and long, one fine and short: the more careful of each.
@@ -85,6 +90,7 @@ impl Learned {
             phi_tenant: self.phi_tenant.max(fine.phi_tenant),
             phi_past: self.phi_past.max(fine.phi_past),
             phi_traffic: self.phi_traffic.max(fine.phi_traffic),
+            shape: self.shape.zip(fine.shape).and_then(|(coarse, fine)| coarse.and(&fine)),
             profile: self.profile,
             doubt: self.doubt.or(fine.doubt),
             detectable: self.detectable.into_iter().chain(fine.detectable).reduce(f64::min),
@@ -105,11 +111,15 @@ pub struct Learner {
     pooled: Dispersion,
     past: Dispersion,
     traffic: [Dispersion; 2],
+    /// By bucket edge, in seconds.
+    edges: Vec<(f64, Dispersion)>,
     tenants: Vec<(TenantId, Dispersion)>,
     /// The candidates of each step of the last day: errors, traffic.
     day: Vec<Option<(i64, Side, Side)>>,
     profile: Profile,
     replaying: Option<Replaying>,
+    /// The edges with which the replay runs.
+    tried: Option<Edges>,
     order: Vec<u32>,
 }
 
@@ -131,17 +141,19 @@ impl Learner {
             pooled: Dispersion::default(),
             past: Dispersion::default(),
             traffic: [Dispersion::default(); 2],
+            edges: Vec::new(),
             tenants: Vec::new(),
             day: vec![None; places],
             profile: Profile::default(),
             replaying: None,
+            tried: None,
             order: Vec::new(),
         }
     }
 
-    /// Takes a step: the tenants in the arms in which the rollout is going to put them. Steps come in order; one that was
-    /// not read is left out.
-    pub fn step(&mut self, end_seconds: i64, samples: &[Sample]) {
+    /// Takes a step: the tenants in the arms in which the rollout is going to put them, and the tails of its latencies,
+    /// where it has any. Steps come in order; one that was not read is left out.
+    pub fn step(&mut self, end_seconds: i64, samples: &[Sample], tails: &[Tail]) {
         if samples.is_empty() {
             return;
         }
@@ -152,13 +164,17 @@ impl Learner {
         let goods = pooled(ordered.iter(), traffic);
         self.pooled.add(end_seconds, step, exposed(rate));
         self.traffic[0].add(end_seconds, step, exposed(goods));
+        if self.config.compare.shape {
+            learn_edges(&mut self.edges, tails, end_seconds, step);
+        }
         for sample in ordered.iter().filter(|sample| sample.arm == Arm::Candidate) {
             learn_tenant(&mut self.tenants, sample, end_seconds, step, rate.1);
         }
         let yesterday = self.meet_yesterday(end_seconds, rate.0, goods.0);
         self.profile.add(end_seconds, step, rate.0, goods.0);
         if end_seconds > self.replay_from_seconds {
-            self.replay(end_seconds, samples, yesterday);
+            let step = Step { past: yesterday, tails, ..Step::new(end_seconds, Reading::Counts(samples)) };
+            self.replay(&step);
         }
     }
 
@@ -176,16 +192,16 @@ impl Learner {
         Some(Past { bad, exposure, good: old_goods.bad, usual: old_goods.exposure })
     }
 
-    fn replay(&mut self, end_seconds: i64, samples: &[Sample], past: Option<Past>) {
+    fn replay(&mut self, step: &Step<'_>) {
         if self.replaying.is_none() {
             let taught = self.taught();
             // What cannot be learnt from half of it is said at the end.
             let Ok(taught) = taught else { return };
+            self.tried.clone_from(&taught.shape);
             self.replaying = Some(Replaying::new(taught.comparison(self.design.clone())));
         }
         if let Some(replaying) = &mut self.replaying {
-            let step = Step { past, ..Step::new(end_seconds, Reading::Counts(samples)) };
-            replaying.step(&self.config, &step);
+            replaying.step(&self.config, step);
         }
     }
 
@@ -201,11 +217,27 @@ impl Learner {
             phi_tenant: of_tenants.phi().unwrap_or(phi).max(PHI_MIN),
             phi_past: self.past.phi().unwrap_or(phi).max(PHI_MIN),
             phi_traffic: [traffic.phi(), traffic_past.phi()].into_iter().flatten().fold(PHI_MIN, f64::max),
+            shape: self.shape(phi),
             profile: Profile::default(),
             doubt: None,
             detectable: None,
             replayed: 0,
         })
+    }
+
+    /// Edges that say how bursty they are. One with too few events for that cannot be relied on, and is left out. Who is
+    /// compared with their own past has no one to be compared with at the same time.
+    fn shape(&self, phi: f64) -> Option<Edges> {
+        match self.design.against {
+            Against::History { chosen: _ } => return None,
+            Against::Others | Against::Both => {}
+        }
+        let known: Vec<(f64, f64)> =
+            self.edges.iter().filter_map(|(edge, dispersion)| Some((*edge, dispersion.phi()?))).collect();
+        Edges::new(
+            known.iter().map(|(edge, _)| *edge),
+            known.iter().fold(phi, |most, (_, phi)| most.max(*phi)),
+        )
     }
 
     /// What was learnt; the error says why nothing can be.
@@ -219,9 +251,13 @@ impl Learner {
             return Err("the past is too short to try the judge on it".to_owned());
         };
         let replay = replaying.finish();
+        // An edge that was not replayed is not calibrated.
+        let shape =
+            taught.shape.as_ref().zip(self.tried.as_ref()).and_then(|(all, tried)| all.clone().and(tried));
         Ok(Learned {
             profile: self.profile,
-            doubt: doubt(&replay, until_seconds),
+            doubt: doubt(&replay, until_seconds, shape.is_some()),
+            shape,
             detectable: replay.detectable,
             replayed: replay.steps,
             ..taught
@@ -231,6 +267,23 @@ impl Learner {
 
 fn exposed((candidate, baseline): (Side, Side)) -> Exposed {
     Exposed { candidate, baseline }
+}
+
+/// The arms against each other above each edge.
+fn learn_edges(edges: &mut Vec<(f64, Dispersion)>, tails: &[Tail], end_seconds: i64, step_seconds: i64) {
+    for Tail { edge_seconds, candidate, baseline } in tails.iter().take(TAILS_MAX) {
+        let known = edges.iter().position(|(known, _)| is_same(*known, *edge_seconds));
+        let at = match known {
+            Some(at) => at,
+            None if edges.len() < TAILS_MAX => {
+                edges.push((*edge_seconds, Dispersion::default()));
+                edges.len() - 1
+            }
+            None => continue,
+        };
+        let (candidate, baseline) = (*candidate, *baseline);
+        edges[at].1.add(end_seconds, step_seconds, Exposed { candidate, baseline });
+    }
 }
 
 /// One tenant against the pooled baseline.
@@ -255,7 +308,7 @@ fn learn_tenant(
 }
 
 /// Why the judge may not be believed, in words for whoever has to mend it.
-fn doubt(replay: &Replay, until_seconds: i64) -> Option<Doubt> {
+fn doubt(replay: &Replay, until_seconds: i64, has_shape: bool) -> Option<Doubt> {
     let fired = replay.fired.first()?;
     let tenants = fired.evidence.guilty_total;
     let times = match replay.fired.len() {
@@ -266,9 +319,10 @@ fn doubt(replay: &Replay, until_seconds: i64) -> Option<Doubt> {
     Some(Doubt {
         reason: format!(
             "nothing was rolled out, and the judge would have reverted {times}, first {} before the end of its past: \
-             {}{whom}; widen margin, or leave out what drifts by itself",
+             {}{whom}; widen margin,{} or leave out what drifts by itself",
             span(until_seconds.saturating_sub(fired.at_seconds) / 60 * 60),
-            fired.evidence.reason
+            fired.evidence.reason,
+            if has_shape { " set latency.shape to Disabled," } else { "" }
         ),
         guards: replay.guard_fired(),
     })
@@ -292,20 +346,23 @@ mod tests {
         let mut learner =
             Learner::new(Config::ratio(0.95, STEP).rounded_to_steps(), design(), 0, DAYS * 86_400);
         for step in 1..=DAYS * 86_400 / STEP {
-            let samples: Vec<Sample> = (0..20)
-                .map(|tenant| Sample {
-                    tenant: TenantId(tenant),
-                    arm: if tenant < 10 { Arm::Candidate } else { Arm::Baseline },
-                    series: Series::Counted(Counts { bad: bad(tenant, step), total: 1_000.0 }),
-                    instrumented: true,
-                    burned_before: false,
-                    own: Some(0.01),
-                    usual: Some(990.0),
-                })
-                .collect();
-            learner.step(step * STEP, &samples);
+            let samples = samples(|tenant| bad(tenant, step));
+            learner.step(step * STEP, &samples, &[]);
         }
         learner.finish()
+    }
+
+    fn samples(bad: impl Fn(u64) -> f64) -> Vec<Sample> {
+        let sample = |tenant| Sample {
+            tenant: TenantId(tenant),
+            arm: if tenant < 10 { Arm::Candidate } else { Arm::Baseline },
+            series: Series::Counted(Counts { bad: bad(tenant), total: 1_000.0 }),
+            instrumented: true,
+            burned_before: false,
+            own: Some(0.01),
+            usual: Some(990.0),
+        };
+        (0..20).map(sample).collect()
     }
 
     /// A deterministic stand-in for noise around 10.
@@ -336,6 +393,69 @@ mod tests {
         let first = doubt.reason.split(": ").next().unwrap_or_default();
         insta::assert_snapshot!(first, @"nothing was rolled out, and the judge would have reverted once, first 23h50m before the end of its past");
         assert!(matches!(learned.comparison(design()), Comparison::Uncalibrated(_)));
+    }
+
+    /// The same with tails of a hundred at three edges: one that moves by `slower`, one as it should be, one without events.
+    fn learn_shape(against: Against, slower: impl Fn(i64) -> f64) -> Learned {
+        let mut config = Config::ratio(0.95, STEP).rounded_to_steps();
+        config.compare.shape = true;
+        let mut learner = Learner::new(config, Design { against, ..design() }, 0, DAYS * 86_400);
+        for step in 1..=DAYS * 86_400 / STEP {
+            let samples = samples(|tenant| noise(tenant, step));
+            let side = |bad: f64| Side { bad, exposure: 100.0, requests: 10_000.0 };
+            let tail = |edge_seconds, candidate, baseline| Tail {
+                edge_seconds,
+                candidate: side(candidate),
+                baseline: side(baseline),
+            };
+            let usual = |arm| 10.0 * noise(arm, step);
+            let tails = [
+                tail(0.25, usual(50) * slower(step), usual(51)),
+                tail(1.0, usual(52), usual(53)),
+                tail(2.5, 0.0, 0.0),
+            ];
+            learner.step(step * STEP, &samples, &tails);
+        }
+        learner.finish().unwrap()
+    }
+
+    #[test]
+    fn r13_edges_that_the_past_says_enough_of_are_armed_and_the_burstiest_says_how_bursty_all_are() {
+        let learned = learn_shape(Against::Others, |_| 1.0);
+        assert_eq!(learned.doubt, None);
+        let edges = learned.shape.clone().unwrap();
+        assert_eq!(edges.seconds, [0.25, 1.0], "nobody knows how bursty the last one is");
+        assert!(edges.phi >= learned.phi, "{learned:?}");
+        // Up and down by half, step by step.
+        let bursty = learn_shape(Against::Others, |step| if step % 2 == 0 { 1.5 } else { 0.5 });
+        assert!(bursty.shape.is_some_and(|bursty| bursty.phi > 2.0 * edges.phi));
+        assert!((bursty.phi - learned.phi).abs() < 1e-12, "the rate's is its own");
+        assert_eq!(learn_shape(Against::History { chosen: true }, |_| 1.0).shape, None);
+        let Comparison::Armed(frozen) = learned.comparison(design()) else { panic!("not armed") };
+        assert_eq!(frozen.shape, Some(edges));
+    }
+
+    #[test]
+    fn r13_a_shape_that_parts_by_itself_is_not_calibrated_and_says_at_which_edge() {
+        let parts = 3 * 86_400 / STEP;
+        let learned = learn_shape(Against::Others, |step| if step > parts { 3.0 } else { 1.0 });
+        let doubt = learned.doubt.expect("the judge would have cried wolf");
+        assert!(
+            doubt.reason.contains(": requests over 250 ms: ") && doubt.reason.contains("latency.shape"),
+            "{}",
+            doubt.reason
+        );
+    }
+
+    #[test]
+    fn of_two_looks_only_the_edges_that_both_have_are_armed() {
+        let (coarse, fine) = (learn_shape(Against::Others, |_| 1.0), learn_shape(Against::Others, |_| 1.0));
+        let with = |seconds: &[f64], phi| Some(Edges { seconds: seconds.to_vec(), phi });
+        let one = Learned { shape: with(&[0.1, 0.25], 2.0), ..coarse };
+        let shape = |fine: &Learned| one.clone().and(fine.clone()).shape;
+        assert_eq!(shape(&Learned { shape: with(&[0.25, 1.0], 3.0), ..fine.clone() }), with(&[0.25], 3.0));
+        assert_eq!(shape(&Learned { shape: with(&[1.0], 3.0), ..fine.clone() }), None);
+        assert_eq!(shape(&Learned { shape: None, ..fine }), None);
     }
 
     #[test]

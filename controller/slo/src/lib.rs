@@ -32,7 +32,7 @@ pub use combine::{Combined, combine};
 pub use compare::increment::{GAIN_COUNT, GAINS, PHI_MIN, Side, Test};
 pub use compare::mixture::Mixture;
 pub use compare::tenants::KEPT_MAX;
-pub use compare::{Against, Comparison, Doubt, Frozen, Members};
+pub use compare::{Against, Comparison, Doubt, Edges, Frozen, Members};
 pub use config::{Compare, Config, ConfigError, Kind, Pair, Problem, Sharp, check};
 pub use dispersion::{Dispersion, Exposed, Own, exposed, own_ratios};
 pub use evidence::{Action, Coverage, Evidence, GUILTY_MAX, Guard, NoData, Verdict};

@@ -18,7 +18,7 @@ const WHY_MAX_BYTES: usize = 200;
 /// Everything the judge remembers of one SLO.
 ///
 /// Serialised it is bounded whatever windows and steps are: for the default pairs 1.7 KB at 2,000 requests a minute,
-/// 2.5 KB at 400,000; the comparison adds 0.7 to 2.3 KB. The short windows per tenant are not serialised; refill them with [`State::feed_recent`].
+/// 2.5 KB at 400,000; the comparison adds 0.7 to 2.5 KB. The short windows per tenant are not serialised; refill them with [`State::feed_recent`].
 /// Equality is of what is serialised.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

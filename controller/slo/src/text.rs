@@ -40,6 +40,11 @@ pub(crate) fn span(seconds: i64) -> String {
     }
 }
 
+/// A bucket's edge: `0.25` as `250 ms`, `2.5` as `2.5 s`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{} ms", number(seconds * 1e3)) } else { format!("{} s", number(seconds)) }
+}
+
 /// A burn rate: `36x`, `14.4x`.
 pub(crate) fn times(factor: f64) -> String {
     format!("{}x", trimmed(format!("{factor:.1}")))

@@ -5,8 +5,8 @@ mod bed;
 
 use bed::{Bed, Noise, api_errors, counted, frozen, owned, silent, tenants};
 use breakwater_slo::{
-    Action, Against, Arm, Comparison, Doubt, Frozen, Guard, Members, Past, Reading, Sample, Series, Side,
-    State, Step, Tail, TenantId, Verdict, combine, replay,
+    Action, Against, Arm, Comparison, Doubt, Edges, Frozen, Guard, Members, PHI_MIN, Past, Reading, Sample,
+    Series, Side, State, Step, Tail, TenantId, Verdict, combine, replay,
 };
 
 /// Candidates and baseline tenants, Poisson counts around these means; own ratios are 0.2 %.
@@ -248,13 +248,16 @@ fn leavers_keep_their_evidence_frozen() {
 fn a_slower_shape_is_found_where_the_threshold_shows_nothing() {
     let mut bed = armed_bed(5);
     bed.config.compare.shape = true;
+    let edges = [0.1, 0.25, 0.5, 2.5];
+    let shape = Some(Edges { seconds: edges.to_vec(), phi: PHI_MIN });
+    bed.state.compare(Comparison::Armed(Frozen { shape, ..frozen(0..5) }.into()));
     let mut noise = Noise::new(8);
     let tail = |bad| Side { bad, exposure: 100.0, requests: 1_000.0 };
     let mut minutes = 0;
     while bed.state.until_seconds().is_none() || bed.evidence().action != Action::Deviate {
         let samples = noisy(&mut noise, 5, 0.002, 0.002);
-        let tails = [1.0, 1.0, 1.7, 1.0].map(|slower| Tail {
-            edge_seconds: 0.1,
+        let tails = [(0.1, 1.0), (0.25, 1.7), (0.5, 1.0), (2.5, 1.0)].map(|(edge_seconds, slower)| Tail {
+            edge_seconds,
             candidate: tail(noise.poisson(100.0 * slower)),
             baseline: tail(noise.poisson(100.0)),
         });
@@ -264,7 +267,10 @@ fn a_slower_shape_is_found_where_the_threshold_shows_nothing() {
         minutes += 1;
         assert!(minutes < 20, "{}", bed.sentence());
     }
-    assert!(bed.sentence().contains("slower at 1 of 4 bucket edges"), "{}", bed.sentence());
+    let sentence = bed.sentence();
+    assert!(sentence.starts_with("api-errors of wave early: requests over 250 ms: 16.6% against 10.2% baseline (1.6x, limit 1.2x) over "), "{sentence}");
+    let evidence = bed.evidence();
+    assert!(evidence.value.is_some_and(|value| value > 0.15) && evidence.bad > 0.15 * evidence.requests);
 }
 
 #[test]

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use bed::{Noise, START_SECONDS, STEP_SECONDS};
 use breakwater_slo::{
-    Action, Against, Arm, Comparison, Config, Counts, Frozen, Guard, Members, Past, Reading, Sample, Series,
-    Side, State, Step, Tail, TenantId,
+    Action, Against, Arm, Comparison, Config, Counts, Edges, Frozen, Guard, Members, Past, Reading, Sample,
+    Series, Side, State, Step, Tail, TenantId,
 };
 use serde_json::{Value, json};
 
 const STEPS: i64 = 400;
 const TENANTS: u64 = 12;
+const EDGES_SECONDS: [f64; 3] = [0.1, 0.25, 1.0];
 
 /// One stream with its settings.
 struct Stream {
@@ -42,6 +43,7 @@ impl Stream {
             phi_tenant: 2.0,
             phi_past: 1.7,
             phi_traffic: 3.0,
+            shape: Some(Edges { seconds: EDGES_SECONDS.to_vec(), phi: 1.9 }),
             planned_hours: 4 + u32::try_from(seed).unwrap(),
             planned_waves: 3,
             waves: Vec::new(),
@@ -95,9 +97,11 @@ impl Stream {
             let Counts { bad, total } = self.counted(100.0, ratio);
             Side { bad, exposure: total * 0.1, requests: total }
         };
-        [0.3, 0.1, 0.02]
-            .map(|ratio| Tail { edge_seconds: 0.1, candidate: side(ratio), baseline: side(ratio) })
-            .into()
+        EDGES_SECONDS
+            .into_iter()
+            .zip([0.3, 0.1, 0.02])
+            .map(|(edge_seconds, ratio)| Tail { edge_seconds, candidate: side(ratio), baseline: side(ratio) })
+            .collect()
     }
 
     fn setting(&self) -> Value {
@@ -111,7 +115,7 @@ impl Stream {
             "against": against, "ratio": compare.ratio, "absolute": compare.absolute.unwrap_or(0.1 * (1.0 - 0.99)),
             "alpha": compare.alpha, "weight": compare.weight, "shape": compare.shape, "traffic": compare.traffic,
             "phi": self.frozen.phi, "phi_tenant": self.frozen.phi_tenant, "phi_past": self.frozen.phi_past,
-            "phi_traffic": self.frozen.phi_traffic, "hours": self.frozen.planned_hours, "waves": self.frozen.planned_waves,
+            "phi_traffic": self.frozen.phi_traffic, "phi_shape": self.frozen.shape.as_ref().map(|edges| edges.phi), "hours": self.frozen.planned_hours, "waves": self.frozen.planned_waves,
         })
     }
 }

@@ -4,8 +4,8 @@ mod bed;
 
 use bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted};
 use breakwater_slo::{
-    Action, Against, Arm, Comparison, Config, Counts, Discard, Doubt, Evidence, Frozen, Kind, Past, Reading,
-    Sample, Series, Side, State, Step, Tail, TenantId, Verdict,
+    Action, Against, Arm, Comparison, Config, Counts, Discard, Doubt, Edges, Evidence, Frozen, Kind, Past,
+    Reading, Sample, Series, Side, State, Step, Tail, TenantId, Verdict,
 };
 use proptest::prelude::*;
 
@@ -93,8 +93,10 @@ fn any_comparison() -> impl Strategy<Value = Comparison> {
         Just(Against::History { chosen: true }),
         Just(Against::History { chosen: false }),
     ];
-    let armed = (against, 0..5_u64)
-        .prop_map(|(against, own)| Comparison::Armed(Frozen { against, ..bed::frozen(0..own) }.into()));
+    let armed = (against, 0..5_u64).prop_map(|(against, own)| {
+        let shape = Some(Edges { seconds: vec![0.0, 1.0], phi: 1.25 });
+        Comparison::Armed(Frozen { against, shape, ..bed::frozen(0..own) }.into())
+    });
     let doubt = any::<bool>().prop_map(|guards| Doubt { reason: "ümlaut ".repeat(50), guards });
     prop_oneof![
         2 => Just(Comparison::Off),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted, frozen, owned};
 use breakwater_slo::{
-    Action, Against, Arm, Comparison, Config, Frozen, GAIN_COUNT, Guard, KEPT_MAX, Members, Mixture, Past,
-    Reading, Sample, Side, State, Step, TAILS_MAX, Tail, TenantId,
+    Action, Against, Arm, Comparison, Config, Edges, Frozen, GAIN_COUNT, Guard, KEPT_MAX, Members, Mixture,
+    PHI_MIN, Past, Reading, Sample, Side, State, Step, TAILS_MAX, Tail, TenantId,
 };
 use proptest::prelude::*;
 
@@ -211,10 +211,15 @@ fn r27_the_stored_comparison_is_bounded_with_everything_on() {
     (config.compare.shape, config.compare.traffic) = (true, Some(2.0));
     let waves = (0..32).map(|wave| Members::from(vec![TenantId(wave)])).collect();
     let mut state = State::default();
-    state.compare(armed(Frozen { against: Against::Both, planned_waves: 32, waves, ..frozen(0..0) }));
+    let tails: Vec<Tail> =
+        (1..=TAILS_MAX).map(|edge| Tail { edge_seconds: 0.1 * edge as f64, ..Tail::default() }).collect();
+    let seconds = tails.iter().map(|tail| tail.edge_seconds).collect();
+    let shape = Some(Edges { seconds, phi: PHI_MIN });
+    state.compare(armed(Frozen { against: Against::Both, planned_waves: 32, waves, shape, ..frozen(0..0) }));
     let mut noise = Noise::new(6);
     let side = Side { bad: 7.1, exposure: 9.3, requests: 1_000.7 };
-    let tails = [Tail { edge_seconds: 0.1, candidate: side, baseline: side }; TAILS_MAX];
+    let tails: Vec<Tail> =
+        tails.into_iter().map(|tail| Tail { candidate: side, baseline: side, ..tail }).collect();
     let past = Some(Past { bad: 3.3, exposure: 4.4, good: 900.1, usual: 1_000.3 });
     for minute in 1..=500 {
         let mut samples = fleet(&mut noise, 100, 0.011);
@@ -232,6 +237,74 @@ fn r27_the_stored_comparison_is_bounded_with_everything_on() {
     let bytes = json["compared"].as_str().unwrap().len();
     println!("comparison {bytes} bytes with {KEPT_MAX} tenants, 32 waves, {TAILS_MAX} edges and traffic");
     assert!(bytes <= 2_560, "{bytes}");
+}
+
+/// Tails at these edges, at the first of them the candidates' share so many times the baseline's.
+fn tails(noise: &mut Noise, edges: &[f64], slower: f64) -> Vec<Tail> {
+    let mut side = |bad: f64| Side { bad: noise.poisson(bad), exposure: 100.0, requests: 1_000.0 };
+    let mut tail = |(at, edge): (usize, &f64)| {
+        let slower = if at == 0 { slower } else { 1.0 };
+        Tail { edge_seconds: *edge, candidate: side(100.0 * slower), baseline: side(100.0) }
+    };
+    edges.iter().enumerate().map(&mut tail).collect()
+}
+
+#[test]
+fn r28_a_shape_goes_on_after_a_crash_as_if_nothing_had_happened_and_names_the_same_edge() {
+    let edges = [0.1, 0.25, 1.0, 2.5];
+    let shape = Some(Edges { seconds: edges.to_vec(), phi: 1.5 });
+    let comparison = armed(Frozen { shape, ..frozen(0..5) });
+    let mut config = api_errors();
+    config.compare.shape = true;
+    let (mut through, mut crashing) = (State::default(), State::default());
+    for state in [&mut through, &mut crashing] {
+        state.compare(comparison.clone());
+    }
+    let mut noise = Noise::new(11);
+    for minute in 1..=60 {
+        let samples = fleet(&mut noise, 5, 0.01);
+        let tails = tails(&mut noise, &edges, 1.6);
+        let end_seconds = START_SECONDS + minute * STEP_SECONDS;
+        for state in [&mut through, &mut crashing] {
+            state.feed(&config, &Step { tails: &tails, ..Step::new(end_seconds, Reading::Counts(&samples)) });
+        }
+        crashing = crashed(&crashing, &comparison);
+        let (one, other) = (ln_e(&through, &config, end_seconds), ln_e(&crashing, &config, end_seconds));
+        // Rounding down loses a thousandth of a nat per crash at most.
+        assert!(other <= one + 1e-9 && one - other <= minute as f64 / 1_024.0 + 1e-9, "{one} {other}");
+    }
+    let words = |state: &State| state.seen(&config).unwrap();
+    assert!(words(&through).starts_with("requests over 100 ms: 1"), "{}", words(&through));
+    assert_eq!(words(&through), words(&crashing));
+}
+
+#[test]
+fn a_shape_that_is_heard_from_the_second_wave_on_does_not_make_the_evidence_jump() {
+    let edges = [0.1, 1.0];
+    let first = armed(frozen(0..5));
+    let shape = Some(Edges { seconds: edges.to_vec(), phi: PHI_MIN });
+    let second = armed(Frozen { shape, ..frozen(0..5) });
+    let mut config = api_errors();
+    config.compare.shape = true;
+    let mut state = State::default();
+    state.compare(first);
+    let mut noise = Noise::new(12);
+    let mut minute = 0;
+    let mut feed = |state: &mut State, slower: f64| {
+        minute += 1;
+        let (samples, tails) = (fleet(&mut noise, 5, 0.01), tails(&mut noise, &edges, slower));
+        let end_seconds = START_SECONDS + minute * STEP_SECONDS;
+        state.feed(&config, &Step { tails: &tails, ..Step::new(end_seconds, Reading::Counts(&samples)) });
+        ln_e(state, &config, end_seconds)
+    };
+    // Ever so much slower: nobody calibrated the edges, so nobody hears it, and the rate has the whole share.
+    let before = (0..90).map(|_| feed(&mut state, 3.0)).last().unwrap();
+    assert!(before < 0.0, "{before}");
+    state.compare(second);
+    let after = feed(&mut state, 1.0);
+    assert!(after <= before + 0.05, "{before} {after}");
+    let grown = (0..30).map(|_| feed(&mut state, 3.0)).last().unwrap();
+    assert!(grown > 10.0, "{grown}");
 }
 
 #[test]
@@ -397,7 +470,7 @@ proptest! {
         steps in prop::collection::vec(any_minute(), 1..10), phi in any::<f64>(), hours in any::<u32>(), waves in any::<u32>(),
     ) {
         let odd = Frozen {
-            phi, phi_tenant: phi, phi_past: phi, phi_traffic: phi, planned_hours: hours, planned_waves: waves, ..frozen(0..4)
+            phi, phi_tenant: phi, phi_past: phi, phi_traffic: phi, shape: Some(Edges { seconds: vec![phi], phi }), planned_hours: hours, planned_waves: waves, ..frozen(0..4)
         };
         let mut config = api_errors();
         (config.compare.shape, config.compare.traffic) = (true, Some(phi));

@@ -112,6 +112,7 @@ impl Split {
             phi_tenant: tenants.phi().expect("twelve blocks"),
             phi_past: phi,
             phi_traffic: phi,
+            shape: None,
             planned_hours,
             planned_waves: 1,
             waves: vec![Members::from(wave)],

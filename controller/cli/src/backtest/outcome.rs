@@ -66,6 +66,8 @@ pub struct WaveOutcome {
     pub calibration: Calibration,
     /// Dispersion of candidates against the baseline, where it was learnt.
     pub phi: Option<f64>,
+    /// Bucket edges, in seconds, at which the shape of a latency was compared; none where it was not.
+    pub shape_edges: Vec<f64>,
     /// Steps that were tried.
     pub steps: u64,
     /// Of them, those in which no series was there.

@@ -63,6 +63,7 @@ fn of_wave(outcome: &Outcome, slo: &SloOutcome, wave: &WaveOutcome) -> Markup {
                 div { dt { "could detect, by traffic" } dd { (format!("{ratio:.2}x")) } }
             }
             @if let Some(phi) = wave.phi { div { dt { "dispersion" } dd { (format!("{phi:.2}")) } } }
+            @if !wave.shape_edges.is_empty() { div { dt { "also above" } dd { (edges(&wave.shape_edges)) } } }
         }
         (plot(outcome, slo, wave))
         (faults(wave))
@@ -183,4 +184,8 @@ fn moments(wave: &WaveOutcome) -> Vec<Moment> {
 /// The text without the glyph before it: a page has colours.
 fn bare(text: &str) -> String {
     text.trim_start_matches(|c: char| !c.is_alphanumeric()).to_owned()
+}
+/// `0.25 s, 1 s`.
+fn edges(seconds: &[f64]) -> String {
+    seconds.iter().map(|edge| format!("{edge} s")).collect::<Vec<_>>().join(", ")
 }

@@ -3,9 +3,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use breakwater_crds::{Percent, Span, rollout};
+use breakwater_crds::{Percent, RolloutSpec, Span, rollout, slo::Shape};
 use breakwater_operator::telemetry::{Counts, SloTelemetry, Telemetry, TenantIds, due::Rhythm};
 use breakwater_plan::{
+    promql,
     spec::{Checked, is_per_tenant},
     study::{Look, Study, Week},
 };
@@ -211,7 +212,7 @@ impl One<'_> {
         let spec = &wanted.checked.spec;
         let config = wanted.checked.judge(index, rhythm.step_seconds).rounded_to_steps();
         let watched = part.watched(rhythm.step_seconds);
-        let week = Week::new(slo.history(instant(watched.from_seconds), ids).await?);
+        let week = slo.history(instant(watched.from_seconds), ids).await?;
         let learned = match spec.judge.comparison {
             rollout::Comparison::Enabled => self.learn(&config, &week, watched, progress).await?,
             rollout::Comparison::Disabled => splits.iter().map(|_| None).collect(),
@@ -225,6 +226,7 @@ impl One<'_> {
             until_seconds: watched.until_seconds,
             injects: &wanted.injects,
             seed: wanted.seed.unwrap_or_default(),
+            threshold_seconds: spec.slos[index].latency.as_ref().and_then(promql::threshold),
         };
         let mut trials: Vec<Watch<'_>> =
             splits.iter().zip(learned).map(|(split, learned)| Watch::new(&trial, split, learned)).collect();
@@ -343,6 +345,7 @@ fn notes(wanted: &Wanted<'_>, part: Part, slos: &[SloOutcome]) -> Vec<String> {
             Span::seconds(taught).rounded()
         ));
     }
+    notes.extend(shapeless(spec, slos));
     let unknown = split::unknown(spec);
     if !unknown.is_empty() {
         notes.push(format!(
@@ -363,6 +366,27 @@ fn notes(wanted: &Wanted<'_>, part: Part, slos: &[SloOutcome]) -> Vec<String> {
         notes.push("left out: spec.alerts; only SLOs are replayed".to_owned());
     }
     notes
+}
+
+/// Latencies whose shape was to be compared and was not, and where.
+fn shapeless(spec: &RolloutSpec, slos: &[SloOutcome]) -> Vec<String> {
+    let wants_shape = |slo: &&SloOutcome| {
+        let mut latencies =
+            spec.slos.iter().filter(|one| one.name == slo.name).filter_map(|one| one.latency.as_ref());
+        latencies.any(|latency| latency.shape == Shape::Enabled)
+    };
+    let note = |slo: &SloOutcome| {
+        let without = slo.waves.iter().filter(|wave| wave.shape_edges.is_empty() && wave.phi.is_some());
+        let without: Vec<&str> = without.map(|wave| &*wave.wave).collect();
+        (!without.is_empty()).then(|| {
+            format!(
+                "{}: the threshold alone is compared in {}: the past says too little of the bucket edges next to it",
+                slo.name,
+                without.join(", ")
+            )
+        })
+    };
+    slos.iter().filter(wants_shape).filter_map(note).collect()
 }
 
 fn ids_of(named: &Named) -> Vec<TenantId> {

@@ -46,6 +46,8 @@ pub struct Trial<'a> {
     pub injects: &'a [Inject],
     /// Seed of the faults' draws.
     pub seed: u64,
+    /// The threshold of a latency, in seconds.
+    pub threshold_seconds: Option<f64>,
 }
 
 /// A wave under trial.
@@ -70,12 +72,15 @@ struct Fault {
     /// `None` before the fault begins, and after it was found.
     state: Option<State>,
     samples: Vec<Sample>,
+    /// Events that the fault spoils in the present step, by sample.
+    extras: Vec<f64>,
     extra: f64,
 }
 
 impl<'a> Watch<'a> {
     /// Arms a wave's judge with what the part before taught, or says why it could not be.
     pub fn new(trial: &'a Trial<'a>, split: &'a Split, learned: Option<Result<Learned, String>>) -> Self {
+        let shape = learned.as_ref().and_then(|learned| learned.as_ref().ok()?.shape.clone());
         let (design, phi, profile, comparison, calibration) = armed(trial.spec, split, learned);
         let mut healthy = State::default();
         healthy.begin(trial.from_seconds);
@@ -89,6 +94,7 @@ impl<'a> Watch<'a> {
             against: design.map(word),
             calibration,
             phi,
+            shape_edges: shape.map_or_else(Vec::new, |edges| edges.seconds),
             steps: 0,
             missing_steps: 0,
             no_data_steps: 0,
@@ -132,14 +138,16 @@ impl<'a> Watch<'a> {
             .as_ref()
             .and_then(|profile| profile.past(end_seconds, config.step_seconds, weeks(self.trial.spec)));
         let reading = if is_missing { Reading::Missing(MISSING) } else { Reading::Counts(&self.samples) };
-        self.healthy.feed(config, &Step { past, ..Step::new(end_seconds, reading) });
+        let tails = self.sampler.tails(counted, &self.samples, |_, _, above| above);
+        self.healthy.feed(config, &Step { past, tails: &tails, ..Step::new(end_seconds, reading) });
         let healthy = self.healthy.evidence(config, end_seconds);
         self.draw(end_seconds);
         if let Some(evidence) = &healthy {
             self.hear(end_seconds, evidence);
         }
         for at in 0..self.faults.len() {
-            let heard = self.faults[at].step(self.trial, end_seconds, (past, is_missing), &self.samples);
+            let read = (&self.sampler, counted, &self.samples[..]);
+            let heard = self.faults[at].step(self.trial, end_seconds, (past, is_missing), read);
             if self.outcome.track.fault == Some(at) {
                 self.draw_fault(at, end_seconds);
             }
@@ -235,6 +243,7 @@ impl Fault {
             tenants: inject::faulted(&split.candidates, inject.tenant_share, trial.seed),
             state: None,
             samples: Vec::new(),
+            extras: Vec::new(),
             extra: 0.0,
         }
     }
@@ -271,14 +280,16 @@ impl Fault {
         trial: &Trial<'_>,
         end_seconds: i64,
         (past, is_missing): (Option<breakwater_slo::Past>, bool),
-        samples: &[Sample],
+        (by, counted, samples): (&Sampler<'_>, &Counted, &[Sample]),
     ) -> Option<Evidence> {
         self.samples.clear();
         let state = self.state.as_mut()?;
         if !is_missing {
             self.samples.extend_from_slice(samples);
         }
-        for sample in &mut self.samples {
+        self.extras.clear();
+        self.extras.resize(self.samples.len(), 0.0);
+        for (sample, spoilt) in self.samples.iter_mut().zip(&mut self.extras) {
             if let Series::Counted(counts) = &mut sample.series
                 && self.tenants.binary_search(&sample.tenant).is_ok()
             {
@@ -286,12 +297,27 @@ impl Fault {
                 let extra = self.inject.extra(*counts, draw);
                 counts.bad += extra;
                 self.extra += extra;
+                *spoilt = extra;
             }
         }
+        let slower = |at: usize, edge: f64, above: f64| {
+            let is_below = trial.threshold_seconds.is_some_and(|threshold| edge < threshold);
+            let extra = if is_below { self.extras[at] } else { 0.0 };
+            above + slower_below(counts(&self.samples[at]), extra, above)
+        };
+        let tails = by.tails(counted, &self.samples, slower);
         let reading = if is_missing { Reading::Missing(MISSING) } else { Reading::Counts(&self.samples) };
-        state.feed(trial.config, &Step { past, ..Step::new(end_seconds, reading) });
+        state.feed(trial.config, &Step { past, tails: &tails, ..Step::new(end_seconds, reading) });
         state.evidence(trial.config, end_seconds)
     }
+}
+
+/// How many more requests are above an edge below the threshold when `extra` good ones are pushed over the threshold:
+/// those that were below the edge, in proportion. `now` are the counts with the fault in them. How much slower than the
+/// threshold they are nobody says, so nothing is added above it.
+fn slower_below(now: Counts, extra: f64, above: f64) -> f64 {
+    let good_before = now.total - now.bad + extra;
+    if good_before > 0.0 { extra * ((now.total - above) / good_before).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// A day after the watching begins, or a quarter of it where that is short.

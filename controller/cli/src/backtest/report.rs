@@ -268,6 +268,7 @@ mod tests {
             against: Some(if candidates == 20 { "History" } else { "Others" }),
             calibration,
             phi: Some(1.59),
+            shape_edges: Vec::new(),
             steps: 2_520,
             missing_steps: 12,
             no_data_steps: 14,

@@ -12,7 +12,7 @@ use breakwater_crds::{
     report::DownStep,
 };
 use breakwater_loadtest::{Comparison, Rules, Run, Verdict, compare};
-use breakwater_migrations::{self as migrations, Impact, Large, Revert, Review, analyse};
+use breakwater_migrations::{self as migrations, Impact, Revert, Review, analyse, last_number};
 use breakwater_plan::release::{LoadTest, Migration, Migrations, Release};
 
 use super::rows::Largest;
@@ -111,58 +111,28 @@ fn sentence(spec: &ReleaseSpec, status: &ReleaseStatus) -> String {
 
 fn review(spec: &MigrationsSpec, named: &Named) -> Result<(Migrations, MigrationsStatus), String> {
     let files = files(spec, &named.maps)?;
-    let largest = named.rows.clone().transpose()?.unwrap_or_default();
-    let numbers = || files.keys().filter(|name| name.ends_with(".up.sql")).filter_map(|name| number(name));
-    let to = spec.to.or_else(|| numbers().max()).unwrap_or(spec.from);
     if files.is_empty() {
         return Err("spec.migrations names no file: give configMaps, or inline".to_owned());
     }
-    let from = spec.from.min(to);
-    if from == to {
-        return Ok((Migrations { from, to, files: Vec::new() }, nothing_new(to)));
-    }
-    let input = migrations::Input {
-        dialect: match spec.dialect {
-            Dialect::PostgreSQL => migrations::Dialect::Postgresql,
-            Dialect::MySQL => migrations::Dialect::Mysql,
-        },
-        server_version: spec.server_version.clone(),
-        from,
-        to,
-        last_esr: spec.last_esr,
-        rows: spec
-            .rows
-            .iter()
-            .map(|(table, rows)| (table.to_lowercase(), *rows))
-            .chain(largest.rows())
-            .collect(),
-        large: match spec.large_tables.as_slice() {
-            [] => Large::default(),
-            tables => Large {
-                tables: tables.iter().map(|table| table.to_lowercase()).collect(),
-                ..Large::default()
-            },
-        },
-        overrides: spec.overrides.iter().map(override_of).collect(),
-        files,
+    let largest = named.rows.clone().transpose()?.unwrap_or_default();
+    let to = spec.to.unwrap_or_else(|| last_number(&files));
+    let dialect = match spec.dialect {
+        Dialect::PostgreSQL => migrations::Dialect::Postgresql,
+        Dialect::MySQL => migrations::Dialect::Mysql,
     };
+    let mut input =
+        migrations::Input::new(files, dialect, spec.server_version.clone(), spec.from.min(to), to);
+    input.last_esr = spec.last_esr;
+    let given = spec.rows.iter().map(|(table, rows)| (table.to_lowercase(), *rows));
+    input.rows = given.chain(largest.rows()).collect();
+    if !spec.large_tables.is_empty() {
+        input.large.tables = spec.large_tables.iter().map(|table| table.to_lowercase()).collect();
+    }
+    input.overrides = spec.overrides.iter().map(override_of).collect();
     let review = analyse(&input)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let rows = concerned(&review, &largest);
     Ok((facts(&review), MigrationsStatus { rows, ..told(&review) }))
-}
-
-/// What people are told where a version has no migration of its own.
-fn nothing_new(to: u32) -> MigrationsStatus {
-    MigrationsStatus {
-        from: to,
-        to,
-        impact: format!("{:?}", Impact::Quiet),
-        revert: format!("{:?}", Revert::RevertSafe),
-        longest: Some(Span::seconds(0)),
-        message: format!("no migration after {to}"),
-        ..MigrationsStatus::default()
-    }
 }
 
 /// All files, from every `ConfigMap` and inline; one name twice is a doubt.
@@ -187,11 +157,6 @@ fn entries<'m>(map: &str, maps: &'m HashMap<String, Map>) -> Result<&'m BTreeMap
         Some(Err(why)) => Err(format!("ConfigMap {map}: {why}")),
         None => Err(format!("ConfigMap {map} was not read yet")),
     }
-}
-
-/// The number that a file's name begins with.
-fn number(name: &str) -> Option<u32> {
-    name.split('_').next()?.parse().ok()
 }
 
 fn override_of(spec: &breakwater_crds::release::Override) -> migrations::Override {

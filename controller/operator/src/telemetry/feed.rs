@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use breakwater_plan::{
-    observed::SloReading,
-    study::{Study, Week},
-};
+use breakwater_plan::{observed::SloReading, study::Study};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::JoinHandle};
@@ -177,7 +174,7 @@ async fn pass(telemetry: &mut Telemetry, want: &Wanted, held: &[Mutex<Held>], no
         if let Some(after) = want.after.get(index).copied().flatten() {
             return one(slo, slot, want, after, now).await;
         }
-        let news = history(slo, slot, want).await;
+        let news = history(slo, slot, want, now).await;
         if news.any && !news.failed {
             lock(slot).reading.error = None;
         }
@@ -238,21 +235,25 @@ async fn one(
         news.due_at =
             slo.due_at(newest.map_or(after, |end| end.max(after))).or_else(|| now.checked_add(unknown).ok());
     }
-    news.and(history(slo, slot, want).await)
+    news.and(history(slo, slot, want, now).await)
 }
 
-async fn history(slo: &SloTelemetry, slot: &Mutex<Held>, want: &Wanted) -> News {
+async fn history(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted, now: Timestamp) -> News {
     let mut news = News::default();
     for at in want.history.iter().take(HISTORY_MAX) {
         if lock(slot).reading.history.contains_key(at) {
             continue;
         }
-        let answer = slo.history(*at, &want.ids).await;
+        // A week without the edges of a latency's shape would leave the shape out for as long as it is kept.
+        let answer = match slo.learn_edges(now).await {
+            Ok(()) => slo.history(*at, &want.ids).await,
+            Err(why) => Err(why),
+        };
         let mut held = lock(slot);
         news.any = true;
         match answer {
-            Ok(totals) => {
-                held.reading.history.insert(*at, Week::new(totals));
+            Ok(week) => {
+                held.reading.history.insert(*at, week);
             }
             Err(why) => {
                 held.reading.error.get_or_insert_with(|| format!("the week before {at}: {why}"));

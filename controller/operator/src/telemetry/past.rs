@@ -10,10 +10,11 @@ use std::{
     time::Duration,
 };
 
+use breakwater_crds::state::EDGES_MAX;
 use breakwater_plan::{
-    observed::{ByTenant, Counted},
+    observed::{Counted, Slower},
     promql::Queries,
-    study::Look,
+    study::{Look, Week},
 };
 use breakwater_slo::{Counts as Events, TenantId};
 use jiff::Timestamp;
@@ -75,16 +76,17 @@ impl Past {
     }
 
     fn sheet(&self) -> Sheet {
-        Sheet::new(self.queries().measure(), self.queries().labels().into())
+        Sheet::of(self.queries())
     }
 
-    /// Bad and total of the seven days before `at`, by tenant; none for a `query`. A Prometheus that refuses so much is
+    /// Bad and total of the seven days before `at`, by tenant, and what was slower than the edges of a latency's shape; none
+    /// for a `query`. A Prometheus that refuses so much is
     /// asked for less at once, with a pause after each part as long as that took; one that cannot bear it, the next time.
-    pub(super) async fn week(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
+    pub(super) async fn week(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<Week, String> {
         loop {
             let refused = self.refused.load(Ordering::Relaxed);
             match self.sum(at.as_second(), PART_HOURS[refused % PART_HOURS.len()], ids).await {
-                Ok(sums) => return Ok(ByTenant::new(sums.into_iter().collect())),
+                Ok(sums) => return Ok(sums.week(self.queries().edges_of_shape())),
                 Err(Failed::Answer(why)) => return Err(why),
                 Err(Failed::Asking(why)) => {
                     // After the smallest the largest comes again: perhaps it was something else.
@@ -98,13 +100,8 @@ impl Past {
         }
     }
 
-    async fn sum(
-        &self,
-        at: i64,
-        hours: u32,
-        ids: &Arc<TenantIds>,
-    ) -> Result<HashMap<TenantId, Events>, Failed> {
-        let (mut sums, mut sheet) = (HashMap::<TenantId, Events>::new(), self.sheet());
+    async fn sum(&self, at: i64, hours: u32, ids: &Arc<TenantIds>) -> Result<Sums, Failed> {
+        let (mut sums, mut sheet) = (Sums::default(), self.sheet());
         let parts = i64::from(PART_HOURS[0] / hours.max(1));
         for part in 0..parts {
             let end = at - part * i64::from(hours) * 3_600;
@@ -116,10 +113,7 @@ impl Past {
                 self.source.query(&query, instant, &mut sheet).await.map_err(Failed::Asking)?;
             }
             sheet.end().map_err(Failed::Answer)?;
-            for (tenant, counts) in sheet.totals().as_slice() {
-                let sum = sums.entry(*tenant).or_insert(Events { bad: 0.0, total: 0.0 });
-                (sum.bad, sum.total) = (sum.bad + counts.bad, sum.total + counts.total);
-            }
+            sums.add(&sheet.totals());
             if part + 1 < parts {
                 tokio::time::sleep(began.elapsed()).await;
             }
@@ -206,7 +200,7 @@ impl Chunks {
         self.took = began.elapsed();
         for line in 0..steps {
             let end = self.next.saturating_add(i64::try_from(line).unwrap_or(0).saturating_mul(step_seconds));
-            each(end, &Counted::from(self.sheet.line(line)));
+            each(end, &self.sheet.line(line));
         }
         self.next += step_seconds * i64::try_from(steps).unwrap_or(1);
         Ok(true)
@@ -220,6 +214,32 @@ impl Chunks {
     /// How long the last chunk took; so long it is well to pause.
     pub fn took(&self) -> Duration {
         self.took
+    }
+}
+
+/// Sums over parts of a week.
+#[derive(Default)]
+struct Sums(HashMap<TenantId, (Events, [Option<f64>; EDGES_MAX])>);
+
+impl Sums {
+    /// Adds a part. What is not known of one part is not known of the whole.
+    fn add(&mut self, part: &Week) {
+        let edges = part.slower().edges();
+        for (place, (tenant, counts)) in part.counts().as_slice().iter().enumerate() {
+            let (sum, above) = self.0.entry(*tenant).or_insert((Events::default(), [Some(0.0); EDGES_MAX]));
+            (sum.bad, sum.total) = (sum.bad + counts.bad, sum.total + counts.total);
+            for (above, edge) in above.iter_mut().zip(edges) {
+                *above = above.zip(part.slower().above(place, *edge)).map(|(sum, more)| sum + more);
+            }
+        }
+    }
+
+    fn week(self, edges: &Arc<[f64]>) -> Week {
+        let mut all: Vec<_> = self.0.into_iter().collect();
+        all.sort_unstable_by_key(|(tenant, _)| *tenant);
+        let above = all.iter().flat_map(|(_, (_, above))| above.iter().take(edges.len()).copied());
+        let slower = Slower::new(edges.clone(), above);
+        Week::new(all.iter().map(|(tenant, (sum, _))| (*tenant, *sum)).collect()).with_slower(slower)
     }
 }
 

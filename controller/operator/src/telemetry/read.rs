@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use breakwater_crds::slo::{Latency, Slo};
 use breakwater_plan::{
-    observed::{ByTenant, SloReading, Step, StepData},
-    promql::{self, Matchers, Queries, ROW_LABEL},
+    observed::{SloReading, Step, StepData},
+    promql::{self, EDGE_LABEL, Matchers, Queries, ROW_LABEL},
     spec::FieldError,
+    study::Week,
 };
-use breakwater_slo::Counts as Events;
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
@@ -170,8 +170,9 @@ impl SloTelemetry {
         }
     }
 
-    /// Bad and total of the seven days before `at`, by tenant (R14); empty for a `query`.
-    pub async fn history(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<ByTenant<Events>, String> {
+    /// Bad and total of the seven days before `at`, by tenant (R14), and what was slower than the edges of a latency's shape,
+    /// once they are known; empty for a `query`.
+    pub async fn history(&self, at: Timestamp, ids: &Arc<TenantIds>) -> Result<Week, String> {
         self.weeks.week(at, ids).await
     }
 
@@ -183,7 +184,7 @@ impl SloTelemetry {
     /// The sheet of the last answer, or a new one where that is in use.
     fn sheet(&self) -> Sheet {
         let kept = self.sheet.lock().unwrap_or_else(PoisonError::into_inner).take();
-        kept.unwrap_or_else(|| Sheet::new(self.queries.measure(), self.queries.labels().into()))
+        kept.unwrap_or_else(|| Sheet::of(&self.queries))
     }
 
     /// Keeps a sheet for the next answer: one at most, since steps are mostly read one by one.
@@ -200,7 +201,7 @@ impl SloTelemetry {
 
     /// The step and the lag, learnt once; a histogram's threshold must be an edge before anything is read.
     pub async fn learn_rhythm(&mut self, now: Timestamp) -> Result<Rhythm, String> {
-        self.check_edges(now).await?;
+        self.learn_edges(now).await?;
         if let Some(rhythm) = self.rhythm {
             return Ok(rhythm);
         }
@@ -219,17 +220,25 @@ impl SloTelemetry {
         }
     }
 
-    async fn check_edges(&mut self, now: Timestamp) -> Result<(), String> {
+    /// The bucket edges of a histogram, learnt once: the threshold must be one of them, and the nearest others are read from
+    /// then on.
+    pub async fn learn_edges(&mut self, now: Timestamp) -> Result<(), String> {
         let (Some(latency), false, Some(query)) = (&self.latency, self.edges_checked, self.queries.edges())
         else {
             return Ok(());
         };
         let rows = self.few(&query, settled(now)).await?;
-        let edges: Vec<&str> = rows.0.iter().map(|row| row.label("le")).filter(|le| !le.is_empty()).collect();
+        let edges: Vec<&str> =
+            rows.0.iter().map(|row| row.label(EDGE_LABEL)).filter(|le| !le.is_empty()).collect();
         let native = rows.0.iter().any(|row| row.label(ROW_LABEL) == "native");
         if let Some(refused) = promql::check_edges(latency, &edges, native, &self.path) {
             return Err(refused.to_string());
         }
+        let counted = rows.0.iter().filter(|row| row.label(ROW_LABEL) != "native");
+        let shape = promql::shape_edges(latency, counted.map(|row| (row.label(EDGE_LABEL), row.value)));
+        self.queries = self.queries.with_edges(&shape).map_err(|why| why.to_string())?;
+        self.weeks = Past::new(Arc::clone(&self.source), self.queries.clone());
+        self.sheet = Mutex::default();
         // Without series there was nothing to check; the next pass asks again.
         self.edges_checked = !edges.is_empty();
         Ok(())

@@ -4,15 +4,16 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use breakwater_plan::{
-    observed::{ByTenant, Counted, StepData},
-    promql::{Measure, ROW_LABEL, Row},
+    observed::{ByTenant, Counted, Slower, StepData},
+    promql::{EDGE_LABEL, Measure, Queries, ROW_LABEL, Row},
+    study::Week,
 };
-use breakwater_slo::{Counts, Series, TenantId};
+use breakwater_slo::{Discard, Series, TenantId};
 
 use super::{
     ids::{Owner, TenantIds},
     order::{Order, Spot},
-    parts::Parts,
+    parts::{Buckets, Parts},
     sink::{Labels, Sink},
 };
 
@@ -61,6 +62,11 @@ pub struct Sheet {
     grid: Grid,
     /// Per step, per tenant's place.
     fields: Vec<Parts>,
+    /// Further bucket edges, in seconds, ascending; the first `below` of them are below the threshold.
+    edges: Arc<[f64]>,
+    below: usize,
+    /// As `fields`.
+    buckets: Buckets,
     order: Order,
     /// Where the present series belongs.
     spot: Spot,
@@ -71,7 +77,10 @@ pub struct Sheet {
     /// The labels' values in their order, of the series that is looked up.
     parts: Vec<String>,
     name: String,
+    /// The value of the label that says which edge a row is of.
+    edge: String,
     counted: Vec<(TenantId, Series)>,
+    above: Vec<Option<f64>>,
 }
 
 impl Sheet {
@@ -84,14 +93,25 @@ impl Sheet {
             ids: Arc::default(),
             grid: Grid::instant(0),
             fields: Vec::new(),
+            edges: Arc::default(),
+            below: 0,
+            buckets: Buckets::default(),
             order: Order::default(),
             spot: Spot::Stranger,
             series: 0,
             wrong_time: None,
             values: Vec::new(),
             name: String::new(),
+            edge: String::new(),
             counted: Vec::new(),
+            above: Vec::new(),
         }
+    }
+
+    /// An empty sheet for answers to these queries.
+    pub fn of(queries: &Queries) -> Self {
+        let (edges, below) = (queries.edges_of_shape().clone(), queries.edges_below());
+        Self { edges, below, ..Self::new(queries.measure(), queries.labels().into()) }
     }
 
     /// Wipes it for the answer to what is asked for these instants.
@@ -102,7 +122,9 @@ impl Sheet {
         }
         self.grid = grid;
         self.fields.clear();
-        self.fields.resize(ids.tenants().len() * grid.steps, Parts::default());
+        let fields = ids.tenants().len() * grid.steps;
+        self.fields.resize(fields, Parts::default());
+        self.buckets.begin(fields, self.edges.len());
         self.order.begin();
         (self.spot, self.series, self.wrong_time) = (Spot::Stranger, 0, None);
         self.values.clear();
@@ -135,34 +157,53 @@ impl Sheet {
         if self.measure == Measure::Values {
             return self.values();
         }
-        self.gather(0);
-        if self.counted.is_empty() {
+        let counted = self.line(0);
+        if counted.as_slice().is_empty() {
             return StepData::Missing(self.unmatched());
         }
-        StepData::Counts(Counted::from(&*self.counted))
+        StepData::Counts(counted)
     }
 
     /// The tenants of one line that had rows, in order, and what these say.
-    pub fn line(&mut self, line: usize) -> &[(TenantId, Series)] {
+    pub fn line(&mut self, line: usize) -> Counted {
         self.gather(line);
-        &self.counted
+        let slower = Slower::new(self.edges.clone(), self.above.iter().copied());
+        Counted::from(&*self.counted).with_slower(slower)
     }
 
-    /// Bad and total by tenant; doubtful ones are left out.
-    pub fn totals(&self) -> ByTenant<Counts> {
-        let counted = |(id, parts): (&TenantId, &Parts)| match parts.series(self.measure) {
-            Series::Counted(counts) => Some((*id, counts)),
-            Series::Idle | Series::Absent | Series::Discarded(_) => None,
-        };
-        self.ids.tenants().iter().zip(&self.fields).filter_map(counted).collect()
+    /// Bad and total by tenant, of sums over days, and what was slower than each edge; doubtful ones are left out.
+    pub fn totals(&self) -> Week {
+        let (mut counted, mut above) = (Vec::new(), Vec::new());
+        for (place, (id, parts)) in self.ids.tenants().iter().zip(&self.fields).enumerate() {
+            match parts.series(self.measure) {
+                Series::Counted(counts) => {
+                    counted.push((*id, counts));
+                    above.extend(self.buckets.above(place, counts.total));
+                }
+                Series::Idle | Series::Absent | Series::Discarded(_) => {}
+            }
+        }
+        Week::new(ByTenant::new(counted)).with_slower(Slower::new(self.edges.clone(), above))
     }
 
     fn gather(&mut self, line: usize) {
+        let Self { measure, edges, below, buckets, counted, above, .. } = self;
         let tenants = self.ids.tenants();
-        let fields = self.fields.iter().skip(line * tenants.len());
-        let there = tenants.iter().zip(fields).filter(|(_, parts)| parts.is_there());
-        self.counted.clear();
-        self.counted.extend(there.map(|(id, parts)| (*id, parts.series(self.measure))));
+        let fields = self.fields.iter().enumerate().skip(line * tenants.len());
+        counted.clear();
+        above.clear();
+        for (id, (place, parts)) in tenants.iter().zip(fields).filter(|(_, (_, parts))| parts.is_there()) {
+            let mut series = parts.series(*measure);
+            match series {
+                Series::Counted(counts) => match buckets.of_step(place, counts, *below) {
+                    Some(of_edges) => above.extend(of_edges),
+                    None => series = Series::Discarded(Discard::Invalid),
+                },
+                Series::Idle | Series::Absent | Series::Discarded(_) => {}
+            }
+            counted.push((*id, series));
+            above.resize(counted.len() * edges.len(), None);
+        }
     }
 
     fn values(&self) -> StepData {
@@ -191,14 +232,20 @@ impl Sheet {
     /// Reads the tenant's name into `name`: its labels, joined by slashes; an absent one is empty.
     fn read(&mut self, labels: Labels<'_>) -> Result<Option<Row>, String> {
         self.parts.iter_mut().for_each(String::clear);
-        let mut row = None;
+        self.edge.clear();
+        let (mut row, mut is_edge) = (None, false);
         labels.each(|name, value| {
             if let Some(at) = self.labels.iter().position(|label| label == name) {
                 value.clone_into(&mut self.parts[at]);
             } else if name == ROW_LABEL {
-                row = Row::parse(value);
+                (row, is_edge) = (Row::parse(value), value == EDGE_LABEL);
+            } else if name == EDGE_LABEL {
+                value.clone_into(&mut self.edge);
             }
         })?;
+        if is_edge {
+            row = Row::edge(&self.edge, &self.edges);
+        }
         self.name.clear();
         for (at, part) in self.parts.iter().enumerate() {
             if at > 0 {
@@ -276,7 +323,13 @@ impl Sink for Sheet {
         }
         let from = line * self.ids.tenants().len();
         match self.spot {
-            Spot::Tenant(place, row) => self.fields[from + place as usize].take(row, value),
+            Spot::Tenant(place, row) => {
+                let place = from + place as usize;
+                if let Some(Row::Edge(edge)) = row {
+                    self.buckets.take(place, edge, value);
+                }
+                self.fields[place].take(row, value);
+            }
             Spot::Shared(name) => {
                 for place in self.ids.sharers(name) {
                     self.fields[from + *place as usize].doubt();

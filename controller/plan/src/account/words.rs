@@ -21,7 +21,7 @@ pub(super) fn measures(slo: &Slo) -> String {
         };
         return format!("{bad} of {total}");
     }
-    if let Some(Latency { histogram, matchers, threshold }) = &slo.latency {
+    if let Some(Latency { histogram, matchers, threshold, shape: _ }) = &slo.latency {
         let selector =
             if matchers.is_empty() { histogram.clone() } else { format!("{histogram}{{{matchers}}}") };
         return format!("{selector} above {threshold}");
@@ -29,7 +29,7 @@ pub(super) fn measures(slo: &Slo) -> String {
     slo.query.clone().unwrap_or_default()
 }
 
-/// The query of one step, as it was asked; empty while the step's length is not known.
+/// The query of one step, as it was asked but for the rows of a latency's further bucket edges; empty while the step's length is not known.
 pub(super) fn query(checked: &Checked, index: usize, step_seconds: i64) -> String {
     let matchers = checked.spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
     let queries = Matchers::parse(matchers).ok().and_then(|matchers| {
@@ -67,10 +67,11 @@ pub(super) fn limits(config: &Config, is_compared: bool) -> Vec<String> {
 fn worse(compare: &Compare, objective: f64) -> String {
     let absolute = compare.absolute.unwrap_or(0.1 * (1.0 - objective));
     format!(
-        "deviation: more than {}x the baseline's ratio plus {}, at a certainty of {} (comparison)",
+        "deviation: more than {}x the baseline's ratio plus {}, at a certainty of {} (comparison{})",
         compare.ratio,
         share(absolute),
-        share(1.0 - compare.alpha)
+        share(1.0 - compare.alpha),
+        if compare.shape { ", at the next bucket edges as well" } else { "" }
     )
 }
 

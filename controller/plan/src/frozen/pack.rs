@@ -42,6 +42,19 @@ pub(super) fn push_row(bytes: &mut Vec<u8>, tenant: TenantId, cells: impl Iterat
     }
 }
 
+/// Appends numbers in single precision; -1 for what is not known.
+#[expect(clippy::cast_possible_truncation, reason = "they were in single precision before")]
+pub(super) fn push_known(bytes: &mut Vec<u8>, values: impl Iterator<Item = Option<f64>>) {
+    for value in values {
+        bytes.extend(value.map_or(UNSEEN, |value| value as f32).to_le_bytes());
+    }
+}
+
+/// A number that was appended so.
+pub(super) fn known(value: f64) -> Option<f64> {
+    (value.is_finite() && value >= 0.0).then_some(value)
+}
+
 /// Counts in single precision, a ten-millionth off at most; `None` where they are more than that holds.
 #[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
 fn single(counts: Counts) -> Option<(f32, f32)> {

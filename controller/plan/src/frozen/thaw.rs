@@ -10,12 +10,12 @@ use breakwater_crds::{
     state::{FORMAT, FrozenLearned, FrozenSlo, RolloutStateSpec},
     status::WaveStatus,
 };
-use breakwater_slo::{Counts, Doubt, Learned, Profile, TenantId};
+use breakwater_slo::{Counts, Doubt, Edges, Learned, Profile, TenantId};
 use jiff::Timestamp;
 
 use super::pack::{self, Cell};
 use crate::{
-    observed::{ByTenant, SloReading},
+    observed::{ByTenant, SloReading, Slower},
     spec::Checked,
     study::{Studied, Week},
 };
@@ -150,9 +150,16 @@ fn kept(shards: &[&RolloutStateSpec], checked: &Checked) -> Result<Vec<(usize, K
     if !numbers.eq(0..first.shards) {
         return Err(format!("{} of {} shards are there", shards.len(), first.shards));
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut slower) = (Vec::new(), Vec::new());
+    let edges: usize = first.slos.iter().map(|slo| slo.edges.len()).sum();
     for spec in shards {
-        rows.append(&mut pack::rows(&spec.members, first.slos.len()).ok_or("its members cannot be read")?);
+        let mut part = pack::rows(&spec.members, first.slos.len()).ok_or("its members cannot be read")?;
+        let mut above = pack::floats(&spec.slower).ok_or("what was slower cannot be read")?;
+        if above.len() != part.len() * edges {
+            return Err("what was slower is of other tenants".to_owned());
+        }
+        rows.append(&mut part);
+        slower.append(&mut above);
     }
     let place = |slo: &FrozenSlo| {
         let same = |(spec, definition): (&breakwater_crds::slo::Slo, &String)| {
@@ -162,17 +169,29 @@ fn kept(shards: &[&RolloutStateSpec], checked: &Checked) -> Result<Vec<(usize, K
     };
     let columns = first.slos.iter().enumerate();
     let mine = columns.filter_map(|(column, slo)| Some((place(slo)?, column, slo)));
-    mine.map(|(place, column, slo)| Ok((place, one(slo, column, &rows)?))).collect()
+    mine.map(|(place, column, slo)| {
+        let before: usize = first.slos[..column].iter().map(|slo| slo.edges.len()).sum();
+        let above = |row: usize| slower[row * edges + before..].iter().take(slo.edges.len());
+        Ok((place, one(slo, column, &rows, above)?))
+    })
+    .collect()
 }
 
-/// One SLO's part of the rows.
-fn one(slo: &FrozenSlo, column: usize, rows: &[(TenantId, Vec<Cell>)]) -> Result<Kept, String> {
+/// One SLO's part of the rows; `above` gives what was slower than its edges in a row.
+fn one<'a>(
+    slo: &FrozenSlo,
+    column: usize,
+    rows: &[(TenantId, Vec<Cell>)],
+    above: impl Fn(usize) -> std::iter::Take<std::slice::Iter<'a, f64>>,
+) -> Result<Kept, String> {
     let (mut members, mut counts) = (Vec::new(), Vec::<(TenantId, Counts)>::new());
-    for (tenant, cells) in rows {
+    let mut slower = Vec::new();
+    for (row, (tenant, cells)) in rows.iter().enumerate() {
         match cells.get(column) {
             Some(Cell::Seen(seen)) => {
                 members.push(*tenant);
                 counts.push((*tenant, *seen));
+                slower.extend(above(row).map(|above| pack::known(*above)));
             }
             Some(Cell::Unseen) => members.push(*tenant),
             Some(Cell::Stranger) | None => {}
@@ -186,12 +205,28 @@ fn one(slo: &FrozenSlo, column: usize, rows: &[(TenantId, Vec<Cell>)]) -> Result
         }
         None => None,
     };
-    Ok(Kept { studied, week: Arc::new(Week::frozen(ByTenant::new(counts), slo.fleet)) })
+    // Rows are in order of the ids; of others nobody would know whose is whose.
+    let is_ordered = counts.is_sorted_by(|(one, _), (other, _)| one < other);
+    let slower =
+        if is_ordered { Slower::new(slo.edges.as_slice().into(), slower) } else { Slower::default() };
+    let week = Week::frozen(ByTenant::new(counts), slo.fleet, slower, &slo.slower_fleet);
+    Ok(Kept { studied, week: Arc::new(week) })
 }
 
 fn learned(stored: &FrozenLearned) -> Option<Learned> {
-    let FrozenLearned { phi, phi_tenant, phi_past, phi_traffic, doubt, detectable, replayed, profile } =
-        stored;
+    let FrozenLearned {
+        phi,
+        phi_tenant,
+        phi_past,
+        phi_traffic,
+        phi_shape,
+        shape,
+        doubt,
+        detectable,
+        replayed,
+        profile,
+    } = stored;
+    let edges = |phi: f64| Edges { seconds: shape.clone(), phi };
     let numbers = pack::floats(profile)?;
     let (rows, rest) = numbers.as_chunks::<5>();
     Some(Learned {
@@ -199,6 +234,7 @@ fn learned(stored: &FrozenLearned) -> Option<Learned> {
         phi_tenant: *phi_tenant,
         phi_past: *phi_past,
         phi_traffic: *phi_traffic,
+        shape: phi_shape.filter(|_| !shape.is_empty()).map(edges),
         profile: Profile::from_rows(rows.to_vec()).filter(|_| rest.is_empty())?,
         doubt: doubt.as_ref().map(|doubt| Doubt { reason: doubt.reason.clone(), guards: doubt.guards }),
         detectable: *detectable,

@@ -137,7 +137,9 @@ pub(crate) fn before_start(draft: &Draft<'_>, version: &str) -> Vec<(&'static st
     let mut asked: Vec<(&'static str, Passage)> =
         asked.chain(warned.map(|passage| (Subject::LoadTest.reason(), passage))).collect();
     if lane(draft, version) == Lane::Emergency {
-        asked.iter_mut().for_each(|(_, passage)| passage.only_warns());
+        for (_, passage) in &mut asked {
+            passage.only_warns();
+        }
         asked.push((Subject::Emergency.reason(), ask(draft, Subject::Emergency, version)));
     }
     asked

@@ -9,8 +9,8 @@ use promql_parser::{
 };
 
 use super::{
-    Queries, Row, Sli,
-    frame::{row, union},
+    EDGE_LABEL, Queries, Row, Sli,
+    frame::{named, row, union},
     selector::{Matchers, Selector, each_selector},
 };
 
@@ -27,19 +27,22 @@ impl Queries {
     /// read at 1 h resolution: a ratio needs no more, and a week of raw samples is too many. With `young`, what is too
     /// young for that is read over its last hour.
     pub fn totals(&self, hours: u32, young: bool) -> Option<String> {
-        let by = self.by();
-        let counted = |s: &Selector| match (hours, young) {
+        let counted_by = |s: &Selector, by: &str| match (hours, young) {
             // Two points an hour apart are not always within an hour.
             (0..=1, _) => format!("sum{by}(increase({s}[1h]))"),
             (_, true) => format!("(sum{by}(increase({s}[{hours}h:1h])) or sum{by}(increase({s}[1h])))"),
             (_, false) => format!("sum{by}(increase({s}[{hours}h:1h]))"),
         };
+        let by = self.by();
+        let counted = |s: &Selector| counted_by(s, &by);
         match &self.sli {
             Sli::Counters { bad, total } => {
                 Some(union([row(Row::Total, &counted(total)), row(Row::Bad, &counted(bad))]))
             }
-            Sli::Histogram { total, good, .. } => {
-                Some(union([row(Row::Total, &counted(total)), row(Row::Good, &counted(good))]))
+            Sli::Histogram { total, good, slower, .. } => {
+                let rows = [row(Row::Total, &counted(total)), row(Row::Good, &counted(good))];
+                let edges = slower.as_ref().map(|s| named(EDGE_LABEL, &counted_by(s, &self.by_edge())));
+                Some(union(rows.into_iter().chain(edges)))
             }
             Sli::Recorded { bad, total } => Some(union([
                 row(Row::Total, &format!("sum{by}(sum_over_time({total}[{hours}h]))")),
@@ -117,15 +120,17 @@ impl Queries {
             Sli::Recorded { bad, total } => {
                 Sli::Recorded { bad: bad.with(matchers), total: total.with(matchers) }
             }
-            Sli::Histogram { total, good, buckets, native } => Sli::Histogram {
+            Sli::Histogram { threshold, total, good, buckets, native, slower } => Sli::Histogram {
+                threshold: *threshold,
                 total: total.with(matchers),
                 good: good.with(matchers),
                 buckets: buckets.with(matchers),
                 native: native.with(matchers),
+                slower: slower.as_ref().map(|slower| slower.with(matchers)),
             },
             Sli::Values { query } => Sli::Values { query: query.clone() },
         };
-        Self { sli, labels: self.labels.clone(), step: self.step }
+        Self { sli, labels: self.labels.clone(), step: self.step, edges: self.edges.clone() }
     }
 }
 

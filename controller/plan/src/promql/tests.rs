@@ -170,6 +170,70 @@ fn the_threshold_matches_every_spelling_of_its_edge_and_no_other() {
 }
 
 #[test]
+fn the_shape_has_the_nearest_two_edges_below_the_threshold_and_the_nearest_two_above() {
+    let of = |threshold: &str, known: &[(&str, f64)]| {
+        shape_edges(&latency(threshold, "").latency.unwrap(), known.iter().copied())
+    };
+    let default =
+        ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf"];
+    let all = |series: f64| default.map(|le| (le, series));
+    for (threshold, edges) in [
+        ("500ms", vec![0.1, 0.25, 1.0, 2.5]),
+        ("5ms", vec![0.01, 0.025]),
+        ("10ms", vec![0.005, 0.025, 0.05]),
+        ("10s", vec![2.5, 5.0]),
+        ("300ms", vec![]),
+    ] {
+        assert_eq!(of(threshold, &all(7.0)), edges, "{threshold}");
+    }
+    assert_eq!(of("1s", &[("1", 2.0), ("+Inf", 2.0)]), Vec::<f64>::new(), "there is no other edge");
+    assert_eq!(of("1s", &[]), Vec::<f64>::new());
+    // Two spellings, as while a Prometheus is upgraded: together they are all series.
+    let both = [("0.5", 9.0), ("1", 4.0), ("1.0", 5.0), ("2", 5.0), ("2.0", 4.0), ("4", 8.0), ("8.0", 9.0)];
+    assert_eq!(of("1s", &both), [0.5, 2.0, 8.0], "one of nine targets has no 4");
+    let odd_one = [("0.5", 19.0), ("1", 20.0), ("2", 18.0), ("4", 17.0), ("8", 20.0)];
+    assert_eq!(of("1s", &odd_one), [0.5, 2.0, 8.0], "one of twenty does not decide for all");
+    let odd = [("1", 1.0), ("NaN", 1.0), ("-Inf", 1.0), ("0", 1.0), ("-1", 1.0), ("x", 1.0), ("2", f64::NAN)];
+    assert_eq!(of("1s", &odd), Vec::<f64>::new());
+    let mut off = latency("500ms", "").latency.unwrap();
+    off.shape = breakwater_crds::slo::Shape::Disabled;
+    assert_eq!(shape_edges(&off, all(1.0)), Vec::<f64>::new());
+}
+
+#[test]
+fn further_edges_are_rows_of_the_one_query_of_a_step_and_of_the_week() {
+    let plain = with(&latency("500ms", "handler=\"a\""), "cluster=\"eu\"");
+    let shaped = plain.with_edges(&[0.1, 1.0]).unwrap();
+    assert_eq!((shaped.edges_below(), shaped.edges_of_shape().len()), (1, 2));
+    let (before, after) = (plain.step(60), shaped.step(60));
+    let edges = after.strip_prefix(&format!("{before}\nor\n")).expect("the same and more");
+    let buckets = "api_time_bucket{cluster=\"eu\",handler=\"a\",le=~\"0\\\\.10*|1(\\\\.0*)?\"}";
+    assert!(edges.starts_with("label_replace(sum by (tenant, le) ("), "{edges}");
+    assert!(edges.ends_with(", \"breakwater\", \"le\", \"\", \"\")"), "{edges}");
+    assert_eq!(edges.matches(buckets).count(), 3, "{edges}");
+    let week = shaped.history().unwrap();
+    let says = format!("sum by (tenant, le) (increase({buckets}[168h:1h]))");
+    assert!(week.starts_with(&plain.history().unwrap()) && week.contains(&says), "{week}");
+    for text in [&after, &week] {
+        assert!(selectors(text).iter().all(|found| found.contains("cluster=\"eu\"")), "{text}");
+    }
+    let few = shaped.of_tenants(&["a"], 1_000);
+    assert_eq!(few[0].edges_of_shape(), shaped.edges_of_shape());
+    assert!(
+        few[0].step(60).matches("tenant=~\"a\"").count()
+            > plain.of_tenants(&["a"], 1_000)[0].step(60).matches("tenant=~\"a\"").count()
+    );
+    assert_eq!(shaped.with_edges(&[]).unwrap(), plain);
+    let errors = with(&counters("e", "r"), "");
+    assert_eq!(errors.with_edges(&[1.0]).unwrap(), errors, "counters have no edges");
+    for (le, row) in
+        [("0.1", Some(0)), ("0.10", Some(0)), ("1", Some(1)), ("1.0", Some(1)), ("0.5", None), ("+Inf", None)]
+    {
+        assert_eq!(Row::edge(le, &[0.1, 1.0]), row.map(Row::Edge), "{le}");
+    }
+}
+
+#[test]
 fn a_threshold_that_is_no_edge_is_refused_naming_the_edges() {
     let sli = latency("300ms", "").latency.unwrap();
     let error = check_edges(&sli, &["+Inf", "0.5", "1.0", "0.25"], false, PATH).unwrap();

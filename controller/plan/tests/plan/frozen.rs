@@ -9,10 +9,10 @@ use breakwater_crds::{
 };
 use breakwater_plan::{
     frozen::{Freeze, FreezeSlo, Stored, thaw},
-    observed::ByTenant,
+    observed::{ByTenant, Slower},
     study::{Studied, Week},
 };
-use breakwater_slo::{Counts, Doubt, Learned, TenantId};
+use breakwater_slo::{Counts, Doubt, Edges, Learned, TenantId};
 use serde_json::{Value, json};
 
 use crate::world::{Behaviour, World, checked, learned, merged, minutes, spec};
@@ -215,12 +215,28 @@ fn wave(tenants: u64) -> Freeze {
         });
         counted.collect::<ByTenant<Counts>>()
     };
-    let slos = ["api-errors", "checkout"].into_iter().zip(0..).map(|(name, n)| FreezeSlo {
-        name: name.into(),
-        definition: checked(&two()).definitions[usize::try_from(n).unwrap()].clone(),
-        studied: Some(Arc::new(Studied { learned: learned(), members: ids.clone().into() })),
-        members: ids.clone().into(),
-        week: Week::new(counts(n)),
+    let edges = [0.1, 0.25, 1.0, 2.5];
+    let slower = || {
+        let counts = counts(1);
+        let above = counts.as_slice().iter().flat_map(|(_, counts)| {
+            let of = |share: f64| Some(counts.total * share).filter(|above| above.fract() < 0.99);
+            [0.6, 0.3, 1e-3, 1e-5].map(of)
+        });
+        Slower::new(edges.into(), above)
+    };
+    let slos = ["api-errors", "checkout"].into_iter().zip(0..).map(|(name, n)| {
+        let shape = (n > 0).then(|| Edges { seconds: vec![0.25, 1.0], phi: 2.5 });
+        let week = Week::new(counts(n));
+        FreezeSlo {
+            name: name.into(),
+            definition: checked(&two()).definitions[usize::try_from(n).unwrap()].clone(),
+            studied: Some(Arc::new(Studied {
+                learned: Learned { shape, ..learned() },
+                members: ids.clone().into(),
+            })),
+            members: ids.clone().into(),
+            week: if n > 0 { week.with_slower(slower()) } else { week },
+        }
     });
     Freeze {
         rollout: "app".into(),
@@ -233,7 +249,9 @@ fn wave(tenants: u64) -> Freeze {
 
 fn two() -> Value {
     let base = spec("2.0.0");
-    let second = merged(base["slos"][0].clone(), json!({"name": "checkout"}));
+    let latency = json!({"histogram": "time", "threshold": "500ms"});
+    let second =
+        merged(base["slos"][0].clone(), json!({"name": "checkout", "errors": null, "latency": latency}));
     merged(base.clone(), json!({"slos": [base["slos"][0].clone(), second]}))
 }
 
@@ -251,14 +269,15 @@ fn status(freeze: &Freeze) -> RolloutStatus {
 }
 
 #[test]
-fn r27_a_hundred_thousand_tenants_with_two_slos_take_at_most_eight_objects_and_come_back_whole() {
+fn r27_a_hundred_thousand_tenants_with_two_slos_one_a_latency_take_at_most_nine_objects_and_come_back_whole()
+{
     let freeze = wave(100_000);
     let shards = freeze.shards();
     let bytes: Vec<usize> =
         shards.iter().map(|shard| serde_json::to_string(&shard.spec).unwrap().len()).collect();
     let all: usize = bytes.iter().sum();
     println!("{} objects, {all} bytes, {:.1} per tenant: {bytes:?}", shards.len(), all as f64 / 1e5);
-    assert!(shards.len() <= 8 && bytes.iter().all(|bytes| *bytes <= STATE_MAX_BYTES), "{bytes:?}");
+    assert!(shards.len() <= 9 && bytes.iter().all(|bytes| *bytes <= STATE_MAX_BYTES), "{bytes:?}");
     let profile = &shards[0].spec.slos[0].learned.as_ref().unwrap().profile;
     assert!(profile.len() <= 30_000, "{}", profile.len());
     assert_eq!(freeze.shards(), shards, "the same names for the same content");
@@ -271,13 +290,28 @@ fn r27_a_hundred_thousand_tenants_with_two_slos_take_at_most_eight_objects_and_c
     for (slo, kept) in freeze.slos.iter().zip(&thawed.slos) {
         let kept = &kept[&freeze.wave_started_at];
         let studied = kept.studied.as_ref().unwrap();
+        let learned = &slo.studied.as_ref().unwrap().learned;
         assert_eq!((&studied.members, studied.learned.phi), (&slo.members, 1.25));
+        assert_eq!(studied.learned.shape, learned.shape);
         assert_eq!(kept.week.counts().as_slice().len(), 100_000);
         for (one, other) in slo.week.counts().as_slice().iter().zip(kept.week.counts().as_slice()) {
             let (before, after) = (slo.week.ratio(one.1).unwrap(), kept.week.ratio(other.1).unwrap());
             assert!(one.0 == other.0 && (after / before - 1.0).abs() < 1e-6, "{one:?} {other:?}");
         }
+        assert_eq!(kept.week.slower(), slo.week.slower());
+        for edge in slo.week.slower().edges() {
+            for (tenant, _) in slo.week.counts().as_slice().iter().step_by(97) {
+                let own = |week: &Week| week.walk().get(*tenant).unwrap().own_above(*edge);
+                let (before, after) = (own(&slo.week), own(&kept.week));
+                let fits = before.zip(after).map_or(before == after, |(b, a)| (a / b - 1.0).abs() < 1e-6);
+                assert!(fits, "{edge}: {before:?} {after:?}");
+            }
+        }
     }
+    let mut other = stored.clone();
+    other[0].1.slower = other[1].1.slower[4..].to_owned();
+    let of_others = thaw(&other, &checked(&two()), &status(&freeze));
+    assert!(of_others.ignored[0].contains("slower"), "{:?}", of_others.ignored);
     stored.pop();
     let thawed = thaw(&stored, &checked(&two()), &status(&freeze));
     assert!(thawed.slos.iter().all(std::collections::HashMap::is_empty));

@@ -12,6 +12,7 @@ mod progress;
 mod releases;
 mod reverting;
 mod scope;
+mod shape;
 mod telling;
 mod versions;
 mod watching;

@@ -18,8 +18,8 @@ use breakwater_plan::{
     Observed, Plan,
     frozen::{self, Freeze, Stored, Thawed},
     observed::{
-        Action, ByTenant, Cause, Claim, Fleet, Job, JobState, Marker, ObjectFacts, Readiness, Reading,
-        Report, SloReading, Step, StepData, Tenant,
+        Action, ByTenant, Cause, Claim, Counted, Fleet, Job, JobState, Marker, ObjectFacts, Readiness,
+        Reading, Report, SloReading, Slower, Step, StepData, Tenant,
     },
     outcome::{JobWrite, Purpose, Write},
     plan,
@@ -36,6 +36,8 @@ use crate::oracles;
 
 pub const STEP_SECONDS: i64 = 60;
 pub const LAG_SECONDS: i64 = 90;
+/// Bucket edges beside a latency's threshold of 500 ms, in seconds.
+pub const SLOWER_EDGES: [f64; 4] = [0.1, 0.25, 1.0, 2.5];
 /// Requests of one tenant in one step.
 const REQUESTS: f64 = 1_000.0;
 
@@ -139,6 +141,10 @@ pub struct World {
     /// Up to where steps were handed over, by SLO.
     fetched: Vec<Option<i64>>,
     pub behaviours: BTreeMap<String, Behaviour>,
+    /// By version the share of requests above each of the edges; `None`: it has no such edge. Empty: no edge is read.
+    pub slower: BTreeMap<String, [Option<f64>; 4]>,
+    /// The edges that steps come with.
+    pub slower_edges: Vec<f64>,
     /// Intervals in which Prometheus could not be read; what was missed is fetched at their end.
     pub outages: Vec<(Timestamp, Timestamp)>,
     /// Seconds by which an SLO's steps are read later than the others', within what is on time.
@@ -187,6 +193,7 @@ pub fn learned() -> Learned {
         phi_tenant: 1.25,
         phi_past: 1.25,
         phi_traffic: 1.25,
+        shape: None,
         profile: week(),
         doubt: None,
         detectable: None,
@@ -305,6 +312,8 @@ impl World {
             watch_since: None,
             fetched: vec![None; slos],
             behaviours: behaviours.into_iter().map(|(version, how)| (version.to_owned(), how)).collect(),
+            slower: BTreeMap::new(),
+            slower_edges: SLOWER_EDGES.to_vec(),
             outages: Vec::new(),
             delays: Vec::new(),
             silent: BTreeSet::new(),
@@ -704,12 +713,7 @@ impl World {
             trace: self.traces[index].clone(),
             step_seconds: STEP_SECONDS,
             lag_seconds: LAG_SECONDS,
-            history: self
-                .histories
-                .iter()
-                .filter(|_| per_tenant)
-                .map(|at| (*at, Week::new(self.history())))
-                .collect(),
+            history: self.histories.iter().filter(|_| per_tenant).map(|at| (*at, self.week())).collect(),
             studies: self.studies.clone(),
             ..SloReading::default()
         };
@@ -749,7 +753,7 @@ impl World {
             self.sims.iter().filter_map(|sim| self.behaviours.get(sim.version_at(end)?)).map(|how| how.errors)
         };
         let data = if per_tenant {
-            StepData::Counts(counts.collect())
+            StepData::Counts(self.with_slower(counts.collect(), end))
         } else {
             StepData::Values(vec![worst().fold(0.0, f64::max)])
         };
@@ -765,6 +769,33 @@ impl World {
         let ails = self.ailing.get(&sim.tenant.id).filter(|(of, _)| of == version);
         let errors = ails.map_or(usual, |(_, errors)| *errors);
         Series::Counted(Counts { bad: errors * REQUESTS, total: REQUESTS })
+    }
+
+    /// With what is above the edges, by the version that each tenant ran.
+    fn with_slower(&self, counted: Counted, end: Timestamp) -> Counted {
+        if self.slower.is_empty() {
+            return counted;
+        }
+        let of = |id: TenantId| {
+            let sim = self.sims.iter().find(|sim| sim.tenant.id == id);
+            sim.and_then(|sim| self.slower.get(sim.version_at(end)?)).copied().unwrap_or_default()
+        };
+        let edges = self.slower_edges.len();
+        let above = counted.as_slice().iter().flat_map(|(id, _)| of(*id).into_iter().take(edges));
+        let above = above.map(|share| share.map(|share| share * REQUESTS));
+        let slower = Slower::new(self.slower_edges.as_slice().into(), above.collect::<Vec<_>>());
+        counted.with_slower(slower)
+    }
+
+    /// The seven days before, on the version that all had.
+    fn week(&self) -> Week {
+        let week = Week::new(self.history());
+        let Some(shares) = self.slower.get("1.0.0") else { return week };
+        let counts = week.counts().clone();
+        let of = |total: f64| shares.map(|share| share.map(|share| share * total));
+        let above = counts.as_slice().iter().flat_map(|(_, counts)| of(counts.total));
+        let slower = Slower::new(SLOWER_EDGES.into(), above);
+        week.with_slower(slower)
     }
 
     fn history(&self) -> ByTenant<Counts> {

@@ -27,6 +27,7 @@ pub struct Known {
     bad: Poisson,
     slow: Poisson,
     both: Poisson,
+    near: f64,
 }
 
 impl Known {
@@ -45,19 +46,21 @@ impl Known {
         let draw = |of: Poisson, fate: Fate| of.draw(mix(seed, &[fate as u64]));
         let (good, both) = (draw(self.good, Fate::Good), draw(self.both, Fate::BadAndSlow));
         let (bad, slow) = (draw(self.bad, Fate::Bad), draw(self.slow, Fate::Slow));
-        Requests { total: good + bad + slow + both, bad: bad + both, slow: slow + both }
+        let near = self.near;
+        Requests { total: good + bad + slow + both, bad: bad + both, slow: slow + both, near }
     }
 
     fn expect(&mut self, expected: Expected, step_seconds: i64) {
         if self.expected == Some((expected, step_seconds)) {
             return;
         }
-        let Expected { rate, errors, slow } = expected;
+        let Expected { rate, errors, slow, near } = expected;
         let mean = rate * step_seconds as f64;
         self.good = Poisson::of(mean * (1.0 - errors) * (1.0 - slow));
         self.bad = Poisson::of(mean * errors * (1.0 - slow));
         self.slow = Poisson::of(mean * (1.0 - errors) * slow);
         self.both = Poisson::of(mean * errors * slow);
+        self.near = mean * near;
         self.expected = Some((expected, step_seconds));
     }
 }

@@ -19,6 +19,9 @@ pub struct Fault {
     pub slow: Option<Percent>,
     /// What is slow anyway is multiplied by this.
     pub slow_factor: Option<f64>,
+    /// What is nearly slow, between a half of the threshold and the threshold or between a quarter and the half, is
+    /// multiplied by this: the threshold itself does not show it.
+    pub near_factor: Option<f64>,
     /// What becomes of the traffic: 0.5 is half of it.
     pub traffic_factor: Option<f64>,
     /// Share of tenants that have the fault; default: all.
@@ -41,6 +44,7 @@ impl Fault {
             errors_factor,
             slow,
             slow_factor,
+            near_factor,
             traffic_factor,
             tenants,
             after,
@@ -53,6 +57,7 @@ impl Fault {
         words.extend(errors_factor.map(|factor| format!("errors times {factor}")));
         words.extend(slow.map(|share| format!("{share} more requests are slow")));
         words.extend(slow_factor.map(|factor| format!("slow requests times {factor}")));
+        words.extend(near_factor.map(|factor| format!("requests just within the threshold times {factor}")));
         words.extend(traffic_factor.map(|factor| format!("traffic times {factor}")));
         words.extend(crash_loop.map(|share| format!("{share} of tenants never get ready")));
         if words.is_empty() {
@@ -70,6 +75,7 @@ impl Fault {
         for (name, factor) in [
             ("errorsFactor", self.errors_factor),
             ("slowFactor", self.slow_factor),
+            ("nearFactor", self.near_factor),
             ("trafficFactor", self.traffic_factor),
         ] {
             if factor.is_some_and(|factor| !factor.is_finite() || !(0.0..=1e4).contains(&factor)) {

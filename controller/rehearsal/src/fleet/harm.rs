@@ -6,7 +6,7 @@ use super::traffic::{Population, Tenant};
 
 /// Length of a slice that is looked at, in seconds.
 const SLICE: i64 = 60;
-/// Below this, in added share of bad or slow requests, nobody feels anything.
+/// Below this, in added share of bad, slow or nearly slow requests, nobody feels anything.
 const FELT: f64 = 1e-4;
 
 /// What a version did.
@@ -18,7 +18,7 @@ pub struct Harm {
     pub first: Option<i64>,
     /// Minutes that tenants spent on it while its fault showed, summed over tenants.
     pub tenant_minutes: f64,
-    /// Failed and slow requests in excess.
+    /// Failed, slow and nearly slow requests in excess.
     pub excess: f64,
 }
 
@@ -47,7 +47,8 @@ fn add(all: &Population, tenant: &Tenant, at: i64, seconds: i64, harm: &mut Harm
     let middle = at + seconds / 2;
     let (with, without) = (all.expected(tenant, middle, true), all.expected(tenant, middle, false));
     let lost = (without.rate - with.rate).max(0.0);
-    let added = (with.errors - without.errors).max(0.0) + (with.slow - without.slow).max(0.0);
+    let slower = (with.slow - without.slow).max(0.0) + (with.near - without.near).max(0.0);
+    let added = (with.errors - without.errors).max(0.0) + slower;
     let excess = (with.rate * added + lost) * seconds as f64;
     let felt = added > FELT || lost > without.rate * FELT;
     if felt && without.rate > 0.0 {

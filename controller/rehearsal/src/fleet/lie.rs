@@ -2,7 +2,7 @@
 
 use breakwater_crds::marker::stable_hash;
 use breakwater_operator::telemetry::{Labels, ReadError, Sink, sink::label_text};
-use breakwater_plan::promql::{ROW_LABEL, Row};
+use breakwater_plan::promql::{EDGE_LABEL, ROW_LABEL, Row};
 
 /// Who answers, in errors.
 pub const HOST: &str = "prometheus.rehearsal";
@@ -165,11 +165,11 @@ impl Sink for Distorted<'_> {
         labels.each(|name, value| {
             if name == ROW_LABEL {
                 self.is_total = value == Row::Total.as_str();
-            } else {
+            } else if name != EDGE_LABEL {
                 tenant.get_or_insert_with(|| stable_hash(&[value]));
             }
             all.push(match self.lie {
-                _ if name == ROW_LABEL => (name.to_owned(), value.to_owned()),
+                _ if name == ROW_LABEL || name == EDGE_LABEL => (name.to_owned(), value.to_owned()),
                 Lie::Strangers => (name.to_owned(), format!("stranger-{value}")),
                 Lie::OtherLabels => (format!("exported_{name}"), value.to_owned()),
                 _ => (name.to_owned(), value.to_owned()),

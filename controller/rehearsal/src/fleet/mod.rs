@@ -3,6 +3,7 @@
 //! Everything measured is a pure function of seed, tenant, step and of which version the tenant ran when, so a step
 //! that is asked for late, or twice, has the answer it would have had in time.
 
+mod buckets;
 pub mod chance;
 mod crew;
 pub mod draws;

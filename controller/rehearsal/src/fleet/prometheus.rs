@@ -15,14 +15,16 @@ use breakwater_operator::{
     tenants::lens::Lens,
 };
 use breakwater_plan::alerts::AlertRule;
-use breakwater_plan::promql::{Matchers, Measure, Queries, ROW_LABEL, Row, narrowed};
+use breakwater_plan::promql::{
+    EDGE_LABEL, Matchers, Measure, Queries, ROW_LABEL, Row, narrowed, shape_edges,
+};
 use breakwater_plan::study::coarse_seconds;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use regex::Regex;
 
-use self::rows::{Series, Whom, edges, scrapes, sum, values};
+use self::rows::{Series, Whom, beside, edges, scrapes, sum, values};
 use super::{
     Fleet,
     draws::Draws,
@@ -129,6 +131,13 @@ impl Metrics {
         for (index, slo) in spec.slos.iter().enumerate() {
             let queries = Queries::new(slo, &matchers, &format!("spec.slos[{index}]"))
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+            let threshold = slo.latency.as_ref().map(|latency| edge(&latency.threshold)).unwrap_or_default();
+            // As the controller asks once it knows the edges.
+            let beside = beside(&threshold).map(|edge| (edge.to_string(), 1.0));
+            let known =
+                beside.iter().map(|(edge, count)| (edge.as_str(), *count)).chain([(&*threshold, 1.0)]);
+            let chosen = slo.latency.as_ref().map_or_else(Vec::new, |latency| shape_edges(latency, known));
+            let queries = queries.with_edges(&chosen).map_err(|refusal| refusal.to_string())?;
             let seconds = queries.step_seconds(Some(SCRAPE_SECONDS)).ok_or("the step is not known")?;
             if shared.asks.contains_key(&queries.step(seconds)) {
                 continue;
@@ -153,13 +162,14 @@ impl Metrics {
                 shared.plain.extend(plain);
                 shared.asks.insert(query, Asked { slo: known, ask, of: None });
             }
-            let threshold = slo.latency.as_ref().map(|latency| latency.threshold.as_str());
             shared.names.labels.push(slo.tenant_labels.clone());
             shared.series.push(Series {
                 measure: queries.measure(),
-                is_latency: threshold.is_some(),
-                edge: threshold.map_or_else(String::new, edge),
+                is_latency: slo.latency.is_some(),
+                edge: threshold,
+                has_shape: !chosen.is_empty(),
                 labels: Vec::new(),
+                edge_labels: Vec::new(),
             });
         }
         Ok(())
@@ -349,7 +359,12 @@ impl Shared {
         for tenant in &fleet.tenants[series.labels.len()..] {
             let id = names.id(tenant);
             let part = if series.measure == Measure::Histogram { Row::Good } else { Row::Bad };
-            series.labels.push([Row::Total, part, Row::Now].map(|row| labels(&names.labels[slo], &id, row)));
+            let of = |row: Row, edge: Option<&str>| labels(&names.labels[slo], &id, row, edge);
+            series.labels.push([Row::Total, part, Row::Now].map(|row| of(row, None)));
+            if series.has_shape {
+                let edges = beside(&series.edge).map(|edge| edge.to_string());
+                series.edge_labels.push(edges.map(|edge| of(Row::Edge(0), Some(&edge))));
+            }
         }
     }
 }
@@ -369,10 +384,10 @@ impl Names {
 }
 
 /// The labels of a row: the tenant's name, cut into as many parts as there are labels.
-fn labels(names: &[String], id: &str, row: Row) -> Box<str> {
+fn labels(names: &[String], id: &str, row: Row, edge: Option<&str>) -> Box<str> {
     let parts = id.splitn(names.len().max(1), '/').chain(std::iter::repeat(""));
     let tenant = names.iter().map(String::as_str).zip(parts);
-    label_text(tenant.chain([(ROW_LABEL, row.as_str())]))
+    label_text(tenant.chain([(ROW_LABEL, row.as_str())]).chain(edge.map(|edge| (EDGE_LABEL, edge))))
 }
 
 /// A threshold as a bucket's edge: seconds.

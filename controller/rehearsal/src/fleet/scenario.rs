@@ -168,11 +168,12 @@ macro_rules! shipped {
 }
 
 /// The scenarios that come with the program.
-const SHIPPED: [(&str, &str); 14] = shipped![
+const SHIPPED: [(&str, &str); 15] = shipped![
     "story",
     "healthy-release",
     "errors-double",
     "latency-creep",
+    "latency-below-threshold",
     "one-in-fifty-tenants",
     "slow-burn-over-days",
     "bad-at-peak-only",

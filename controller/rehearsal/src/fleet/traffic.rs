@@ -15,6 +15,8 @@ use super::{
 const BLOCK: i64 = 3 * 3_600;
 /// The time of day and slow noise move on once in so many seconds: by two or three parts in a hundred at most.
 pub const SLICE: i64 = 600;
+/// Nearly slow requests per slow one.
+const NEAR: f64 = 2.0;
 /// Most runs that are remembered per tenant; older ones are beyond what any query asks for.
 const RUNS_MAX: usize = 32;
 
@@ -69,6 +71,8 @@ pub struct Requests {
     pub bad: f64,
     /// Of these slower than the threshold.
     pub slow: f64,
+    /// How many are to be expected between a half of the threshold and the threshold, see [`super::buckets`].
+    pub near: f64,
 }
 
 /// What is to be expected of one tenant at one instant.
@@ -80,6 +84,8 @@ pub struct Expected {
     pub errors: f64,
     /// Share that is slow.
     pub slow: f64,
+    /// Share that is nearly slow: between a half of the threshold and the threshold.
+    pub near: f64,
 }
 
 /// What is to be expected of one tenant in one slice, whatever it runs.
@@ -218,6 +224,7 @@ impl Population {
             rate: tenant.rate * shape * (1.0 + self.spec.traffic.noise * slowly).max(0.05),
             errors: tenant.errors * quality,
             slow: tenant.slow * quality,
+            near: NEAR * tenant.slow * quality,
         };
         Calm { expected, peak: shape > 1.0 }
     }
@@ -225,7 +232,7 @@ impl Population {
     /// The same at an instant of the slice, with what the tenant runs and what befalls all.
     pub fn expected_in(&self, tenant: &Tenant, calm: Calm, at: i64, with_fault: bool) -> Expected {
         if tenant.dormant || tenant.gone_at.is_some_and(|gone| gone <= at) {
-            return Expected { rate: 0.0, errors: 0.0, slow: 0.0 };
+            return Expected { rate: 0.0, errors: 0.0, slow: 0.0, near: 0.0 };
         }
         let Calm { mut expected, peak } = calm;
         let Some((number, run)) = tenant.run_at(at) else { return expected };
@@ -246,6 +253,7 @@ impl Population {
         }
         expected.errors = expected.errors.min(1.0);
         expected.slow = expected.slow.min(1.0);
+        expected.near = expected.near.min(1.0 - expected.slow);
         expected
     }
 
@@ -257,6 +265,7 @@ impl Population {
         let grown = |factor: f64| 1.0 + (factor - 1.0) * shows;
         expected.errors *= fault.errors_factor.map_or(1.0, grown);
         expected.slow *= fault.slow_factor.map_or(1.0, grown);
+        expected.near *= fault.near_factor.map_or(1.0, grown);
         expected.rate *= fault.traffic_factor.map_or(1.0, grown);
         expected.errors += fault.errors.map_or(0.0, Percent::as_ratio) * shows;
         expected.slow += fault.slow.map_or(0.0, Percent::as_ratio) * shows;
@@ -353,6 +362,7 @@ mod tests {
                 total: sum.total + one.total,
                 bad: sum.bad + one.bad,
                 slow: sum.slow + one.slow,
+                near: sum.near + one.near,
             },
         );
         let wanted = tenant.rate * 60.0;

@@ -187,6 +187,7 @@ pub fn frozen_at(phi: f64, waves: Vec<Members>) -> Frozen {
         phi_tenant: phi,
         phi_past: phi,
         phi_traffic: phi,
+        shape: None,
         planned_hours: 14 * 24,
         planned_waves: 1,
         waves,

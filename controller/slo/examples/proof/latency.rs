@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use breakwater_slo::{
-    Arm, Comparison, Config, Counts, Reading, Sample, Series, State, Step, Tail, TenantId, own_ratios,
+    Arm, Comparison, Config, Counts, Edges, Frozen, Reading, Sample, Series, State, Step, Tail, TenantId,
+    own_ratios,
 };
 
 use crate::judged::{Said, end_seconds, frozen_at, look, members};
@@ -70,7 +71,9 @@ impl Bed {
         let mut config = Config::ratio(0.99, 60);
         config.compare.shape = true;
         let mut state = State::default();
-        state.compare(Comparison::Armed(Arc::new(frozen_at(1.25, vec![members(&[0])]))));
+        let shape = Some(Edges { seconds: EDGES_SECONDS.to_vec(), phi: 1.25 });
+        let frozen = Frozen { shape, ..frozen_at(1.25, vec![members(&[0])]) };
+        state.compare(Comparison::Armed(Arc::new(frozen)));
         Self { config, state, own, usual }
     }
 

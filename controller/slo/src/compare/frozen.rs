@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::Edges;
 use crate::reading::TenantId;
 
 /// Whether the comparison of an SLO may speak. The caller knows, and says so after each start of a wave and after a
@@ -87,7 +88,7 @@ impl From<Vec<TenantId>> for Members {
 pub struct Frozen {
     /// What to compare with.
     pub against: Against,
-    /// Dispersion of candidates against baseline, pooled. Of the tails as well.
+    /// Dispersion of candidates against baseline, pooled.
     pub phi: f64,
     /// Dispersion of one tenant against the pooled baseline.
     pub phi_tenant: f64,
@@ -95,6 +96,8 @@ pub struct Frozen {
     pub phi_past: f64,
     /// Dispersion of traffic, against the baseline's and against their own past: the greater.
     pub phi_traffic: f64,
+    /// The edges of the shape; `None`: their past could not be read, and the shape says nothing in this wave.
+    pub shape: Option<Edges>,
     /// `K`: planned length of the whole rollout, hours. The restarts' mass is spread over it.
     pub planned_hours: u32,
     /// `W`: planned number of waves.

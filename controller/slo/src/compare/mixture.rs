@@ -31,6 +31,20 @@ impl Mixture {
     /// No mass at all: evidence that was lost resumes here.
     pub const EMPTY: Self = Self { ln_s: [f64::NEG_INFINITY; GAIN_COUNT] };
 
+    /// The same mass for every alternative; none where it is no such number.
+    pub(crate) fn of(mass: f64) -> Self {
+        let mut mixture = Self::EMPTY;
+        mixture.restart(mass);
+        mixture
+    }
+
+    /// Falls back to where it began, where it is above that.
+    pub(crate) fn fall_back(&mut self) {
+        for (ln_s, start) in self.ln_s.iter_mut().zip(Self::default().ln_s) {
+            *ln_s = ln_s.min(start);
+        }
+    }
+
     /// Adds `mass` to every `S_j`.
     pub fn restart(&mut self, mass: f64) {
         if mass > 0.0 {

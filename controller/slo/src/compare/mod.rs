@@ -9,7 +9,7 @@
 //!   hinges on one of so many is that tenant's matter. Where it alone would pass the limit, it is sent back (scope `Tenant`) or held
 //!   and shown (scope `Release`);
 //! - `H`: the shape of the latency, the mean over bucket edges of the same test on the counts above the edge (slower
-//!   only); `h` is 1/2 with [`crate::Compare::shape`], else 0;
+//!   only); `h` is 1/2 with [`crate::Compare::shape`] once edges that the past calibrated were heard, else 0;
 //! - `V`: traffic that vanishes, the lesser of its evidence against the baseline and against the past ([`traffic`]);
 //!   `t` is 1/10 with [`crate::Compare::traffic`], else 0;
 //! - `B`: the pooled comparison with the candidates' own past.
@@ -34,3 +34,4 @@ pub(crate) mod tenants;
 pub(crate) mod traffic;
 
 pub use frozen::{Against, Comparison, Doubt, Frozen, Members};
+pub use shape::Edges;

@@ -15,7 +15,7 @@ use super::traffic::Traffic;
 use crate::config::{Compare, Config};
 use crate::reading::{Past, Step, TenantId};
 
-/// Share `h` of the shape, where it is compared.
+/// Share `h` of the shape, where it is compared and once it was heard.
 const SHAPE_SHARE: f64 = 0.5;
 /// From so many tenants on, one of them is that tenant's matter. Of fewer each is a good part of all who have the version,
 /// and large ones often carry what a first wave can see at all.
@@ -95,9 +95,14 @@ impl Running {
         if self.clock.since_seconds.is_none() && !sides.are_exposed() {
             return;
         }
+        let edges = frozen.shape.as_ref().filter(|_| config.compare.shape && !sides.decides_by_past);
+        if let Some(edges) = edges {
+            self.shape.settle(edges, step.tails, self.rate());
+        }
         let restart = self.clock.advance(start_seconds, frozen.planned_hours);
         self.pooled.restart(restart);
         self.past.restart(restart);
+        self.shape.restart(restart);
         let now = is_tide(others);
         self.tide |= now;
         let wave = self.feed_tenants(config, frozen, samples, &sides);
@@ -112,13 +117,21 @@ impl Running {
             self.past.grow(&increments);
         }
         self.tide = now;
-        if config.compare.shape
-            && let Some(test) = Test::new(ratio, absolute, frozen.phi)
+        if let Some(edges) = edges
+            && let Some(test) = Test::new(ratio, absolute, edges.phi)
         {
-            self.shape.feed(&test, step.tails, restart);
+            self.shape.feed(&test, edges, step.tails, start_seconds);
         }
         if let Some(test) = config.compare.traffic.and_then(|keep| Test::new(keep, 0.0, frozen.phi_traffic)) {
             self.traffic.feed(&test, pooled(samples.iter(), traffic), step.past, restart, start_seconds);
+        }
+    }
+
+    /// What the rate is worth, in units of its share: one half before anything was compared.
+    fn rate(&self) -> f64 {
+        match self.clock.since_seconds {
+            None => 0.5,
+            Some(_) => f64::midpoint(self.pooled.e(), self.tenants.sum),
         }
     }
 
@@ -144,14 +157,19 @@ impl Running {
             self.pooled.grow(&increments);
         }
         self.span.add(start_seconds, increments[0], sides.candidate, sides.baseline);
-        let share = Shares::new(&config.compare).rate / 2.0;
+        let share = self.shares(&config.compare).rate / 2.0;
         let needed = (GAIN_COUNT as f64 / share).ln() + ln_limit(&config.compare);
         self.detect.add(test, wave, sides.baseline, needed);
     }
 
+    /// How the evidence is shared out now. What the shape has not been heard of is with the rate.
+    pub(crate) fn shares(&self, compare: &Compare) -> Shares {
+        Shares::new(compare, self.shape.is_heard())
+    }
+
     /// What each part says now.
     pub(crate) fn parts(&self, compare: &Compare) -> Parts {
-        let shares = Shares::new(compare);
+        let shares = self.shares(compare);
         let rows = &self.tenants.rows;
         let worst = rows.iter().map(|row| row.value).fold(0.0, f64::max);
         let worst = if rows.len() >= MANY { worst } else { 0.0 };
@@ -169,12 +187,10 @@ impl Running {
     /// partly theirs, falls back to where it began, if it is above that.
     pub(crate) fn forgive(&mut self, tenants: &[TenantId]) {
         Arc::make_mut(&mut self.tenants).forgive(tenants);
-        let edges = self.shape.edges.iter_mut();
-        let all = [&mut self.pooled, &mut self.past, &mut self.traffic.baseline, &mut self.traffic.past];
-        for mixture in edges.chain(all) {
-            for (ln_s, start) in mixture.ln_s.iter_mut().zip(Mixture::default().ln_s) {
-                *ln_s = ln_s.min(start);
-            }
+        self.shape.forgive();
+        for mixture in [&mut self.pooled, &mut self.past, &mut self.traffic.baseline, &mut self.traffic.past]
+        {
+            mixture.fall_back();
         }
         self.span = Span::default();
     }
@@ -222,9 +238,9 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    pub(crate) fn new(compare: &Compare) -> Self {
+    pub(crate) fn new(compare: &Compare, is_shape_heard: bool) -> Self {
         let traffic = if compare.traffic.is_some() { TRAFFIC_SHARE } else { 0.0 };
-        let shape = if compare.shape { SHAPE_SHARE * (1.0 - traffic) } else { 0.0 };
+        let shape = if compare.shape && is_shape_heard { SHAPE_SHARE * (1.0 - traffic) } else { 0.0 };
         Self { rate: 1.0 - traffic - shape, shape, traffic }
     }
 }

@@ -134,6 +134,7 @@ pub fn frozen(own: std::ops::Range<u64>) -> Frozen {
         phi_tenant: PHI_MIN,
         phi_past: PHI_MIN,
         phi_traffic: 2.0,
+        shape: None,
         planned_hours: 24 * 14,
         planned_waves: 2,
         waves: vec![Members::from(own.map(TenantId).collect::<Vec<_>>())],

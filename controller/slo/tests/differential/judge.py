@@ -98,7 +98,7 @@ class Judge:
         self.mass = 0.0
         self.tide = False
         self.pooled, self.past = Process(), Process()
-        self.edges = []
+        self.edges, self.edge_tides = [], []
         self.traffic_base, self.traffic_past = Process(), Process()
         self.tenants = {}
         self.waves = []
@@ -162,6 +162,9 @@ class Judge:
         hours = (step["start"] - self.start) // 3600
         due = min((hours - self.served) * 0.5 / self.s["hours"], 0.5 - self.mass)
         self.served, self.mass = hours, self.mass + due
+        if self.s["shape"] and not own_past and not self.edges:
+            self.edges = [Process() for _ in step["tails"]]
+            self.edge_tides = [False for _ in step["tails"]]
         everyone = [self.pooled, self.past, self.traffic_base, self.traffic_past] + self.edges
         for process in everyone:
             process.restart(due)
@@ -189,11 +192,11 @@ class Judge:
         self.detect(Arm(wave), base, r0, d, phi)
         if before is not None:
             self.past.multiply(increments(cand, before, r0, d, self.s["phi_past"]))
-        if self.s["shape"]:
-            if not self.edges:
-                self.edges = [Process() for _ in step["tails"]]
-            for process, (c, b) in zip(self.edges, step["tails"]):
-                process.multiply(increments(Arm([c]), Arm([b]), r0, d, self.s["phi"]))
+        for at, process in enumerate(self.edges):
+            c, b = (Arm([side]) for side in step["tails"][at])
+            now = b.bad >= 2 * b.exposure + 10
+            process.multiply(guarded(self.edge_tides[at] or now, c, b, r0, d, self.s["phi_shape"]))
+            self.edge_tides[at] = now
         if self.s["traffic"]:
             flow_c, flow_b = Arm(flows["c"]), Arm(flows["b"])
             keep, phi = self.s["traffic"], self.s["phi_traffic"]
@@ -204,7 +207,7 @@ class Judge:
 
     def shares(self):
         t = 0.1 if self.s["traffic"] else 0.0
-        h = 0.5 if self.s["shape"] else 0.0
+        h = 0.5 if self.edges else 0.0
         return (1 - t) * (1 - h), (1 - t) * h, t
 
     def detect(self, wave, base, r0, d, phi):

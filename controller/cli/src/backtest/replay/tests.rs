@@ -1,4 +1,4 @@
-use breakwater_plan::observed::ByTenant;
+use breakwater_plan::observed::Slower;
 use breakwater_slo::{Design, Learner, Members};
 
 use super::*;
@@ -41,6 +41,83 @@ fn week() -> Week {
     Week::new((0..20).map(|tenant| (TenantId(tenant), usual)).collect())
 }
 
+/// The same with an edge below and one above the threshold; candidates have so many times as many above the lower one.
+fn shaped(end_seconds: i64, slower: f64) -> Counted {
+    let counted = step(end_seconds, 1.0);
+    let above = counted.as_slice().iter().flat_map(|(tenant, _)| {
+        let noise = (inject::draw(2, *tenant, end_seconds) * 51.0).floor() + 75.0;
+        [Some(if tenant.0 < 8 { noise * slower } else { noise }), Some(1.0)]
+    });
+    let slower = Slower::new([0.25, 1.0].into(), above.collect::<Vec<_>>());
+    counted.with_slower(slower)
+}
+
+fn shaped_week() -> Week {
+    let above = [Some(201_600.0), Some(2_016.0)].repeat(20);
+    week().with_slower(Slower::new([0.25, 1.0].into(), above))
+}
+
+fn shaped_config() -> Config {
+    let mut config = Config::ratio(0.99, STEP);
+    config.compare.shape = true;
+    config
+}
+
+fn learned_shape() -> Learned {
+    let (config, split, week) = (shaped_config(), split(), shaped_week());
+    let waves = vec![split.own()];
+    let design = Design { against: Against::Others, planned_hours: 100, planned_waves: 2, waves };
+    let sampler = Sampler::new(&config, &split.arms, &week, STEP);
+    let mut learner = Learner::new(config.clone(), design, 0, DAYS * 86_400);
+    let mut read = Vec::new();
+    for end in (1..=DAYS * 86_400 / STEP).map(|n| n * STEP) {
+        let counted = shaped(end, 1.0);
+        sampler.take(&counted, &mut read);
+        learner.step(end, &read, &sampler.tails(&counted, &read, |_, _, above| above));
+    }
+    learner.finish().unwrap()
+}
+
+fn tried_shape(config: &Config, slower: f64) -> WaveOutcome {
+    let (spec, week, split) = (spec(), shaped_week(), split());
+    let from_seconds = DAYS * 86_400;
+    let trial = Trial {
+        spec: &spec,
+        slo: "latency",
+        config,
+        week: &week,
+        from_seconds,
+        until_seconds: from_seconds + 86_400,
+        injects: &["+12%".parse().unwrap()],
+        seed: 0,
+        threshold_seconds: Some(0.5),
+    };
+    let mut watch = Watch::new(&trial, &split, Some(Ok(learned_shape())));
+    for end in (1..=86_400 / STEP).map(|n| from_seconds + n * STEP) {
+        watch.step(end, &shaped(end, slower));
+    }
+    watch.finish().0
+}
+
+#[test]
+fn a_shape_is_replayed_as_it_will_be_judged_and_says_at_which_edges() {
+    let config = shaped_config();
+    let quiet = tried_shape(&config, 1.0);
+    assert!(quiet.alarms.is_empty() && quiet.shape_edges == [0.25, 1.0], "{quiet:?}");
+    let apart = tried_shape(&config, 1.8);
+    assert!(apart.alarms[0].sentence.contains("requests over 250 ms: 1"), "{:?}", apart.alarms);
+    assert!(tried_shape(&Config::ratio(0.99, STEP), 1.8).alarms.is_empty(), "it was not asked for");
+}
+
+#[test]
+fn a_fault_moves_requests_over_the_edges_below_the_threshold_and_over_none_above() {
+    let now = Counts { bad: 30.0, total: 100.0 };
+    // Twenty of ninety good ones went bad; thirty of the ninety were below the edge.
+    assert!((slower_below(now, 20.0, 70.0) - 20.0 * 30.0 / 90.0).abs() < 1e-12);
+    assert!(slower_below(now, 0.0, 70.0).abs() < 1e-12);
+    assert!(slower_below(Counts { bad: 9.0, total: 9.0 }, 0.0, 9.0).abs() < 1e-12, "nobody was good");
+}
+
 fn learned() -> Learned {
     let config = Config::ratio(0.99, STEP);
     let members: Members = split().own();
@@ -52,7 +129,7 @@ fn learned() -> Learned {
     let mut read = Vec::new();
     for end in (1..=DAYS * 86_400 / STEP).map(|n| n * STEP) {
         sampler.take(&step(end, 1.0), &mut read);
-        learner.step(end, &read);
+        learner.step(end, &read, &[]);
     }
     learner.finish().unwrap()
 }
@@ -71,6 +148,7 @@ fn tried(learned: Option<Result<Learned, String>>, counted: impl Fn(i64) -> Coun
         until_seconds: from_seconds + 2 * 86_400,
         injects: &injects,
         seed: 0,
+        threshold_seconds: None,
     };
     let mut watch = Watch::new(&trial, &split, learned);
     for end in (1..=2 * 86_400 / STEP).map(|n| from_seconds + n * STEP) {
@@ -110,7 +188,7 @@ fn r12_steps_without_series_are_missing_and_never_good() {
         tried(
             Some(Ok(learned())),
             |end| {
-                if end % 3_600 == 0 { step(end, 1.0) } else { ByTenant::new(Vec::new()) }
+                if end % 3_600 == 0 { step(end, 1.0) } else { Counted::new(Vec::new()) }
             },
         );
     assert_eq!((outcome.steps, outcome.missing_steps), (576, 528));

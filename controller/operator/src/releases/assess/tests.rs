@@ -2,8 +2,8 @@ use serde_json::{Value, from_value, json};
 
 use super::*;
 
-fn map(entries: &[(&str, &str)]) -> Map {
-    Ok(entries.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect())
+fn map(entries: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
+    entries.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
 }
 
 fn assessed(spec: Value, maps: &[(&str, Map)]) -> Assessed {
@@ -12,7 +12,7 @@ fn assessed(spec: Value, maps: &[(&str, Map)]) -> Assessed {
     assess("app-2", 3, &spec, &Named { maps, rows: None })
 }
 
-fn migrations(extra: Value) -> Value {
+fn migrations(extra: &Value) -> Value {
     let mut migrations = json!({"dialect": "PostgreSQL", "serverVersion": "15.4", "from": 1});
     migrations.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     json!({"version": "2.0.0", "migrations": migrations})
@@ -32,7 +32,7 @@ fn r21_the_verdicts_are_the_reviewers_and_the_way_down_comes_with_them() {
         ("000003_index.down.sql", "DROP TABLE drafts;"),
     ]);
     let Assessed { release, status } =
-        assessed(migrations(json!({"configMaps": ["m"], "rows": {"Posts": 10}})), &[("m", files)]);
+        assessed(migrations(&json!({"configMaps": ["m"], "rows": {"Posts": 10}})), &[("m", Ok(files))]);
     let facts = release.migrations.unwrap();
     assert_eq!((facts.from, facts.to, facts.files.len()), (1, 3, 2));
     let drop = &facts.files[0];
@@ -54,22 +54,22 @@ fn what_cannot_be_read_is_unknown_and_says_why() {
     for (spec, maps, says) in [
         (json!({"version": "2"}), vec![], "has no spec.migrations"),
         (
-            migrations(json!({"configMaps": ["m"]})),
+            migrations(&json!({"configMaps": ["m"]})),
             vec![gone()],
             "ConfigMap m: there is none in namespace ops",
         ),
-        (migrations(json!({"configMaps": ["m"]})), vec![], "ConfigMap m was not read yet"),
-        (migrations(json!({"to": 5})), vec![], "spec.migrations names no file"),
+        (migrations(&json!({"configMaps": ["m"]})), vec![], "ConfigMap m was not read yet"),
+        (migrations(&json!({"to": 5})), vec![], "spec.migrations names no file"),
         (
             migrations(
-                json!({"serverVersion": "9.6", "inline": {BASE.0: BASE.1, "000002_x.up.sql": "SELECT 1;"}}),
+                &json!({"serverVersion": "9.6", "inline": {BASE.0: BASE.1, "000002_x.up.sql": "SELECT 1;"}}),
             ),
             vec![],
             "9.6",
         ),
         (
-            migrations(json!({"configMaps": ["m"], "inline": {BASE.0: BASE.1}})),
-            vec![("m", map(&[(BASE.0, "DROP TABLE posts;")]))],
+            migrations(&json!({"configMaps": ["m"], "inline": {BASE.0: BASE.1}})),
+            vec![("m", Ok(map(&[(BASE.0, "DROP TABLE posts;")])))],
             "000001_base.up.sql is there twice, with different contents; ConfigMap m is one of them",
         ),
     ] {
@@ -83,7 +83,7 @@ fn what_cannot_be_read_is_unknown_and_says_why() {
 
 #[test]
 fn a_version_without_new_migrations_is_quiet_and_safe() {
-    let Assessed { release, status } = assessed(migrations(json!({"inline": {BASE.0: BASE.1}})), &[]);
+    let Assessed { release, status } = assessed(migrations(&json!({"inline": {BASE.0: BASE.1}})), &[]);
     assert_eq!(release.migrations, Ok(Migrations { from: 1, to: 1, files: Vec::new() }));
     let told = status.migrations.unwrap();
     assert_eq!((told.impact.as_str(), told.revert.as_str()), ("Quiet", "RevertSafe"));
@@ -115,7 +115,7 @@ fn each_load_test_is_compared_by_the_controller_and_the_worst_is_shown() {
         json!({"name": name, "base": of("base.json"), "candidate": of(key)})
     };
     let spec = json!({"version": "2", "loadTests": [test("same", "same.json"), test("slow", "slow.json"), test("cut", "cut.json"), test("gone", "x.json")]});
-    let Assessed { release, status } = assessed(spec, &[("runs", runs)]);
+    let Assessed { release, status } = assessed(spec, &[("runs", Ok(runs))]);
     let verdicts: Vec<Verdict> = release.load_tests.iter().map(|test| test.verdict).collect();
     assert!(verdicts[0] < Verdict::Fail, "{:?}", release.load_tests[0]);
     assert!(verdicts[1] > verdicts[0], "{:?}", release.load_tests[1]);
@@ -129,7 +129,7 @@ fn each_load_test_is_compared_by_the_controller_and_the_worst_is_shown() {
 fn wrong_rules_are_no_data_and_name_the_field() {
     let of = json!([{"configMap": "runs", "key": "base.json"}]);
     let spec = json!({"version": "2", "loadTests": [{"name": "pg", "base": of, "candidate": of, "rules": "api: {average: {marginn: 5%}}"}]});
-    let Assessed { release, .. } = assessed(spec, &[("runs", map(&[("base.json", &report(1.0))]))]);
+    let Assessed { release, .. } = assessed(spec, &[("runs", Ok(map(&[("base.json", &report(1.0))])))]);
     assert_eq!(release.load_tests[0].verdict, Verdict::NoData);
     assert!(
         release.load_tests[0].message.starts_with("spec.loadTests[pg].rules: api.average"),
@@ -155,7 +155,7 @@ fn the_largest_tenant_counts_and_is_named_and_one_that_cannot_be_asked_is_unknow
         largest.take("jobs", tenant, rows);
     }
     let files = json!({BASE.0: BASE.1, "000002_index.up.sql": "CREATE INDEX idx ON posts (props);"});
-    let spec: ReleaseSpec = from_value(migrations(json!({"inline": files, "rows": {"posts": 10}}))).unwrap();
+    let spec: ReleaseSpec = from_value(migrations(&json!({"inline": files, "rows": {"posts": 10}}))).unwrap();
     let of = |rows| assess("app-2", 1, &spec, &Named { maps: HashMap::new(), rows });
     let (small, large) = (of(None), of(Some(Ok(largest))));
     let seconds =

@@ -143,3 +143,73 @@ async fn an_interval_that_cannot_be_learnt_yet_is_asked_for_at_every_step() {
     assert_eq!(young.0.load(std::sync::atomic::Ordering::Relaxed), 13);
     drop(feed);
 }
+
+/// A histogram whose edges cannot be asked for at first.
+#[derive(Default)]
+struct Edgeless(std::sync::atomic::AtomicUsize);
+
+impl Counts for Edgeless {
+    fn query<'a>(
+        &'a self,
+        query: &'a str,
+        at: Timestamp,
+        sink: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        let asks_for_edges = query.contains("count by (le)");
+        let fails = asks_for_edges && self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        let row = |kind: &str, le: Option<&str>, value: f64| Sample {
+            labels: [("t", Some("a")), ("breakwater", Some(kind)), ("le", le)]
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.into(), value?.into())))
+                .collect(),
+            value,
+            at: at.as_second() as f64,
+        };
+        let rows = match (asks_for_edges, query.contains("(t, le)")) {
+            (true, _) => ["0.25", "0.5", "1"].map(|le| row("edge", Some(le), 1.0)).into(),
+            (false, true) => vec![
+                row("total", None, 10.0),
+                row("good", None, 7.0),
+                row("le", Some("0.25"), 4.0),
+                row("le", Some("1"), 9.0),
+            ],
+            (false, false) => vec![row("total", None, 10.0), row("good", None, 7.0)],
+        };
+        Box::pin(async move {
+            if fails {
+                return Err(ReadError::TimedOut { host: "h".into(), seconds: 30 });
+            }
+            Rows(rows).pour(sink).unwrap();
+            Ok(())
+        })
+    }
+
+    fn query_range<'a>(
+        &'a self,
+        _: &'a str,
+        _: Grid,
+        _: &'a mut dyn Sink,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r14_a_week_waits_until_the_edges_of_its_latency_are_known() {
+    let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "step": "1m",
+        "latency": {"histogram": "h", "threshold": "500ms"}});
+    let slos = [serde_json::from_value(slo).unwrap()];
+    let source = Arc::new(Edgeless::default());
+    let feed = Feed::spawn(Telemetry::new(source, &slos, "").unwrap(), Arc::new(clock));
+    let ids = Arc::new(TenantIds::new([("a".into(), TenantId(1))]));
+    feed.want(Wanted { ids, after: vec![None], history: vec![at(0)], ..Wanted::default() });
+    let mut news = feed.news();
+    news.changed().await.unwrap();
+    let reading = &feed.readings()[0];
+    assert!(reading.history.is_empty() && reading.error.as_ref().unwrap().contains("30 s"), "{reading:?}");
+    while feed.readings()[0].history.is_empty() {
+        news.changed().await.unwrap();
+    }
+    let week = &feed.readings()[0].history[&at(0)];
+    assert_eq!((week.slower().above(0, 0.25), week.slower().above(0, 1.0)), (Some(6.0), Some(1.0)));
+}

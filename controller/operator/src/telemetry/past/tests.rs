@@ -122,6 +122,26 @@ async fn a_few_tenants_are_read_by_name() {
     assert!(source.asked.lock().unwrap().iter().all(|(query, _)| query.contains("t=~\"a|c\"")));
 }
 
+#[test]
+fn what_was_slower_is_summed_over_the_parts_of_a_week_and_what_one_lacks_is_not_known() {
+    let edges: Arc<[f64]> = [0.25, 1.0].into();
+    let part = |tenants: &[(u64, Option<f64>, Option<f64>)]| {
+        let counts = Events { bad: 1.0, total: 10.0 };
+        let above = tenants.iter().flat_map(|(_, one, other)| [*one, *other]);
+        Week::new(tenants.iter().map(|(tenant, ..)| (TenantId(*tenant), counts)).collect())
+            .with_slower(Slower::new(edges.clone(), above))
+    };
+    let mut sums = Sums::default();
+    sums.add(&part(&[(1, Some(4.0), Some(2.0)), (7, Some(3.0), None)]));
+    sums.add(&part(&[(1, Some(5.0), Some(1.0)), (3, Some(0.0), Some(0.0)), (7, Some(3.0), Some(1.0))]));
+    let week = sums.week(&edges);
+    let above = [0, 1, 2].map(|place| [0.25, 1.0].map(|edge| week.slower().above(place, edge)));
+    assert_eq!(above, [[Some(9.0), Some(3.0)], [Some(0.0), Some(0.0)], [Some(6.0), None]]);
+    let totals: Vec<(u64, f64)> =
+        week.counts().as_slice().iter().map(|(tenant, sum)| (tenant.0, sum.total)).collect();
+    assert_eq!(totals, [(1, 20.0), (3, 10.0), (7, 20.0)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn r14_a_week_that_is_refused_is_summed_from_its_parts() {
     let (at, ids) = (Timestamp::from_second(10_000_000).unwrap(), ids(&["a", "b", "c", "d"]));
@@ -131,7 +151,10 @@ async fn r14_a_week_that_is_refused_is_summed_from_its_parts() {
         let past = past(&source);
         for _ in 0..2 {
             let week = past.week(at, &ids).await.unwrap();
-            assert!(week.as_slice().len() == 4 && week.as_slice().iter().all(|(_, sum)| *sum == whole));
+            assert!(
+                week.counts().as_slice().len() == 4
+                    && week.counts().as_slice().iter().all(|(_, sum)| *sum == whole)
+            );
         }
         let (asked, parts) = (source.asked.lock().unwrap().len(), 168 / bears as usize);
         let refusals = PART_HOURS.iter().position(|hours| *hours == bears).unwrap();

@@ -104,7 +104,7 @@ async fn r12_reading_stops_at_what_cannot_be_read_and_goes_on_there_in_order() {
     healed.store(true, std::sync::atomic::Ordering::SeqCst);
     let second = slo.read(at(6_120), at(6_400), &ids()).await;
     assert_eq!((ends(&second.steps), second.error), (vec![6_180, 6_240, 6_300, 6_360], None));
-    let counted = breakwater_slo::Series::Counted(Events { bad: 1.0, total: 9.0 });
+    let counted = breakwater_slo::Series::Counted(breakwater_slo::Counts { bad: 1.0, total: 9.0 });
     assert!(
         second
             .steps
@@ -142,7 +142,7 @@ async fn a_threshold_that_is_no_edge_is_an_error_until_it_is_one() {
     let source = source(|query, at| {
         Ok(match query {
             _ if query.contains("count_over_time") => scrapes(at),
-            _ if query.contains("group by (le)") => {
+            _ if query.contains("count by (le)") => {
                 Rows(vec![sample(&[("le", "0.25"), (ROW_LABEL, "edge")], 1.0, at)])
             }
             _ => Rows::default(),
@@ -155,12 +155,69 @@ async fn a_threshold_that_is_no_edge_is_an_error_until_it_is_one() {
     );
 }
 
+/// A histogram with edges 0.1 to 5, a hundred events, so many up to each edge; `le` as Prometheus 2 and 3 spell it.
+fn histogram(query: &str, at: i64) -> Rows {
+    let edges = [("0.1", 5.0), ("0.25", 40.0), ("0.5", 70.0), ("1.0", 90.0), ("2.5", 96.0), ("5", 99.0)];
+    if query.contains("count_over_time") {
+        return scrapes(at);
+    }
+    if query.contains("count by (le)") {
+        let of = |le: &str, series| sample(&[("le", le), (ROW_LABEL, "edge")], series, at);
+        let all = edges.iter().map(|(le, _)| of(le, if *le == "2.5" { 2.0 } else { 3.0 }));
+        return Rows(all.chain([of("+Inf", 3.0)]).collect());
+    }
+    let mut rows = vec![row("total", 100.0, at), row("good", 70.0, at), row("now", 1.0, at)];
+    // The second of them is there in both spellings.
+    let asked: &[(&str, f64)] = &[("0.1", 5.0), ("0.25", 30.0), ("0.250", 10.0), ("1.0", 90.0), ("5", 99.0)];
+    if query.contains("(t, le)") {
+        rows.extend(
+            asked.iter().map(|(le, count)| sample(&[("t", "a"), (ROW_LABEL, "le"), ("le", le)], *count, at)),
+        );
+    }
+    Rows(rows)
+}
+
+fn latency(shape: &str) -> serde_json::Value {
+    json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "step": "1m",
+        "latency": {"histogram": "h", "threshold": "500ms", "shape": shape}})
+}
+
+#[tokio::test]
+async fn the_nearest_edges_that_all_series_have_are_read_with_the_same_query_and_with_the_week() {
+    let source = source(|query, at| Ok(histogram(query, at)));
+    let mut telemetry = telemetry(&source, latency("Enabled"));
+    let slo = &mut telemetry.slos()[0];
+    let reading = slo.read(at(6_000), at(6_100), &ids()).await;
+    let [Step { data: StepData::Counts(counted), .. }] = &reading.steps[..] else { panic!("{reading:?}") };
+    assert_eq!(counted.slower().edges(), [0.1, 0.25, 1.0, 5.0], "a part of the series has no 2.5");
+    let above = [0.1, 0.25, 1.0, 5.0].map(|edge| counted.slower().above(0, edge));
+    assert_eq!(above, [Some(95.0), Some(60.0), Some(10.0), Some(1.0)]);
+    let counts = breakwater_slo::Counts { bad: 30.0, total: 100.0 };
+    assert_eq!(counted.as_slice(), [(TenantId(1), breakwater_slo::Series::Counted(counts))]);
+    let week = slo.history(at(5_000), &ids()).await.unwrap();
+    assert_eq!(week.slower().above(0, 0.25), Some(60.0));
+    assert!(week.walk().get(TenantId(1)).unwrap().own_above(1.0).is_some_and(|own| (own - 0.1).abs() < 1e-9));
+    let asked = source.asked.lock().unwrap();
+    let steps = asked.iter().filter(|(query, _)| query.contains("\"total\"") && query.contains("[60s]"));
+    assert_eq!(steps.count(), 1, "one query for the step: {asked:?}");
+}
+
+#[tokio::test]
+async fn without_the_shape_no_further_edge_is_asked_for() {
+    let source = source(|query, at| Ok(histogram(query, at)));
+    let mut telemetry = telemetry(&source, latency("Disabled"));
+    let reading = telemetry.slos()[0].read(at(6_000), at(6_100), &ids()).await;
+    let [Step { data: StepData::Counts(counted), .. }] = &reading.steps[..] else { panic!("{reading:?}") };
+    assert!(counted.slower().edges().is_empty() && counted.as_slice().len() == 1);
+    assert!(source.asked.lock().unwrap().iter().all(|(query, _)| !query.contains("(t, le)")));
+}
+
 #[tokio::test]
 async fn r14_the_week_before_is_asked_for_as_of_then() {
     let source = source(|_, at| Ok(fine(at)));
     let mut telemetry = telemetry(&source, errors());
     let history = telemetry.slos()[0].history(at(5_000), &ids()).await.unwrap();
-    assert_eq!(history.as_slice(), [(TenantId(1), Events { bad: 1.0, total: 9.0 })]);
+    assert_eq!(history.counts().as_slice(), [(TenantId(1), breakwater_slo::Counts { bad: 1.0, total: 9.0 })]);
     assert_eq!(source.asked.lock().unwrap()[0].1, 5_000);
 }
 

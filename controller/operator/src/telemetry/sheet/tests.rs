@@ -1,4 +1,4 @@
-use breakwater_slo::Discard;
+use breakwater_slo::{Counts, Discard};
 
 use super::*;
 use crate::telemetry::sink::label_text;
@@ -111,12 +111,65 @@ fn r12_values_that_are_no_numbers_are_missing() {
     assert!(matches!(read(Measure::Values, many), StepData::Missing(_)));
 }
 
+fn latency_sheet() -> Sheet {
+    let slo = serde_json::json!({"name": "s", "objective": "99%", "tenantLabels": ["tenant"],
+        "latency": {"histogram": "h", "threshold": "500ms"}});
+    let slo = serde_json::from_value(slo).unwrap();
+    let queries = Queries::new(&slo, &breakwater_plan::promql::Matchers::none(), "x").unwrap();
+    Sheet::of(&queries.with_edges(&[0.25, 1.0]).unwrap())
+}
+
+#[test]
+fn edges_come_together_by_tenant_and_line_and_buckets_that_do_not_grow_discard_the_tenant() {
+    let mut sheet = latency_sheet();
+    let grid = Grid { first: END, step_seconds: 60, steps: 2 };
+    let at = |line: i64| (END + line * 60) as f64;
+    for _ in 0..2 {
+        sheet.begin(&ids(), grid);
+        for tenant in ["a", "b"] {
+            put(&mut sheet, &[("tenant", tenant), (ROW_LABEL, "total")], &[(at(0), 100.0), (at(1), 10.0)]);
+            put(&mut sheet, &[("tenant", tenant), (ROW_LABEL, "good")], &[(at(0), 70.0), (at(1), 7.0)]);
+        }
+        let edge = |tenant, le| [("le", le), ("tenant", tenant), (ROW_LABEL, "le")];
+        put(&mut sheet, &edge("a", "0.250"), &[(at(0), 40.0), (at(1), 4.0)]);
+        put(&mut sheet, &edge("a", "1.0"), &[(at(0), 90.0)]);
+        put(&mut sheet, &edge("b", "1"), &[(at(0), 60.0), (at(1), 9.0)]);
+        sheet.end().unwrap();
+        let above = |counted: &Counted| {
+            [0, 1].map(|place| [0.25, 1.0].map(|edge| counted.slower().above(place, edge)))
+        };
+        let first = sheet.line(0);
+        let invalid = Series::Discarded(Discard::Invalid);
+        assert_eq!(first.as_slice(), [(TenantId(1), counted(30.0, 100.0)), (TenantId(2), invalid)]);
+        assert_eq!(above(&first), [[Some(60.0), Some(10.0)], [None, None]]);
+        let second = sheet.line(1);
+        assert_eq!(second.as_slice(), [(TenantId(1), counted(3.0, 10.0)), (TenantId(2), counted(3.0, 10.0))]);
+        assert_eq!(
+            above(&second),
+            [[Some(6.0), None], [None, Some(1.0)]],
+            "an edge that is not there is not known"
+        );
+    }
+}
+
+#[test]
+fn an_edge_that_nobody_asked_for_should_not_be_there() {
+    let mut sheet = latency_sheet();
+    sheet.begin(&ids(), Grid::instant(END));
+    let row = |le| [("le", le), ("tenant", "a"), (ROW_LABEL, "le")];
+    for le in ["0.75", "+Inf", "x", ""] {
+        put(&mut sheet, &row(le), &[(END as f64, 1.0)]);
+    }
+    sheet.end().unwrap();
+    assert_eq!(sheet.line(0).as_slice(), [(TenantId(1), Series::Discarded(Discard::Invalid))]);
+}
+
 #[test]
 fn r14_history_keeps_what_can_be_counted() {
     let mut sheet = sheet(Measure::Counters, &["tenant"]);
     let rows = vec![("a", "total", 10.0), ("a", "bad", 1.0), ("b", "total", 0.0), ("x", "total", 1.0)];
     fill(&mut sheet, &ids(), rows);
-    assert_eq!(sheet.totals().as_slice(), [(TenantId(1), Counts { bad: 1.0, total: 10.0 })]);
+    assert_eq!(sheet.totals().counts().as_slice(), [(TenantId(1), Counts { bad: 1.0, total: 10.0 })]);
 }
 
 #[test]
@@ -129,9 +182,9 @@ fn a_range_is_a_line_per_step_and_other_times_spoil_it() {
     put(&mut sheet, &[("tenant", "a"), (ROW_LABEL, "bad")], &[(at(2), 1.0)]);
     put(&mut sheet, &[("tenant", "b"), (ROW_LABEL, "now")], &[(at(1), 1.0)]);
     sheet.end().unwrap();
-    assert_eq!(sheet.line(0), [(TenantId(1), counted(0.0, 5.0))]);
-    assert_eq!(sheet.line(1), [(TenantId(2), Series::Discarded(Discard::Restart))]);
-    assert_eq!(sheet.line(2), [(TenantId(1), counted(1.0, 7.0))]);
+    assert_eq!(sheet.line(0).as_slice(), [(TenantId(1), counted(0.0, 5.0))]);
+    assert_eq!(sheet.line(1).as_slice(), [(TenantId(2), Series::Discarded(Discard::Restart))]);
+    assert_eq!(sheet.line(2).as_slice(), [(TenantId(1), counted(1.0, 7.0))]);
     for wrong in [at(-1), at(3), at(1) + 20.0, f64::NAN, f64::INFINITY] {
         sheet.begin(&ids(), grid);
         put(&mut sheet, &[("tenant", "a"), (ROW_LABEL, "total")], &[(wrong, 1.0)]);

@@ -1,22 +1,29 @@
 //! The rows of the synthetic Prometheus's answers. Pure.
 
 use breakwater_operator::telemetry::{Grid, Labels, Sink, sink::label_text};
-use breakwater_plan::promql::{Measure, ROW_LABEL};
+use breakwater_plan::promql::{EDGE_LABEL, Measure, ROW_LABEL};
 
 use super::SCRAPE_SECONDS;
 use crate::fleet::{
-    chance,
+    buckets, chance,
     draws::Known,
     traffic::{Population, Requests, Tenant},
 };
+
+/// What draws of buckets are for, beside what `traffic` draws of the same tenant and step.
+const BUCKETS: u64 = 0xb0c4;
 
 /// One SLO's part.
 pub(super) struct Series {
     pub(super) measure: Measure,
     pub(super) is_latency: bool,
     pub(super) edge: String,
+    /// Whether further edges are asked for.
+    pub(super) has_shape: bool,
     /// Labels per tenant: total, bad or good, now.
     pub(super) labels: Vec<[Box<str>; 3]>,
+    /// And one for each further edge, where they are asked for.
+    pub(super) edge_labels: Vec<[Box<str>; 4]>,
 }
 
 /// Which tenants a query is of.
@@ -42,7 +49,7 @@ impl Whom {
 impl Series {
     /// Total, and bad or good.
     fn measured(&self, requests: Requests) -> (f64, f64) {
-        let Requests { total, bad, slow } = requests;
+        let Requests { total, bad, slow, near: _ } = requests;
         let hit = if self.is_latency { slow } else { bad };
         (total, if self.measure == Measure::Histogram { total - hit } else { hit })
     }
@@ -72,6 +79,11 @@ impl Series {
                 sink.series(Labels::new(of_now))?;
                 sink.sample(stamp, 1.0);
             }
+            let up_to = up_to_edges(tenant, at, requests, of_step);
+            for (labels, count) in self.edge_labels.get(index).into_iter().flatten().zip(up_to) {
+                sink.series(Labels::new(labels))?;
+                sink.sample(stamp, count);
+            }
         }
         Ok(())
     }
@@ -84,7 +96,7 @@ impl Series {
         seconds: i64,
         sink: &mut dyn Sink,
     ) -> Result<(), String> {
-        let mut measured = Vec::with_capacity(grid.steps);
+        let (mut drawn, mut measured) = (Vec::with_capacity(grid.steps), Vec::with_capacity(grid.steps));
         for (index, (tenant, labels)) in fleet.tenants.iter().zip(&self.labels).enumerate() {
             if tenant.dormant || !whom.has(index) {
                 continue;
@@ -93,8 +105,9 @@ impl Series {
             let ends = (0..grid.steps).map(|line| grid.at(line));
             let there = ends.take_while(|end| tenant.gone_at.is_none_or(|gone| gone >= *end));
             measured.clear();
-            measured
-                .extend(there.map(|end| (end, self.measured(known.requests(fleet, tenant, end, seconds)))));
+            drawn.clear();
+            drawn.extend(there.map(|end| (end, known.requests(fleet, tenant, end, seconds))));
+            measured.extend(drawn.iter().map(|(end, requests)| (*end, self.measured(*requests))));
             let [of_total, of_part, of_now] = labels;
             sink.series(Labels::new(of_total))?;
             for (end, (total, _)) in &measured {
@@ -110,9 +123,21 @@ impl Series {
                     sink.sample(*end as f64, 1.0);
                 }
             }
+            for (edge, labels) in self.edge_labels.get(index).into_iter().flatten().enumerate() {
+                sink.series(Labels::new(labels))?;
+                for (end, requests) in &drawn {
+                    sink.sample(*end as f64, up_to_edges(tenant, *end, *requests, true)[edge]);
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// How many requests were at most as slow as each further edge.
+fn up_to_edges(tenant: &Tenant, at: i64, requests: Requests, of_step: bool) -> [f64; 4] {
+    let seed = of_step.then(|| chance::mix(tenant.key(), &[at.cast_unsigned(), BUCKETS]));
+    buckets::above(requests, seed).map(|above| requests.total - above)
 }
 
 /// So many hours before `at`: what was to be expected, hour by hour.
@@ -125,6 +150,7 @@ pub(super) fn sum(fleet: &Population, tenant: &Tenant, at: i64, hours: i64) -> R
             total: sum.total + total,
             bad: sum.bad + total * expected.errors,
             slow: sum.slow + total * expected.slow,
+            near: sum.near + total * expected.near,
         }
     })
 }
@@ -138,12 +164,20 @@ pub(super) fn scrapes(at: i64, sink: &mut dyn Sink) -> Result<(), String> {
     Ok(())
 }
 
+/// The threshold and the edges beside it.
 pub(super) fn edges(threshold: &str, at: i64, sink: &mut dyn Sink) -> Result<(), String> {
-    for edge in [threshold, "+Inf"] {
-        sink.series(Labels::new(&label_text([(ROW_LABEL, "edge"), ("le", edge)])))?;
+    let beside = beside(threshold).map(|edge| edge.to_string());
+    for edge in beside.iter().map(String::as_str).chain([threshold, "+Inf"]) {
+        sink.series(Labels::new(&label_text([(ROW_LABEL, "edge"), (EDGE_LABEL, edge)])))?;
         sink.sample(at as f64, 1.0);
     }
     Ok(())
+}
+
+/// The edges beside a threshold, in seconds.
+pub(super) fn beside(threshold: &str) -> [f64; 4] {
+    let threshold: f64 = threshold.parse().unwrap_or(1.0);
+    buckets::MULTIPLES.map(|multiple| multiple * threshold)
 }
 
 /// A `query`: about one.

@@ -62,6 +62,34 @@ fn a_range_says_what_its_instants_say_and_a_list_of_names_no_more_than_of_them()
 }
 
 #[test]
+fn a_latency_answers_further_edges_alike_in_ranges_and_instants_and_more_requests_up_to_each() {
+    let (metrics, _) = metrics(20);
+    let rollout: Rollout = serde_yaml::from_str(scenario::ROLLOUT).expect("the shipped one");
+    let latency = Queries::new(&rollout.spec.slos[1], &Matchers::none(), "").expect("queries");
+    let queries = latency.with_edges(&[0.125, 0.25, 1.0, 2.0]).expect("edges");
+    let grid = Grid { first: bed::ORIGIN.as_second(), step_seconds: 60, steps: 5 };
+    let whole = range(&metrics, &queries.step(60), grid).expect("an answer").0;
+    let mut instants = Log::default();
+    for line in 0..grid.steps {
+        let at = Timestamp::from_second(grid.at(line)).expect("a time");
+        block_on(metrics.query(&queries.step(60), at, &mut instants)).expect("an answer");
+    }
+    assert_eq!(whole, instants.0);
+    let of = |label: &str| -> Vec<f64> {
+        let rows = whole.iter().filter(|(labels, _)| labels.contains(label));
+        rows.flat_map(|(_, samples)| samples.iter().map(|(_, value)| f64::from_bits(*value))).collect()
+    };
+    let up_to =
+        ["\"le\":\"0.125\"", "\"le\":\"0.25\"", "good", "\"le\":\"1\"", "\"le\":\"2\"", "total"].map(of);
+    assert!(up_to.iter().all(|counts| counts.len() == 100), "{:?}", up_to.map(|counts| counts.len()));
+    for (fewer, more) in up_to.iter().zip(&up_to[1..]) {
+        assert!(fewer.iter().zip(more).all(|(fewer, more)| fewer <= more));
+    }
+    assert!(up_to[0].iter().sum::<f64>() < up_to[5].iter().sum::<f64>() - 100.0);
+    assert!(range(&metrics, &latency.step(60), grid).is_err(), "nobody asks without the edges");
+}
+
+#[test]
 fn what_is_above_the_servers_limits_is_refused() {
     let (metrics, queries) = metrics(20);
     let grid = |steps| Grid { first: bed::ORIGIN.as_second(), step_seconds: 60, steps };
