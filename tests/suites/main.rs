@@ -10,6 +10,7 @@ mod conformance;
 mod crashes;
 mod deviations;
 mod gitops;
+mod loadtest;
 mod outages;
 mod plugin;
 mod refusals;

@@ -52,8 +52,13 @@ pub struct Recorded {
 impl Recorded {
     /// Writes the data below `folder` and serves them.
     pub async fn start(folder: &Path, recording: &Recording) -> Result<Self> {
+        Self::serve(folder, &recording.open_metrics()?).await
+    }
+
+    /// The same with any data, as `OpenMetrics` text with times.
+    pub async fn serve(folder: &Path, open_metrics: &str) -> Result<Self> {
         let (text, data) = (folder.join("recorded.om"), folder.join("recorded"));
-        fs::write(&text, recording.open_metrics()?).context("write what was recorded")?;
+        fs::write(&text, open_metrics).context("write what was recorded")?;
         // One block a week: made in blocks of two hours, the text would be read anew for each of them.
         let made = Command::new(binaries::find("promtool")?)
             .args(["tsdb", "create-blocks-from", "--max-block-duration=168h", "openmetrics"])
