@@ -2,7 +2,7 @@
 
 use breakwater_crds::{
     report::{DownStep, InvestigationState, Outcome},
-    rollout::{DeviationAction, Wave},
+    rollout::{DeviationAction, Gate, Wave},
     status::{Condition, ConditionStatus, Phase},
 };
 use breakwater_slo::{Action, Evidence, Guard, Verdict};
@@ -62,7 +62,7 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
         draft.hold("Deviating", false, found.message);
         return;
     }
-    if let Some((why, steps)) = gate::revert_of(draft, &version) {
+    if let Some((why, steps)) = forbidden(draft, &version) {
         return wait(draft, &version, &found, why, steps);
     }
     draft.tell("Deviation", true, found.message.clone());
@@ -76,6 +76,18 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
     }
     revert::start(draft, &version, false, &found.message);
     draft.muster();
+}
+
+/// Why the schema forbids a revert, and what takes it down. That the Release which said so is gone does not allow it.
+fn forbidden(draft: &Draft<'_>, version: &str) -> Option<(String, Vec<DownStep>)> {
+    let remembered = || {
+        let (_, status) = report::open(draft, version)?;
+        let is_gone = draft.observed.releases.iter().all(|release| release.version != version);
+        let asks = draft.observed.spec.spec.gates.migrations == Gate::Require;
+        let waits = !status.revert_waits_for.is_empty();
+        (is_gone && asks && waits).then_some((status.revert_waits_for, status.down_steps))
+    };
+    gate::revert_of(draft, version).or_else(remembered)
 }
 
 /// The schema forbids the revert (R21): it is written down with the way down, and holds until somebody acknowledges it, or

@@ -303,6 +303,21 @@ fn r21_a_revert_that_the_schema_forbids_holds_with_the_steps_down_until_it_is_ac
 }
 
 #[test]
+fn r21_a_revert_that_waits_does_not_go_ahead_because_the_release_is_gone() {
+    let mut world = deviating(json!({}));
+    world.until("it holds", |world| world.status.summary.contains("RevertGated"));
+    let releases = std::mem::take(&mut world.releases);
+    for _ in 0..3 {
+        world.pass(minutes(60));
+        assert!(world.status.summary.contains("RevertGated"), "{}", world.status.summary);
+    }
+    assert_eq!(world.on("6.6.6"), 3);
+    world.releases = releases;
+    assert_eq!(acknowledge(&mut world, "revert", "6.6.6").0, ActionResult::Honoured);
+    world.until_phase(Phase::Reverted);
+}
+
+#[test]
 fn r21_manual_reverts_and_git_are_asked_as_well() {
     let mut world = world("2.0.0", Impact::Quiet, Revert::RevertNeedsDown);
     world.turn();
