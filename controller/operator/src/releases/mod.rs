@@ -28,6 +28,8 @@ use crate::{ground::Ground, tenants::lens::FIELD_MANAGER};
 
 /// How often `ConfigMap`s are asked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Every so many looks rows are counted anew: every ten minutes.
+const ROWS_EVERY: u32 = 20;
 /// Most Releases of a namespace that are looked through before a version starts.
 const LISTED_MAX: u32 = 500;
 
@@ -120,14 +122,17 @@ impl Releases {
         let api: Api<DynamicObject> = Api::all_with(watches, &resource);
         let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
         let mut again = tokio::time::interval(LOOK_AGAIN);
-        let mut seen = HashSet::new();
+        let (mut seen, mut looks) = (HashSet::new(), 0_u32);
         loop {
             tokio::select! {
                 event = events.next() => match event {
                     Some(event) => self.take(event, &mut seen).await,
                     None => return,
                 },
-                _ = again.tick() => self.look_again().await,
+                _ = again.tick() => {
+                    self.look_again(looks % ROWS_EVERY == 0).await;
+                    looks = looks.wrapping_add(1);
+                }
             }
         }
     }
@@ -202,11 +207,15 @@ impl Releases {
         }
     }
 
-    /// Asks for `ConfigMap`s again.
-    async fn look_again(&self) {
+    /// Asks for `ConfigMap`s again; of who counts rows, which is dear, only where that failed or is due.
+    async fn look_again(&self, rows_are_due: bool) {
         let objects: Vec<DynamicObject> = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.values().map(|one| one.object.clone()).collect()
+            let due = |one: &&Known| {
+                let counts = one.object.data["spec"]["migrations"].get("rowsFrom").is_some();
+                rows_are_due || !counts || one.assessed.release.migrations.is_err()
+            };
+            known.values().filter(due).map(|one| one.object.clone()).collect()
         };
         for object in objects {
             let spec = serde_json::from_value::<ReleaseSpec>(object.data["spec"].clone());
