@@ -8,6 +8,8 @@
 )]
 
 pub mod action;
+pub mod gates;
+pub mod job;
 pub mod marker;
 pub mod release;
 #[cfg(feature = "kube")]

@@ -277,17 +277,12 @@ pub struct Report {
     pub key: String,
 }
 
+/// Whether a Release that names these Rollouts is for this one.
+pub fn is_for(rollouts: &[String], rollout: &str) -> bool {
+    rollouts.is_empty() || rollouts.iter().any(|name| name == rollout)
+}
+
 impl ReleaseSpec {
-    /// Whether it speaks of this version of this Rollout.
-    pub fn is_of(&self, rollout: &str, version: &str) -> bool {
-        self.version == version && self.is_for(rollout)
-    }
-
-    /// Whether it is for this Rollout.
-    pub fn is_for(&self, rollout: &str) -> bool {
-        self.rollouts.is_empty() || self.rollouts.iter().any(|name| name == rollout)
-    }
-
     /// Names of the `ConfigMap`s that hold its evidence, each once.
     pub fn config_maps(&self) -> Vec<&str> {
         let files = self.migrations.iter().flat_map(|migrations| &migrations.config_maps).map(String::as_str);

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use breakwater_crds::{marker, rollout::TenantJob};
+use breakwater_crds::{job::TenantJob, marker};
 use breakwater_plan::{
     observed::{Errand, Job as Seen, JobState, Tenant},
     outcome::{JobWrite, Purpose},

@@ -1,8 +1,9 @@
 //! Whether the release deviates, and what is done about it (rules R4, R11, R14, R19). Pure.
 
 use breakwater_crds::{
+    gates::Gate,
     report::{DownStep, InvestigationState, Outcome},
-    rollout::{DeviationAction, Gate, Wave},
+    rollout::{DeviationAction, Wave},
     status::{Condition, ConditionStatus, Phase},
 };
 use breakwater_slo::{Action, Evidence, Guard, Verdict};
@@ -84,7 +85,8 @@ fn forbidden(draft: &Draft<'_>, version: &str) -> Option<(String, Vec<DownStep>)
         let (_, status) = report::open(draft, version)?;
         let is_gone = draft.observed.releases.iter().all(|release| release.version != version);
         let asks = draft.observed.spec.spec.gates.migrations == Gate::Require;
-        let waits = !status.revert_waits_for.is_empty();
+        // A Release that spoke left steps, known or not; that none could be listed leaves nothing.
+        let waits = !status.revert_waits_for.is_empty() && !status.down_steps.is_empty();
         (is_gone && asks && waits).then_some((status.revert_waits_for, status.down_steps))
     };
     gate::revert_of(draft, version).or_else(remembered)

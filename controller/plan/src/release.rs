@@ -97,8 +97,14 @@ impl Crossing {
         }
     }
 
+    /// A Release speaks of it, and nobody knows what it says: so the way down is not known either.
+    fn unread(why: &str) -> Self {
+        let step = DownStep { number: 0, file: "not known".into(), sql: format!("-- {why}") };
+        Self { down: vec![step], ..Self::unknown(why) }
+    }
+
     /// Unknown is never safe.
-    fn unknown(why: &str) -> Self {
+    pub(crate) fn unknown(why: &str) -> Self {
         Self {
             impact: Impact::Unknown,
             revert: Revert::Unknown,
@@ -153,11 +159,11 @@ pub fn crossing(releases: &[Release], older: &str, newer: &str) -> Option<Crossi
 fn one(release: &Release, applied: Option<u32>) -> Crossing {
     let migrations = match &release.migrations {
         Ok(migrations) => migrations,
-        Err(why) => return Crossing::unknown(&format!("Release {}: {why}", release.name)),
+        Err(why) => return Crossing::unread(&format!("Release {}: {why}", release.name)),
     };
     let from = applied.unwrap_or(migrations.from);
     if from < migrations.from.min(migrations.to) {
-        return Crossing::unknown(&format!(
+        return Crossing::unread(&format!(
             "Release {} reviews what comes after migration {}, and the running version has {from}: lower its spec.migrations.from",
             release.name, migrations.from
         ));

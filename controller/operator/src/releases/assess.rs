@@ -60,12 +60,8 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
             (Err(why), Some(status))
         }
     };
-    let load_tests: Vec<LoadTestStatus> = spec.load_tests.iter().map(|test| load_test(test, maps)).collect();
-    let judged = |test: &LoadTestStatus| LoadTest {
-        name: test.name.clone(),
-        verdict: verdict_of(&test.verdict),
-        message: test.message.clone(),
-    };
+    let (load_tests, compared): (Vec<LoadTest>, Vec<LoadTestStatus>) =
+        spec.load_tests.iter().map(|test| load_test(test, maps)).unzip();
     let release = Release {
         name: name.to_owned(),
         version: spec.version.clone(),
@@ -74,7 +70,7 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
         fixes: spec.fixes.clone(),
         includes_since: spec.includes_since,
         migrations,
-        load_tests: load_tests.iter().map(judged).collect(),
+        load_tests,
     };
     let worst = release.load_tests.iter().map(|test| test.verdict).max();
     let mut status = ReleaseStatus {
@@ -82,7 +78,7 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
         message: String::new(),
         migrations: reviewed,
         load_test: worst.map(|verdict| verdict.to_string()),
-        load_tests,
+        load_tests: compared,
     };
     status.message = sentence(spec, &status);
     Assessed { release, status }
@@ -264,25 +260,26 @@ const fn of_revert(revert: Revert) -> Impact {
     }
 }
 
-fn load_test(spec: &breakwater_crds::release::LoadTest, maps: &HashMap<String, Map>) -> LoadTestStatus {
-    let compared = compared(spec, maps);
-    let (verdict, message, metrics) = match compared {
-        Ok(comparison) => {
-            let metrics = comparison.findings.iter().take(METRICS_LISTED_MAX);
-            (
-                comparison.verdict,
-                comparison.sentence.clone(),
-                metrics.map(|metric| metric.sentence.clone()).collect(),
-            )
+/// What a load test comes to, for the planner and for people.
+fn load_test(
+    spec: &breakwater_crds::release::LoadTest,
+    maps: &HashMap<String, Map>,
+) -> (LoadTest, LoadTestStatus) {
+    let (verdict, message, metrics) = match compared(spec, maps) {
+        Ok(Comparison { verdict, sentence, findings, .. }) => {
+            (verdict, sentence, findings.into_iter().map(|metric| metric.sentence).collect())
         }
         Err(why) => (Verdict::NoData, why, Vec::new()),
     };
-    LoadTestStatus {
-        name: spec.name.clone(),
+    let (name, message) = (spec.name.clone(), clipped(&message, SENTENCE_MAX));
+    let mut status = LoadTestStatus {
+        name: name.clone(),
         verdict: verdict.to_string(),
-        message: clipped(&message, SENTENCE_MAX),
+        message: message.clone(),
         metrics,
-    }
+    };
+    status.metrics.truncate(METRICS_LISTED_MAX);
+    (LoadTest { name, verdict, message }, status)
 }
 
 fn compared(
@@ -301,14 +298,6 @@ fn compared(
     };
     let runs = |side: &[Report]| side.iter().map(run).collect::<Result<Vec<Run>, String>>();
     Ok(compare(&runs(&spec.base)?, &runs(&spec.candidate)?, &rules))
-}
-
-/// The verdict of a status that this module made.
-fn verdict_of(text: &str) -> Verdict {
-    [Verdict::Pass, Verdict::Warn, Verdict::Fail]
-        .into_iter()
-        .find(|verdict| verdict.to_string() == text)
-        .unwrap_or(Verdict::NoData)
 }
 
 /// Cuts at a character's edge; the last one then says so.

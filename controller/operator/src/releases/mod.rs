@@ -13,7 +13,10 @@ use std::{
 };
 
 pub use assess::{Assessed, Map, Named, assess};
-use breakwater_crds::{Release, ReleaseSpec, ReleaseStatus, Rollout, release::Lane};
+use breakwater_crds::{
+    Release, ReleaseSpec, ReleaseStatus, Rollout,
+    release::{Lane, is_for},
+};
 use breakwater_plan::release::Release as Facts;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -30,8 +33,6 @@ use crate::{ground::Ground, tenants::lens::FIELD_MANAGER};
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Every so many looks rows are counted anew: every ten minutes.
 const ROWS_EVERY: u32 = 20;
-/// Most Releases of a namespace that are looked through before a version starts.
-const LISTED_MAX: u32 = 500;
 
 /// Where a Release is: namespace and name.
 type Place = (String, String);
@@ -72,10 +73,7 @@ impl Releases {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found: Vec<Facts> = known
             .iter()
-            .filter(|((of, _), one)| {
-                of == namespace
-                    && (one.rollouts.is_empty() || one.rollouts.iter().any(|name| name == rollout))
-            })
+            .filter(|((of, _), one)| of == namespace && is_for(&one.rollouts, rollout))
             .map(|(_, one)| one.assessed.release.clone())
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -101,7 +99,7 @@ impl Releases {
     /// withdraws it may come in the same moment.
     pub async fn is_behind(&self, namespace: &str) -> Result<bool, kube::Error> {
         let api: Api<Release> = Api::namespaced(self.ground.clients.requests.clone(), namespace);
-        let there = match api.list_metadata(&ListParams::default().limit(LISTED_MAX)).await {
+        let there = match api.list_metadata(&ListParams::default()).await {
             Ok(there) => there.items,
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(false),
             Err(error) => return Err(error),
@@ -155,10 +153,11 @@ impl Releases {
                 self.could_read(None);
             }
             Err(error) => {
-                // Without the kind there are none; without the right to list them nobody knows.
-                let why = (!is_missing_kind(&error)).then(|| format!("Releases cannot be listed: {error}"));
                 tracing::warn!(%error, "watching Releases");
-                self.could_read(why);
+                // What was listed stands while a watch is interrupted: it goes on from there, without another list.
+                if let watcher::Error::InitialListFailed(error) = error {
+                    self.could_read(unlisted(&error));
+                }
             }
         }
     }
@@ -238,7 +237,7 @@ impl Releases {
         let api: Api<Rollout> = Api::namespaced(self.ground.clients.requests.clone(), namespace);
         let rows = match api.list(&ListParams::default()).await {
             Ok(found) => {
-                let its = |rollout: &Rollout| spec.is_for(&rollout.name_any());
+                let its = |rollout: &Rollout| is_for(&spec.rollouts, &rollout.name_any());
                 let rollouts: Vec<Rollout> = found.items.into_iter().filter(its).collect();
                 rows::read(&self.ground, &rollouts, from).await
             }
@@ -289,8 +288,10 @@ fn place(object: &DynamicObject) -> Place {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-fn is_missing_kind(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+/// Why nobody knows what Releases say. Without the kind there are none.
+fn unlisted(error: &kube::Error) -> Option<String> {
+    let is_missing = matches!(error, kube::Error::Api(status) if status.code == 404);
+    (!is_missing).then(|| format!("Releases cannot be listed: {error}"))
 }
 
 fn entries(map: ConfigMap) -> BTreeMap<String, Vec<u8>> {
@@ -299,14 +300,14 @@ fn entries(map: ConfigMap) -> BTreeMap<String, Vec<u8>> {
     text.chain(binary).collect()
 }
 
-/// A Release of which nothing but its version is known.
+/// A Release of which nothing but its version is known, and whether it is withdrawn.
 fn undecoded(object: &DynamicObject, why: &str) -> Assessed {
-    let version = object.data["spec"]["version"].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| object.data["spec"][field].as_str().map(str::to_owned);
     let release = Facts {
         name: object.name_any(),
-        version,
+        version: text("version").unwrap_or_default(),
         lane: Lane::Normal,
-        withdrawn: None,
+        withdrawn: text("withdrawn"),
         fixes: Vec::new(),
         includes_since: None,
         migrations: Err(why.to_owned()),

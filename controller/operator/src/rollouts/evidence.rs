@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use breakwater_crds::{Rollout, rollout::TenantJob};
+use breakwater_crds::{Rollout, job::TenantJob};
 use breakwater_plan::{
     Plan,
     observed::{Errand, Job, JobState},
@@ -20,6 +20,8 @@ use super::{
 };
 use crate::jobs::{self, Of};
 
+/// Most Jobs that are made per reconcile.
+const JOBS_MAX: usize = 64;
 /// How long another Rollout's soak is believed.
 const SOAKED_AGE: SignedDuration = SignedDuration::from_secs(15);
 /// How long a Job that could not be made counts as failed before it is tried again.
@@ -82,10 +84,13 @@ impl Evidence {
         jobs
     }
 
-    /// Makes the Jobs that a plan asks for.
+    /// Makes Jobs that a plan asks for, a few at a time while this process leads; the next plan asks for the rest.
     pub(super) async fn make(&mut self, context: &Context, key: &Key, checked: &Checked, plan: &Plan) {
         let spec = &checked.spec;
-        for write in &plan.jobs {
+        for write in plan.jobs.iter().take(JOBS_MAX) {
+            if context.leader.lease.guard().is_none() {
+                return;
+            }
             let template: Option<&TenantJob> = match write.errand.purpose {
                 Purpose::Revert => spec.revert.down_job.as_ref(),
                 Purpose::Advance => spec.before_update_job.as_ref(),
@@ -117,7 +122,8 @@ async fn soaked(context: &Context, key: &Key, name: &str) -> Result<Soaked, Stri
     let other = Key { namespace: key.namespace.clone(), name: name.to_owned() };
     let open = reports::cached(&context.reports, &other).into_iter().filter_map(|report| {
         let answered = report.status.closed_by.is_some() || report.spec.is_answered_for("");
-        Some((report.name, report.status.decided_at?)).filter(|_| !answered)
+        // One whose time is not known stands in the way of whatever is asked about.
+        Some((report.name, report.status.decided_at.unwrap_or(Timestamp::MAX))).filter(|_| !answered)
     });
     Ok(Soaked { days, open: open.collect() })
 }

@@ -1,17 +1,14 @@
 //! What a version's Releases have for it: migrations, load tests, the soak of another Rollout, a withdrawal. Without a
 //! Release nobody asks (R21). Pure.
 
-use breakwater_crds::{release::Lane, rollout::Gate, scalars::Span};
+use breakwater_crds::{gates::Gate, release::Lane, scalars::Span};
 
-use super::{Problem, running};
+use super::{Problem, WHY_MAX, running};
 use crate::{
     draft::{Draft, clip_to},
     release::{self, Crossing, Impact, LoadTest, Release, Revert, Verdict},
     version::is_ahead,
 };
-
-/// Longest reason in a gate's sentence, in bytes: how to pass it must fit beside.
-const WHY_MAX: usize = 160;
 
 fn releases<'a>(draft: &Draft<'a>, version: &str) -> impl Iterator<Item = &'a Release> {
     let version = version.to_owned();
@@ -49,7 +46,7 @@ fn crossings<'a>(draft: &Draft<'a>, version: &str) -> Vec<(&'a str, Crossing, bo
 /// What the migrations have against a version: they block users, may lock for nobody knows how long, or leave no way back.
 pub(super) fn migrations(draft: &Draft<'_>, version: &str) -> Option<Problem> {
     let spec = &draft.observed.spec.spec;
-    let has_off_hours = spec.schedule.allow.iter().any(|window| window.off_hours);
+    let has_off_hours = has_off_hours(draft);
     let by_job = spec.revert.down_job.is_some();
     crossings(draft, version).iter().find_map(|(running, crossing, back)| {
         let Crossing { impact, revert, why_impact, why_revert, .. } = crossing;
@@ -67,12 +64,14 @@ pub(super) fn migrations(draft: &Draft<'_>, version: &str) -> Option<Problem> {
     })
 }
 
+fn has_off_hours(draft: &Draft<'_>) -> bool {
+    draft.observed.spec.spec.schedule.allow.iter().any(|window| window.off_hours)
+}
+
 /// True where what goes in may be written in windows marked `offHours` alone (R8).
 pub(crate) fn off_hours(draft: &Draft<'_>, version: &str) -> bool {
-    let spec = &draft.observed.spec.spec;
-    let has_off_hours = spec.schedule.allow.iter().any(|window| window.off_hours);
-    has_off_hours
-        && spec.gates.migrations != Gate::Ignore
+    has_off_hours(draft)
+        && draft.observed.spec.spec.gates.migrations != Gate::Ignore
         && crossings(draft, version)
             .iter()
             .any(|(_, crossing, back)| !back && crossing.impact != Impact::Quiet)

@@ -10,9 +10,9 @@ mod way_back;
 use std::collections::BTreeSet;
 
 use breakwater_crds::{
+    gates::Gate,
     marker::stable_hash,
     release::Lane,
-    rollout::Gate,
     status::{ACKNOWLEDGED_MAX, Acknowledged, Approved},
 };
 pub(crate) use evidence::{lane, longest, off_hours, withdrawn};
@@ -23,6 +23,9 @@ use crate::{
     fleet::own,
     observed::{Claim, Observed},
 };
+
+/// Longest reason in a gate's sentence, in bytes: how to pass it must fit beside.
+const WHY_MAX: usize = 160;
 
 /// A gate, as an Acknowledge names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

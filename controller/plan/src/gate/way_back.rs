@@ -2,18 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use breakwater_crds::{report::DownStep, rollout::Gate};
+use breakwater_crds::{gates::Gate, report::DownStep};
 
-use super::{Problem, Subject, how, is_acknowledged};
+use super::{Problem, Subject, WHY_MAX, how, is_acknowledged};
 use crate::{
     choose,
     draft::{Draft, clip_to},
     fleet,
+    observed::Tenant,
     release::{self, Crossing, Revert},
 };
-
-/// Longest reason in the sentence, in bytes.
-const WHY_MAX: usize = 160;
 
 /// How a tenant may go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +42,9 @@ pub(crate) fn way_back(draft: &Draft<'_>, newer: &str, older: &str) -> WayBack {
 /// What lies between, and what it has against a revert.
 fn forbids(draft: &Draft<'_>, newer: &str, older: &str) -> Option<(Crossing, Problem)> {
     let asks = draft.observed.spec.spec.gates.migrations != Gate::Ignore;
-    let crossing = release::crossing(draft.observed.releases, older, newer).filter(|_| asks)?;
+    // Releases that nobody could list may say anything.
+    let unread = draft.observed.releases_unread.map(Crossing::unknown);
+    let crossing = release::crossing(draft.observed.releases, older, newer).or(unread).filter(|_| asks)?;
     let problem = Problem::of(format!(
         "going back from {newer} to {older} is {:?} ({})",
         crossing.revert,
@@ -55,9 +55,8 @@ fn forbids(draft: &Draft<'_>, newer: &str, older: &str) -> Option<(Crossing, Pro
 
 /// Where the tenants of a version would go back to.
 fn older_versions(draft: &Draft<'_>, version: &str) -> BTreeSet<String> {
-    let on_it =
-        |tenant: &&crate::observed::Tenant| tenant.version.version().is_some_and(|found| **found == *version);
-    let back = |tenant: &crate::observed::Tenant| {
+    let on_it = |tenant: &&Tenant| tenant.version.version().is_some_and(|found| **found == *version);
+    let back = |tenant: &Tenant| {
         let marker = fleet::own(tenant)?;
         choose::safe_version(draft, tenant.id, &marker.previous).map(str::to_owned)
     };

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use breakwater_crds::{
+    gates::Gate as Gates,
     release::Lane,
     report::{REJECTED_FOR_MAX, REPORT_MAX_BYTES},
-    rollout::{Gate as Gates, Scope},
+    rollout::Scope,
     status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES},
 };
 use breakwater_plan::{

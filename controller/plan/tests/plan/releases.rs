@@ -318,6 +318,21 @@ fn r21_a_revert_that_waits_does_not_go_ahead_because_the_release_is_gone() {
 }
 
 #[test]
+fn r21_releases_that_cannot_be_listed_let_nothing_start_nor_go_back_until_they_can() {
+    let mut world = World::usual("6.6.6");
+    world.releases_unread = Some("Releases cannot be listed: forbidden".into());
+    waits(&mut world, "ReleasesUnread");
+    world.releases_unread = None;
+    world.until_wave("one", Phase::Advancing);
+    world.releases_unread = Some("Releases cannot be listed: forbidden".into());
+    world.until("it holds", |world| world.status.summary.contains("RevertGated"));
+    assert_eq!(world.on("6.6.6"), 3);
+    world.releases_unread = None;
+    world.until_phase(Phase::Reverted);
+    assert_eq!(world.on("1.0.0"), 13);
+}
+
+#[test]
 fn r21_manual_reverts_and_git_are_asked_as_well() {
     let mut world = world("2.0.0", Impact::Quiet, Revert::RevertNeedsDown);
     world.turn();

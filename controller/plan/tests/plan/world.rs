@@ -109,6 +109,8 @@ pub struct World {
     pub causes: HashMap<TenantId, Cause>,
     /// Releases, assessed.
     pub releases: Vec<Release>,
+    /// Why they cannot be listed.
+    pub releases_unread: Option<String>,
     /// What the Rollout of `gates.soak` has soaked.
     pub soaked: Option<Result<Soaked, String>>,
     /// Jobs, as the API has them.
@@ -293,6 +295,7 @@ impl World {
             problems: HashMap::new(),
             causes: HashMap::new(),
             releases: Vec::new(),
+            releases_unread: None,
             soaked: None,
             jobs: HashMap::new(),
             job_ends: JobState::Succeeded,
@@ -470,7 +473,7 @@ impl World {
             firing: &self.firing,
             kept: (!self.states_unread).then_some(kept),
             releases: &self.releases,
-            releases_unread: None,
+            releases_unread: self.releases_unread.as_deref(),
             soaked: self.soaked.as_ref(),
             jobs: &self.jobs,
         }
