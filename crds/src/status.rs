@@ -430,6 +430,13 @@ pub struct SloStatus {
     /// The smallest ratio of candidates to baseline that would have been found by now with 95 % probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detectable: Option<f64>,
+    /// The same as a share of bad requests, in `[0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detectable_share: Option<f64>,
+    /// What `judge.mustDetect` comes to, times the baseline: `margin.absolute` tolerates a share besides, and a multiple of
+    /// nearly nothing is nothing that users feel. A wave ends only once `detectable` is at most this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub must_detect: Option<f64>,
     /// How certain the comparison is that the candidates are worse, in `[0, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certainty: Option<f64>,

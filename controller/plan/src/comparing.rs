@@ -212,10 +212,16 @@ pub(crate) fn sufficient(draft: &Draft<'_>, wave: usize) -> Sufficient {
         return Sufficient::Yes;
     };
     let detectable = draft.judges.get(slo).and_then(breakwater_slo::State::detectable);
-    let seen = detectable.map_or_else(|| "nothing yet".to_owned(), |ratio| format!("{ratio:.1}x at best"));
+    let seen = detectable.map_or_else(
+        || format!("nothing yet (mustDetect {least}x)"),
+        |seen| {
+            let (ratio, must) = (seen.ratio, seen.must(least));
+            format!("{ratio:.1}x at best (mustDetect {least}x: {must:.1}x with margin.absolute)")
+        },
+    );
     let (name, spec_wave) = (&spec.slos[slo].name, &spec.waves[wave]);
     let why = format!(
-        "wave {} has soaked for {}, and with its traffic {name} would have found {seen} (mustDetect {least}x)",
+        "wave {} has soaked for {}, and with its traffic {name} would have found {seen}",
         spec_wave.name,
         Span::seconds(draft.status.waves[wave].soaked_seconds).rounded()
     );

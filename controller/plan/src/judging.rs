@@ -190,7 +190,10 @@ impl<'a> Judge<'a> {
         };
         (status.value, status.baseline, status.limit) = (evidence.value, evidence.baseline, evidence.limit);
         status.window = Some(Span::seconds(evidence.window_seconds));
-        status.detectable = evidence.detectable.filter(|ratio| ratio.is_finite());
+        let must = draft.observed.spec.spec.judge.must_detect;
+        status.detectable = evidence.detectable.map(|detectable| detectable.ratio);
+        status.detectable_share = evidence.detectable.map(|detectable| detectable.share);
+        status.must_detect = evidence.detectable.map(|detectable| detectable.must(must));
         (status.ln_e, status.ln_limit) = (evidence.ln_e, evidence.ln_limit);
         let combined =
             evidence.ln_e.map(|ln_e| breakwater_slo::combine(&[(config.compare.weight, ln_e)], 1.0));

@@ -91,7 +91,7 @@ impl Replaying {
     }
 
     pub(crate) fn finish(self) -> Replay {
-        Replay { detectable: self.state.detectable(), ..self.replay }
+        Replay { detectable: self.state.detectable().map(|detectable| detectable.ratio), ..self.replay }
     }
 }
 

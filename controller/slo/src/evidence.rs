@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::detect::Detectable;
 use crate::config::Pair;
 use crate::reading::{Counts, TenantId};
 
@@ -163,8 +164,8 @@ pub struct Evidence {
     pub ln_e: Option<f64>,
     /// Where this SLO alone would revert: `ln(1/(v*alpha))`; `None` where the comparison is not armed.
     pub ln_limit: Option<f64>,
-    /// The smallest ratio that would have been found with 95 % probability with the wave's traffic so far.
-    pub detectable: Option<f64>,
+    /// What would have been found with 95 % probability with the wave's traffic so far.
+    pub detectable: Option<Detectable>,
     /// Where the comparison deviates, those tenants whose own evidence carries this SLO's past its limit all alone: one of
     /// them may be reverted by itself (R22). Most evidence first, at most [`GUILTY_MAX`].
     pub alone: Vec<TenantId>,

@@ -222,7 +222,7 @@ struct Rule {
 enum Finding {
     Holds,
     Exempt,
-    OneTenant,
+    TooFew,
     Deviates,
 }
 
@@ -277,11 +277,12 @@ impl Rule {
         if self.is_exempt() {
             return Some(Finding::Exempt);
         }
-        let is_sharp = matches!(self.guard, Guard::Sharp);
-        // One of several could be broken by itself. After a restart of the process nobody is guilty until the windows
-        // per tenant are refilled: then this holds.
-        if is_sharp && state.candidate.tenants > 1 && state.recent.guilty(self.limit * ROUNDING).len() < 2 {
-            return Some(Finding::OneTenant);
+        // One of several could be broken by itself, and a minute could be a burst: what fails fails in a second one as well
+        // (R13; of bursts in two tenants within five minutes one healthy rollout in sixty was reverted, judge.md). After a
+        // restart of the process nobody is guilty until the windows per tenant are refilled: then this holds.
+        let enough = usize::try_from(state.candidate.tenants).unwrap_or(usize::MAX).min(2);
+        if matches!(self.guard, Guard::Sharp) && self.guilty(state).len() < enough {
+            return Some(Finding::TooFew);
         }
         Some(if self.action == Action::Deviate { Finding::Deviates } else { Finding::Holds })
     }
@@ -318,8 +319,17 @@ impl Rule {
         }
     }
 
+    /// The tenants that burn; on the sharp path those that do in more than one short window.
+    fn guilty(&self, state: &State) -> Vec<(TenantId, Counts)> {
+        let limit = self.limit * ROUNDING;
+        match self.guard {
+            Guard::Sharp => state.recent.lasting(limit, self.pair.short_seconds),
+            _ => state.recent.guilty(limit),
+        }
+    }
+
     fn found(&self, state: &State, finding: Finding) -> Evidence {
-        let mut guilty: Vec<(TenantId, Counts)> = state.recent.guilty(self.limit * ROUNDING);
+        let mut guilty = self.guilty(state);
         let guilty_total = guilty.len();
         guilty.truncate(GUILTY_MAX);
         let mut reason = self.words();
@@ -328,10 +338,13 @@ impl Rule {
         }
         let (verdict, action, tail) = match finding {
             Finding::Deviates => (Verdict::Deviating, Action::Deviate, ""),
-            Finding::OneTenant if guilty_total == 0 => {
+            Finding::TooFew if guilty_total > 0 => {
+                (Verdict::Inconclusive, Action::Hold, "; one tenant alone")
+            }
+            Finding::TooFew if state.recent.guilty(self.limit * ROUNDING).is_empty() => {
                 (Verdict::Inconclusive, Action::Hold, "; holding until the tenants are known")
             }
-            Finding::OneTenant => (Verdict::Inconclusive, Action::Hold, "; one tenant alone"),
+            Finding::TooFew => (Verdict::Inconclusive, Action::Hold, "; only once so far: holding"),
             Finding::Exempt => (Verdict::Inconclusive, Action::Hold, "; the baseline burns as well: holding"),
             Finding::Holds => (Verdict::Inconclusive, Action::Hold, "; holding"),
         };

@@ -29,6 +29,7 @@ mod window;
 
 pub use calibrate::{Fired, Replay, replay};
 pub use combine::{Combined, combine};
+pub use compare::detect::Detectable;
 pub use compare::increment::{GAIN_COUNT, GAINS, PHI_MIN, Side, Test};
 pub use compare::mixture::Mixture;
 pub use compare::tenants::KEPT_MAX;

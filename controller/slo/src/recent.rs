@@ -78,18 +78,26 @@ impl Recent {
 
     /// Tenants with a bad event whose share of bad events is `limit` or more: most bad events beyond the limit first.
     pub(crate) fn guilty(&self, limit: f64) -> Vec<(TenantId, Counts)> {
+        self.beyond(limit, 0)
+    }
+
+    /// Those of them that would be guilty without their worst `seconds` as well: what fails fails again, a burst does not.
+    /// Where the window has no room for that, all of them.
+    pub(crate) fn lasting(&self, limit: f64, seconds: i64) -> Vec<(TenantId, Counts)> {
+        let Rows { slots, slot_seconds, .. } = *self.rows;
+        let worst = usize::try_from(whole_steps(seconds, slot_seconds.max(1))).unwrap_or(usize::MAX);
+        self.beyond(limit, if worst.saturating_add(2) <= slots { worst } else { 0 })
+    }
+
+    /// Guilty, with so many of the worst slots left out of account.
+    fn beyond(&self, limit: f64, worst: usize) -> Vec<(TenantId, Counts)> {
         let rows = &*self.rows;
         let mut guilty: Vec<(TenantId, Counts)> = Vec::new();
         for (tenant, slots) in rows.tenants.iter().zip(rows.sums.chunks_exact(rows.slots.max(1))) {
-            let mut sum = Tally::default();
-            for tally in slots {
-                sum.add(*tally);
-            }
-            if sum.holds_bad(1) {
-                let counts = sum.counts();
-                if counts.ratio().is_some_and(|share| share >= limit) {
-                    guilty.push((*tenant, counts));
-                }
+            let sum = Tally::sum(slots);
+            let is_beyond = |tally: Tally| tally.holds_bad(1) && tally.counts().ratio() >= Some(limit);
+            if is_beyond(sum) && (worst == 0 || is_beyond(Tally::sum(&without_worst(slots, worst)))) {
+                guilty.push((*tenant, sum.counts()));
             }
         }
         let excess = |counts: &Counts| counts.bad - limit * counts.total;
@@ -180,6 +188,13 @@ impl Rows {
         self.tenants.truncate(kept);
         self.sums.truncate(kept * self.slots);
     }
+}
+
+/// All slots but so many with the most bad events.
+fn without_worst(slots: &[Tally], worst: usize) -> Vec<Tally> {
+    let mut slots = slots.to_vec();
+    slots.sort_by_key(|tally| std::cmp::Reverse(tally.bad_milli()));
+    slots.split_off(worst.min(slots.len()))
 }
 
 /// The counts of a sample that guards may act on, if they can be counted.

@@ -4,6 +4,7 @@
 //! little could have been seen so far.
 
 use crate::combine::certainty;
+use crate::compare::detect::Detectable;
 use crate::compare::encode::Stored;
 use crate::compare::increment::Side;
 use crate::compare::onset::Span;
@@ -317,8 +318,11 @@ fn nothing_found(guards: Evidence) -> Evidence {
     if !says {
         return guards;
     }
-    let detect = match guards.detectable.filter(|ratio| *ratio < RATIO_MAX) {
-        Some(ratio) => format!("could detect >= {ratio:.1}x"),
+    let detect = match guards.detectable {
+        Some(Detectable { ratio, share, .. }) if ratio < RATIO_MAX => {
+            format!("could detect >= {ratio:.1}x ({})", percent(share))
+        }
+        Some(Detectable { share, .. }) => format!("could detect >= {}", percent(share)),
         None => "could not detect any ratio yet".to_owned(),
     };
     Evidence { reason: format!("{}; {detect}", guards.reason), ..guards }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
+use crate::compare::detect::Detectable;
 use crate::compare::encode::Stored;
 use crate::compare::ordered::Ordered;
 use crate::config::{Config, Kind};
@@ -175,8 +176,8 @@ impl State {
         }
     }
 
-    /// The smallest ratio that would have been found with 95 % probability with the traffic of the wave under way.
-    pub fn detectable(&self) -> Option<f64> {
+    /// What would have been found with 95 % probability with the traffic of the wave under way.
+    pub fn detectable(&self) -> Option<Detectable> {
         self.compared.as_ref().and_then(|Stored(running)| running.detect.detectable())
     }
 
@@ -188,7 +189,7 @@ impl State {
     /// The wave's exposure has excluded a ratio of `must_detect` (R7): it would have been found by now. A wave without
     /// requests has excluded nothing.
     pub fn excluded(&self, must_detect: f64) -> bool {
-        self.detectable().is_some_and(|detectable| detectable <= must_detect)
+        self.detectable().is_some_and(|detectable| detectable.excludes(must_detect))
     }
 
     /// Coverage of the baseline in the newest evaluated step: what R10 checks before there is a verdict.

@@ -46,6 +46,18 @@ impl Tally {
         self.total_milli = (self.total_milli + other.total_milli).min(TALLY_MAX_MILLI);
     }
 
+    pub(crate) fn sum(tallies: &[Self]) -> Self {
+        let mut sum = Self::default();
+        for tally in tallies {
+            sum.add(*tally);
+        }
+        sum
+    }
+
+    pub(crate) fn bad_milli(self) -> u64 {
+        self.bad_milli
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.total_milli == 0
     }

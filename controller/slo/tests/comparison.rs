@@ -63,7 +63,7 @@ fn a_rise_that_the_margin_allows_is_not_found_and_neither_is_one_of_the_whole_fl
         None
     );
     assert_eq!(bed.evidence().verdict, Verdict::Healthy);
-    insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 0.2% against 0.2% baseline (burn rate 0.4x, limit 6x) over 6h and 30m, 705k requests; could detect >= 1.4x");
+    insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 0.2% against 0.2% baseline (burn rate 0.4x, limit 6x) over 6h and 30m, 705k requests; could detect >= 1.6x (0.4%)");
 }
 
 #[test]
@@ -322,12 +322,36 @@ fn r7_a_ratio_is_excluded_by_exposure_and_nights_do_not_undo_that() {
         let is_night = minute > 700;
         let samples = noisy(&mut noise, if is_night { 1 } else { 10 }, 0.002, 0.002);
         bed.minutes(1, &samples);
-        let detectable = bed.state.detectable().unwrap_or(f64::INFINITY);
+        // Of what is usual and what the margin adds: the ratio to the baseline moves with the baseline.
+        let detectable = bed.state.detectable().map_or(f64::INFINITY, |seen| seen.ratio / seen.must(1.0));
         assert!(detectable <= last, "a ratchet");
         last = detectable;
     }
     assert!(bed.state.excluded(2.0) && last > 1.2, "{last}");
-    assert!(bed.sentence().ends_with(&format!("could detect >= {last:.1}x")), "{}", bed.sentence());
+    let ratio = bed.state.detectable().unwrap().ratio;
+    assert!(bed.sentence().contains(&format!("could detect >= {ratio:.1}x (")), "{}", bed.sentence());
+}
+
+#[test]
+fn what_could_be_detected_counts_from_the_baseline_and_must_detect_from_what_the_margin_adds() {
+    // 0.2 % of errors and an absolute margin of 0.05 % of the requests: 2x of both is 2.4x of the errors alone.
+    let mut noise = Noise::new(12);
+    let mut bed = armed_bed(10);
+    bed.config.compare.absolute = Some(0.0005);
+    for _ in 0..1_440 {
+        let samples = noisy(&mut noise, 10, 0.002, 0.002);
+        bed.minutes(1, &samples);
+    }
+    let seen = bed.state.detectable().unwrap();
+    assert!((seen.must(2.0) - 2.42).abs() < 0.03, "{seen:?}");
+    assert!((seen.share / 0.002 - seen.ratio).abs() < 0.05 * seen.ratio, "{seen:?}");
+    assert_eq!(seen.excludes(1.5), seen.ratio <= seen.must(1.5));
+    // Without any error in the baseline there is a share, but no ratio worth a word.
+    let mut bed = armed_bed(10);
+    bed.config.compare.absolute = Some(0.0005);
+    bed.minutes(1_440, &noisy(&mut noise, 10, 0.0, 0.0));
+    assert!(bed.state.excluded(2.0));
+    insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 0% against 0% baseline (burn rate 0x, limit 14.4x) over 5m and 1m, 10k requests; could detect >= 0.059%");
 }
 
 #[test]
@@ -363,7 +387,7 @@ fn what_is_detectable_is_what_is_found() {
         let samples = noisy(&mut noise, 10, 0.002, 0.002);
         bed.minutes(1, &samples);
     }
-    let ratio = bed.state.detectable().unwrap();
+    let ratio = bed.state.detectable().unwrap().ratio;
     let mut found = 0;
     for seed in 0..60 {
         let mut noise = Noise::new(100 + seed);

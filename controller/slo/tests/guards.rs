@@ -101,11 +101,40 @@ fn a_tenant_with_one_stray_error_is_not_the_second_guilty_one() {
     let base = tenants(20, Arm::Baseline, 0.0, 1_000.0);
     let calm = [counted(0, Arm::Candidate, 0.0, 500.0), counted(1, Arm::Candidate, 0.0, 10.0)];
     let torn = [counted(0, Arm::Candidate, 500.0, 500.0), counted(1, Arm::Candidate, 1.0, 10.0)];
-    bed.minutes(3, &[&calm[..], &base].concat()).minutes(1, &[&torn[..], &base].concat());
+    bed.minutes(2, &[&calm[..], &base].concat()).minutes(2, &[&torn[..], &base].concat());
     let evidence = bed.evidence();
-    assert_eq!((evidence.action, evidence.guilty_total), (Action::Hold, 1), "1 of 40, not 1 of 10");
+    assert_eq!((evidence.action, evidence.guilty_total), (Action::Hold, 1), "2 of 40, not 2 of 20");
     assert_eq!(evidence.guilty[0].0, TenantId(0));
-    insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 24.6% against 0% baseline (burn rate 49.1x, limit 14.4x) over 5m and 1m, 2040 requests, 1 tenant; one tenant alone");
+    insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 49.1% against 0% baseline (burn rate 98.2x, limit 14.4x) over 5m and 1m, 2040 requests, 1 tenant; one tenant alone");
+}
+
+#[test]
+fn r13_a_burst_of_two_tenants_holds_and_what_fails_in_a_second_minute_deviates() {
+    let base = tenants(20, Arm::Baseline, 1.0, 1_000.0);
+    let minute = |bad: [f64; 3]| {
+        let of = |(tenant, bad): (u64, f64)| counted(tenant, Arm::Candidate, bad, 1_000.0);
+        [(0..3).zip(bad).map(of).collect::<Vec<_>>(), base.clone()].concat()
+    };
+    let calm = minute([0.0; 3]);
+    let mut bed = Bed::new(api_errors());
+    bed.minutes(60, &calm).minutes(1, &minute([900.0, 0.0, 0.0])).minutes(1, &minute([0.0, 900.0, 0.0]));
+    assert_eq!((bed.evidence().action, bed.evidence().guard), (Action::Hold, Some(Guard::Sharp)));
+    assert!(bed.sentence().ends_with("; only once so far: holding"), "{}", bed.sentence());
+    bed.minutes(1, &minute([900.0, 0.0, 0.0]));
+    assert!(bed.sentence().ends_with("1 tenant; one tenant alone"), "{}", bed.sentence());
+    bed.minutes(1, &minute([900.0, 900.0, 0.0]));
+    assert_eq!(bed.evidence().action, Action::Deviate, "{}", bed.sentence());
+    // One candidate that is all there is.
+    let only = |bad: f64| [vec![counted(0, Arm::Candidate, bad, 1_000.0)], base.clone()].concat();
+    let mut bed = Bed::new(api_errors());
+    bed.minutes(60, &only(0.0)).minutes(1, &only(900.0));
+    assert_eq!(bed.evidence().action, Action::Hold);
+    bed.minutes(1, &only(900.0));
+    assert_eq!(bed.evidence().action, Action::Deviate);
+    // Steps as long as the window: there is no second look within it.
+    let mut bed = Bed::new(Config { step_seconds: 300, ..api_errors() });
+    bed.feed(Reading::Counts(&fleet(2, 180.0, 6.0)));
+    assert_eq!(bed.evidence().action, Action::Deviate, "{}", bed.sentence());
 }
 
 #[test]
@@ -128,7 +157,7 @@ fn who_was_forgiven_speaks_against_nobody_and_the_next_one_is_found_as_fast() {
     bed.minutes(5, &[&others[..], &base].concat());
     assert_eq!(bed.evidence().verdict, Verdict::Healthy);
     let both = [counted(1, Arm::Candidate, 500.0, 500.0), counted(3, Arm::Candidate, 500.0, 500.0)];
-    bed.minutes(1, &[&both[..], &base].concat());
+    bed.minutes(2, &[&both[..], &base].concat());
     assert_eq!(
         (bed.evidence().action, bed.evidence().guilty_total),
         (Action::Deviate, 2),
@@ -249,6 +278,7 @@ fn r14_a_shared_outage_right_after_the_first_update_never_deviates() {
 fn r14_one_stray_error_of_a_small_baseline_excuses_nothing() {
     let mut bed = Bed::new(api_errors());
     let candidates = tenants(2, Arm::Candidate, 500.0, 1_000.0);
+    bed.minutes(1, &[&candidates[..], &[counted(9, Arm::Baseline, 0.0, 1.0)]].concat());
     bed.minutes(1, &[&candidates[..], &[counted(9, Arm::Baseline, 1.0, 1.0)]].concat());
     assert_eq!(bed.evidence().action, Action::Deviate);
 }
@@ -386,7 +416,7 @@ fn steps_of_five_seconds_work_as_steps_of_a_minute_do() {
     while bed.evidence().action != Action::Deviate {
         bed.minutes(1, &torn);
         steps += 1;
-        assert!(steps <= 12, "{}", bed.sentence());
+        assert!(steps <= 24, "{}", bed.sentence());
     }
     assert!(bed.state.until_seconds() == Some(bed.now_seconds));
     bed.feed(Reading::Missing("time-out"));

@@ -115,7 +115,12 @@ fn is_sound(evidence: &Evidence) -> Result<(), TestCaseError> {
     prop_assert!(numbers.into_iter().flatten().all(f64::is_finite), "{:?}", evidence);
     prop_assert!(guilty.iter().all(|(_, counts)| counts.bad <= counts.total && counts.total > 0.0));
     prop_assert!(*verdict != Verdict::Uncalibrated || *action == Action::Hold);
-    prop_assert!(evidence.ln_e.is_none_or(f64::is_finite) && evidence.detectable.is_none_or(f64::is_finite));
+    prop_assert!(
+        evidence.ln_e.is_none_or(f64::is_finite)
+            && evidence
+                .detectable
+                .is_none_or(|seen| seen.ratio.is_finite() && (0.0..=1.0).contains(&seen.share))
+    );
     prop_assert!(evidence.alone.len() <= evidence.guilty_total.max(32));
     prop_assert!(!reason.is_empty() && reason.len() < 600, "{}", reason);
     Ok(())

@@ -236,7 +236,7 @@ fn r27_the_stored_comparison_is_bounded_with_everything_on() {
     let json = serde_json::to_value(&state).unwrap();
     let bytes = json["compared"].as_str().unwrap().len();
     println!("comparison {bytes} bytes with {KEPT_MAX} tenants, 32 waves, {TAILS_MAX} edges and traffic");
-    assert!(bytes <= 2_560, "{bytes}");
+    assert!(bytes <= 2_640, "{bytes}");
 }
 
 /// Tails at these edges, at the first of them the candidates' share so many times the baseline's.
@@ -317,8 +317,8 @@ fn a_stored_comparison_that_somebody_broke_is_an_error_and_no_panic() {
     let json = serde_json::to_value(&state).unwrap();
     let text = json["compared"].as_str().unwrap().to_owned();
     let read = |text: &str| serde_json::from_value::<State>(serde_json::json!({"compared": text})).is_ok();
-    assert!(read(&text) && read("1........."));
-    for broken in ["", "1", "2.........", "1..........", "1.A........", "1.........é", "1...AAAA......"] {
+    assert!(read(&text) && read("2........."));
+    for broken in ["", "2", "1.........", "2..........", "2.A........", "2.........é", "2...AAAA......"] {
         assert!(!read(broken), "{broken}");
     }
     for cut in 0..text.len() {

@@ -247,6 +247,7 @@ mod tests {
                 ln_limit: Some(std::f64::consts::LN_10 * 2.0),
                 certainty: Some(0.96),
                 detectable: Some(2.5),
+                must_detect: Some(2.4),
                 evaluated_until: Timestamp::from_second(1_699_999_910).ok(),
                 ..SloStatus::default()
             }],
@@ -275,6 +276,7 @@ mod tests {
             "breakwater_slo_evidence_limit_log10{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.0",
             "breakwater_slo_certainty{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 0.96",
             "breakwater_slo_detectable_ratio{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.5",
+            "breakwater_slo_must_detect_ratio{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.4",
             "breakwater_slo_value{namespace=\"ops\",rollout=\"app\",slo=\"api\",of=\"candidate\"} 0.25",
             "breakwater_slo_evaluation_lag_seconds{namespace=\"ops\",rollout=\"app\",slo=\"api\"} 90.0",
             "breakwater_writes_total{purpose=\"advance\",result=\"written\"} 1",

@@ -16,19 +16,52 @@
 //!
 //! # Assumptions
 //! The normal distribution for sums of many steps; the step's own estimate of the baseline's rate, in which all sums
-//! are linear. `R` counts from the baseline's ratio; where bad events are so few that `margin.absolute` decides, from
-//! what the margin tolerates over `r0`, since a multiple of nearly nothing is nothing that users feel.
+//! are linear. `R` counts from the baseline's rate *and* what `margin.absolute` adds to it (over `r0`), since a multiple of
+//! nearly nothing is nothing that users feel. What is told counts from the baseline's rate alone, as one would read it:
+//! `R * lift` with `lift = 1 + d*M/(r0*Y)`, `Y` and `M` the sums of `n_c*y` and `m_c`. So `mustDetect` asks for
+//! `mustDetect * lift` there ([`Detectable::must`]).
 //! An effect that begins later is the business of the restarts and not of this number.
 //!
 //! # Ratchet
 //! The smallest so far is kept: what would have been found by yesterday would have been found, and a night with
 //! little traffic does not undo it.
 
+use serde::Serialize;
+
 use super::increment::{GAIN_COUNT, Side, Test};
 use super::mixture::Mixture;
 
 /// One-sided 95 % quantile of the normal distribution.
 const QUANTILE: f64 = 1.644_853_626_951_472_6;
+/// For what rounding takes from an equality.
+const ROUNDING: f64 = 1.0 + 1e-12;
+
+/// Bad events of the baseline's rate are taken for this many at least: a multiple of none says nothing.
+const USUAL_MIN: f64 = 0.5;
+
+/// What would have been found with 95 % probability by now.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Detectable {
+    /// Times the baseline's rate.
+    pub ratio: f64,
+    /// The same as a share of the candidates' requests, in `[0, 1]`.
+    pub share: f64,
+    /// What `margin.absolute` adds to a multiple of the baseline, as a factor.
+    lift: f64,
+}
+
+impl Detectable {
+    /// What `mustDetect` comes to, times the baseline's rate: `margin.absolute` tolerates a share besides.
+    pub fn must(&self, must_detect: f64) -> f64 {
+        must_detect * self.lift
+    }
+
+    /// `mustDetect` would have been found.
+    pub fn excludes(&self, must_detect: f64) -> bool {
+        self.ratio <= self.must(must_detect) * ROUNDING
+    }
+}
 
 /// Sums since the wave's start, per alternative.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,8 +70,14 @@ pub(crate) struct Detect {
     pub(crate) cost: [f64; GAIN_COUNT],
     pub(crate) gain_var: [f64; GAIN_COUNT],
     pub(crate) cost_var: [f64; GAIN_COUNT],
-    /// The smallest ratio so far; infinite where there is none.
+    /// Bad events that the candidates would have had at the baseline's rate, and their requests.
+    pub(crate) usual: f64,
+    pub(crate) requests: f64,
+    /// The smallest `R` so far; infinite where there is none.
     pub(crate) best: f64,
+    /// `lift`, and the share of requests that `R = 1` stands for, when it was found.
+    pub(crate) lift: f64,
+    pub(crate) unit: f64,
 }
 
 impl Default for Detect {
@@ -52,7 +91,17 @@ impl Detect {
     pub(crate) fn begin(pooled: &Mixture, hourly: f64) -> Self {
         let zero = [0.0; GAIN_COUNT];
         let lacks = |ln_s: f64| -ln_s.max(hourly.ln()).max(-1e9);
-        Self { gain: zero, cost: pooled.ln_s.map(lacks), gain_var: zero, cost_var: zero, best: f64::INFINITY }
+        Self {
+            gain: zero,
+            cost: pooled.ln_s.map(lacks),
+            gain_var: zero,
+            cost_var: zero,
+            usual: 0.0,
+            requests: 0.0,
+            best: f64::INFINITY,
+            lift: 1.0,
+            unit: 0.0,
+        }
     }
 
     /// Takes a step. `needed`: the right-hand side above.
@@ -61,8 +110,11 @@ impl Detect {
             return;
         }
         let tolerated = test.absolute * wave.requests;
-        let expected = wave.exposure * (baseline.bad / baseline.exposure) + tolerated / test.ratio;
+        let usual = wave.exposure * (baseline.bad / baseline.exposure);
+        let expected = usual + tolerated / test.ratio;
         let mut sums = *self;
+        sums.usual += usual;
+        sums.requests += wave.requests;
         for j in 0..GAIN_COUNT {
             let (a, b) = test.slopes(j, wave.exposure, baseline.exposure);
             sums.gain[j] += expected * a / test.phi;
@@ -71,6 +123,10 @@ impl Detect {
             sums.cost_var[j] += baseline.bad * b * b / test.phi;
             let ratio = sums.smallest(j, needed);
             sums.best = ratio.map_or(sums.best, |ratio| sums.best.min(ratio.max(test.ratio)));
+        }
+        if sums.best < self.best {
+            let all = sums.usual + test.absolute / test.ratio * sums.requests;
+            (sums.lift, sums.unit) = (all / sums.usual.max(USUAL_MIN.min(all)), all / sums.requests);
         }
         if sums.gain.iter().chain(&sums.cost).all(|sum| sum.is_finite()) {
             *self = sums;
@@ -91,7 +147,8 @@ impl Detect {
         root.is_finite().then_some(root)
     }
 
-    pub(crate) fn detectable(&self) -> Option<f64> {
-        self.best.is_finite().then_some(self.best)
+    pub(crate) fn detectable(&self) -> Option<Detectable> {
+        let Self { best, lift, unit, .. } = *self;
+        best.is_finite().then(|| Detectable { ratio: best * lift, share: (best * unit).min(1.0), lift })
     }
 }

@@ -1,15 +1,15 @@
 //! The comparison as one short string: what a checkpoint in the status holds (R27, R28). Pure.
 //!
 //! # Format
-//! Version `1`, then sections, each after a dot: clock, ledger, `P`, `B`, detectable sums, span, shape, traffic, tenants.
+//! Version `2`, then sections, each after a dot: clock, ledger, `P`, `B`, detectable sums, span, shape, traffic, tenants.
 //! A section that stands as at the start is empty. Digits are base64url. An exact number is 11 digits: the 64 bits of
 //! the float, most significant first, so that what is pooled goes on as if nothing had happened. A count is
 //! digits of 5 bits, least significant first, the sixth bit set where another follows. A stored logarithm (shape, tenants)
 //! is 3 digits: `floor(1024 * ln S) + 2^17`, 0 for none; rounding down loses a thousandth of a nat of evidence at most,
 //! and less evidence is always sound. A tenant is 11 digits of its identity, 3 of its weight, one for its wave, 21 of
 //! its evidence. At most [`KEPT_MAX`] tenants. An edge of the shape is 11 digits of the edge, one for the tide, 21 of its
-//! evidence; before them stands the span of the edge that says most, since no other is told of. About 2.4 KB with
-//! everything on, four edges included 2.1 KB.
+//! evidence; before them stands the span of the edge that says most, since no other is told of. About 2.6 KB with
+//! everything on, four edges included 2.2 KB.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use super::shape::{Place, Shape};
 use super::tenants::{GRID, KEPT_MAX, Ledger, Row, Tenants};
 use crate::reading::{TAILS_MAX, TenantId};
 
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Digits of 64 bits.
 const WORD: usize = 11;
@@ -105,7 +105,7 @@ fn write(running: &Running) -> String {
         for sums in [&detect.gain, &detect.cost, &detect.gain_var, &detect.cost_var] {
             text.exacts(sums);
         }
-        text.exact(detect.best);
+        text.exacts(&[detect.usual, detect.requests, detect.best, detect.lift, detect.unit]);
     });
     text.section(*span != Span::default(), |text| {
         text.span(span);
@@ -359,7 +359,13 @@ impl Detect {
                 *sum = from.finite()?;
             }
         }
+        for sum in [&mut self.usual, &mut self.requests] {
+            *sum = from.mass(f64::MAX)?;
+        }
         self.best = from.mass(f64::INFINITY)?;
+        for factor in [&mut self.lift, &mut self.unit] {
+            *factor = from.mass(f64::MAX)?;
+        }
         Ok(())
     }
 }

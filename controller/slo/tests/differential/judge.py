@@ -119,6 +119,8 @@ class Judge:
         floor = math.log(hourly) if hourly > 0 else -INF
         self.sums = [[0.0, -max(x, floor), 0.0, 0.0] for x in self.pooled.logs]
         self.best = INF
+        self.usual = self.requests = 0.0
+        self.lift = 1.0
 
     def newcomer(self, name):
         members, weight = self.waves[-1]
@@ -213,7 +215,11 @@ class Judge:
     def detect(self, wave, base, r0, d, phi):
         if wave.exposure <= 0 or base.exposure <= 0:
             return
-        expected = wave.exposure * base.bad / base.exposure + d * wave.requests / r0
+        usual = wave.exposure * base.bad / base.exposure
+        expected = usual + d * wave.requests / r0
+        self.usual += usual
+        self.requests += wave.requests
+        before = self.best
         needed = math.log(7 * 2 / self.shares()[0]) - math.log(self.s["weight"] * self.s["alpha"])
         for sums, gain in zip(self.sums, GAINS):
             a, b = coefficients(r0, gain, wave.exposure, base.exposure)
@@ -235,6 +241,9 @@ class Judge:
                 middle = (low + high) / 2
                 low, high = (middle, high) if short(middle) < 0 else (low, middle)
             self.best = min(self.best, max(high, r0))
+        if self.best < before:
+            everything = self.usual + d / r0 * self.requests
+            self.lift = everything / max(self.usual, min(0.5, everything))
 
     # What it says
 
@@ -253,7 +262,7 @@ class Judge:
         ranked = sorted(each, key=lambda name: (-each[name], name))
         enough = [k for k in range(1, len(ranked) + 1) if each[ranked[k - 1]] * k * self.s["alpha"] >= 1]
         guilty = ranked[: max(enough, default=0)]
-        return {"ln_e": math.log(e), "best": None if self.best == INF else self.best, "guilty": guilty}
+        return {"ln_e": math.log(e), "best": None if self.best == INF else self.best * self.lift, "guilty": guilty}
 
 
 def main():

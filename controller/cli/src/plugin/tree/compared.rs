@@ -2,6 +2,8 @@
 
 use breakwater_crds::{Rollout, RolloutStatus, rollout::Comparison, status::SloStatus};
 
+use crate::plugin::text::percent;
+
 /// From here on a certainty is worth a word.
 const CERTAINTY_MIN: f64 = 0.5;
 /// What stands before the reason in the sentence of an SLO that is not calibrated.
@@ -14,7 +16,7 @@ pub(super) fn said(slo: &SloStatus) -> String {
     // Rounded down: never more certain than it is.
     let certain = certain.map(|certainty| format!("certainty {:.1}%", (certainty * 1e3).floor() / 10.0));
     let mut parts = match slo.verdict.as_deref() {
-        Some("Healthy") => slo.detectable.map(could_detect).into_iter().collect(),
+        Some("Healthy") => could_detect(slo).into_iter().collect(),
         Some("Uncalibrated") => vec![uncalibrated(&slo.message)],
         Some(_) | None => vec![slo.message.clone()],
     };
@@ -23,8 +25,11 @@ pub(super) fn said(slo: &SloStatus) -> String {
     parts.join(", ")
 }
 
-fn could_detect(ratio: f64) -> String {
-    format!("could detect >= {ratio:.1}x")
+/// `could detect >= 2.1x (0.4%)`.
+fn could_detect(slo: &SloStatus) -> Option<String> {
+    let ratio = slo.detectable?;
+    let share = slo.detectable_share.map_or_else(String::new, |share| format!(" ({})", percent(share)));
+    Some(format!("could detect >= {ratio:.1}x{share}"))
 }
 
 /// `not calibrated: it would have reverted on Tuesday`.
@@ -40,8 +45,10 @@ pub(super) fn insufficient(rollout: &Rollout, status: &RolloutStatus) -> Option<
     let least = judge.must_detect;
     let compared = rollout.spec.slos.iter().filter(|slo| slo.query.is_none());
     let mut compared = compared.filter_map(|spec| status.slos.iter().find(|slo| slo.name == spec.name));
-    let short = compared.find(|slo| slo.detectable.is_none_or(|ratio| ratio > least));
+    let must = |slo: &SloStatus| slo.must_detect.unwrap_or(least);
+    // Both are rounded in the status, each in its way.
+    let short = compared.find(|slo| slo.detectable.is_none_or(|ratio| ratio > must(slo) * (1.0 + 1e-9)));
     let slo = short.filter(|_| judge.comparison == Comparison::Enabled)?;
-    let seen = slo.detectable.map_or_else(|| "could not detect any ratio yet".to_owned(), could_detect);
-    Some(format!("{}: {seen}, must {least}x", slo.name))
+    let seen = could_detect(slo).unwrap_or_else(|| "could not detect any ratio yet".to_owned());
+    Some(format!("{}: {seen}, must {:.1}x", slo.name, must(slo)))
 }
