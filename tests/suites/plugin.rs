@@ -15,7 +15,7 @@ waves:
 ";
 
 /// Runs the plugin as a user, to its end.
-fn run(scene: &Scene, user: &str, arguments: &[&str]) -> Result<Output> {
+pub(crate) fn run(scene: &Scene, user: &str, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(binaries::own("kubectl-breakwater")?);
     command.args(arguments).args(["--namespace", scene.namespace()]);
     command.env("KUBECONFIG", scene.bed().control_plane().api().kubeconfig(user));

@@ -1,17 +1,24 @@
 //! What a minute's answers cost: `cargo run --release -p breakwater-operator --example minute [-- TENANTS]`.
 //!
-//! The answers of two SLOs, one of errors and one of a histogram's latency (Prometheus sums its buckets: three rows per
-//! tenant come back for either), are read from their bytes to counts by tenant, in pieces as a connection brings them;
-//! beside it the same bytes are parsed barely: into a tree, and into a list of typed rows. Time is this thread's on a
-//! processor, the median of several rounds; memory is the most that was resident during a round beyond what was before.
+//! The answers of two SLOs, one of errors (three rows per tenant come back) and one of a histogram's latency (Prometheus
+//! sums its buckets: as many, and one for each of the four edges of its shape), are read from their bytes to counts by
+//! tenant, in pieces as a connection brings them; beside it the same bytes are parsed barely: into a tree, and into a list
+//! of typed rows. Once more without the edges. Time is this thread's on a processor, of a round of many; memory is the most
+//! that was resident in the first round beyond what was before. Each way has a process of its own.
 
-use std::{alloc::System, collections::BTreeMap, error::Error, fmt::Write as _, fs, sync::Arc};
+use std::{
+    alloc::System, collections::BTreeMap, error::Error, fmt::Write as _, fs, process::Command, sync::Arc,
+};
 
+use breakwater_crds::slo::Slo;
 use breakwater_operator::telemetry::{
     Grid, Sheet, TenantIds,
     body::{Answer, Reader, Wanted},
 };
-use breakwater_plan::{observed::StepData, promql::Measure};
+use breakwater_plan::{
+    observed::StepData,
+    promql::{Matchers, Measure, Queries},
+};
 use breakwater_slo::TenantId;
 use serde::Deserialize;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -19,8 +26,10 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Rounds of each way, after one that warms it.
-const ROUNDS: usize = 7;
+/// How long each way is measured, after a round that warms it.
+const MEASURED_MS: f64 = 3_000.0;
+/// The further edges of a latency's shape, around its threshold of 0.5 s.
+const EDGES: [f64; 4] = [0.1, 0.25, 1.0, 2.5];
 /// Bytes of a piece of a body.
 const PIECE: usize = 16 << 10;
 const AT: i64 = 1_700_000_040;
@@ -42,48 +51,90 @@ struct TypedRow {
     value: (f64, String),
 }
 
+/// A way to take answers in, by the name that the process of its own is called with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Typed,
+    Tree,
+    Counts,
+}
+
+const WAYS: [(Way, &str); 3] = [
+    (Way::Typed, "typed rows (serde_json)"),
+    (Way::Tree, "tree (serde_json::Value)"),
+    (Way::Counts, "to counts by tenant"),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let tenants = std::env::args().nth(1).map_or(Ok(100_000), |tenants| tenants.parse::<u32>())?;
-    let bodies = [body(tenants, "bad"), body(tenants, "good")];
-    let bytes: usize = bodies.iter().map(String::len).sum();
-    println!("{tenants} tenants, two SLOs, {:.1} MB of answers", bytes as f64 / 1e6);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let tenants = arguments.first().map_or(Ok(100_000), |tenants| tenants.parse::<u32>())?;
+    if let [_, way, edges] = &arguments[..] {
+        let known = WAYS.iter().find(|(known, _)| format!("{known:?}") == *way).ok_or("no such way")?;
+        let Cost { ms, peak_mb, allocations } = cost(known.0, tenants, &EDGES[..edges.parse()?])?;
+        println!("{ms} {peak_mb} {allocations}");
+        return Ok(());
+    }
+    compare(tenants, &EDGES)?;
+    compare(tenants, &[])
+}
+
+/// Prints what the answers cost where latencies have a shape of these edges.
+fn compare(tenants: u32, edges: &[f64]) -> Result<(), Box<dyn Error>> {
+    let bytes: usize = bodies(tenants, edges).iter().map(String::len).sum();
+    println!("{tenants} tenants, two SLOs, {} edges, {:.1} MB of answers", edges.len(), bytes as f64 / 1e6);
     println!("{:<34} {:>8} {:>10} {:>12} {:>14}", "", "ms", "of typed", "peak MB", "allocs/tenant");
-    let named =
-        (0..tenants).map(|n| (name(n).into(), TenantId(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15))));
-    let ids = Arc::new(TenantIds::new(named));
-    let labels: Arc<[String]> = vec!["tenant".to_owned()].into();
-    let mut sheets =
-        [Measure::Counters, Measure::Histogram].map(|measure| Sheet::new(measure, labels.clone()));
-    let typed = measure(tenants, || {
-        for body in &bodies {
-            let parsed: Typed = serde_json::from_str(body)?;
-            std::hint::black_box(
-                parsed.data.result.iter().map(|row| row.metric.len() + row.value.1.len()).sum::<usize>(),
-            );
-        }
-        Ok(())
-    })?;
-    let tree = measure(tenants, || {
-        for body in &bodies {
-            std::hint::black_box(serde_json::from_str::<serde_json::Value>(body)?);
-        }
-        Ok(())
-    })?;
-    let ours = measure(tenants, || {
-        for (sheet, body) in sheets.iter_mut().zip(&bodies) {
-            read(sheet, body, &ids)?;
-        }
-        Ok(())
-    })?;
-    for (name, cost) in [
-        ("typed rows (serde_json)", &typed),
-        ("tree (serde_json::Value)", &tree),
-        ("to counts by tenant", &ours),
-    ] {
-        let Cost { ms, peak_mb, allocations } = cost;
-        println!("{name:<34} {ms:>8.1} {:>10.2} {peak_mb:>12.1} {allocations:>14.4}", ms / typed.ms);
+    let mut typed_ms = None;
+    for (way, name) in WAYS {
+        let arguments = [tenants.to_string(), format!("{way:?}"), edges.len().to_string()];
+        let output = Command::new(std::env::current_exe()?).args(arguments).output()?;
+        let said = String::from_utf8(output.stdout)?;
+        let figures = said.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+        let &[ms, peak_mb, allocations] = &figures[..] else {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        };
+        let of_typed = ms / *typed_ms.get_or_insert(ms);
+        println!("{name:<34} {ms:>8.1} {of_typed:>10.2} {peak_mb:>12.1} {allocations:>14.4}");
     }
     Ok(())
+}
+
+fn cost(way: Way, tenants: u32, edges: &[f64]) -> Result<Cost, Box<dyn Error>> {
+    let bodies = bodies(tenants, edges);
+    match way {
+        Way::Typed => measure(tenants, || {
+            for body in &bodies {
+                let parsed: Typed = serde_json::from_str(body)?;
+                let rows = parsed.data.result.iter();
+                std::hint::black_box(rows.map(|row| row.metric.len() + row.value.1.len()).sum::<usize>());
+            }
+            Ok(())
+        }),
+        Way::Tree => measure(tenants, || {
+            for body in &bodies {
+                std::hint::black_box(serde_json::from_str::<serde_json::Value>(body)?);
+            }
+            Ok(())
+        }),
+        Way::Counts => {
+            let id = |n| TenantId(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let ids = Arc::new(TenantIds::new((0..tenants).map(|n| (name(n).into(), id(n)))));
+            let latency = Queries::new(&latency()?, &Matchers::default(), "slo");
+            let latency = latency.map_err(|wrong| format!("{wrong:?}"))?.with_edges(edges);
+            let errors = Sheet::new(Measure::Counters, vec!["tenant".to_owned()].into());
+            let mut sheets = [errors, Sheet::of(&latency.map_err(|wrong| wrong.to_string())?)];
+            measure(tenants, || {
+                for (sheet, body) in sheets.iter_mut().zip(&bodies) {
+                    read(sheet, body, &ids)?;
+                }
+                Ok(())
+            })
+        }
+    }
+}
+
+/// The answers of both SLOs.
+fn bodies(tenants: u32, edges: &[f64]) -> [String; 2] {
+    [body(tenants, "bad", &[]), body(tenants, "good", edges)]
 }
 
 /// As the client does: piece by piece into the sheet, and then what it says.
@@ -113,18 +164,21 @@ fn measure(
     tenants: u32,
     mut round: impl FnMut() -> Result<(), Box<dyn Error>>,
 ) -> Result<Cost, Box<dyn Error>> {
+    fs::write("/proc/self/clear_refs", "5")?; // the peak begins anew
+    let resident = memory_mb("VmRSS:")?;
     round()?;
-    let (mut times, mut peak_mb, mut allocations) = (Vec::new(), 0.0_f64, 0);
-    for _ in 0..ROUNDS {
-        fs::write("/proc/self/clear_refs", "5")?; // the peak begins anew
-        let (resident, region, began) = (memory_mb("VmRSS:")?, Region::new(ALLOCATOR), on_processor_ms()?);
+    let peak_mb = memory_mb("VmHWM:")? - resident;
+    let region = Region::new(ALLOCATOR);
+    round()?;
+    let allocations = region.change().allocations;
+    // The kernel's clock of a thread may tick every few milliseconds: many rounds are one measurement.
+    let (began, mut rounds) = (on_processor_ms()?, 0.0);
+    while on_processor_ms()? - began < MEASURED_MS {
         round()?;
-        times.push(on_processor_ms()? - began);
-        allocations = region.change().allocations;
-        peak_mb = peak_mb.max(memory_mb("VmHWM:")? - resident);
+        rounds += 1.0;
     }
-    times.sort_by(f64::total_cmp);
-    Ok(Cost { ms: times[ROUNDS / 2], peak_mb, allocations: allocations as f64 / f64::from(tenants) })
+    let ms = (on_processor_ms()? - began) / rounds;
+    Ok(Cost { ms, peak_mb, allocations: allocations as f64 / f64::from(tenants) })
 }
 
 /// Milliseconds that this thread was on a processor.
@@ -145,17 +199,28 @@ fn name(number: u32) -> String {
     format!("tenant-{number:06}")
 }
 
-/// An answer as Prometheus writes it.
-fn body(tenants: u32, part: &str) -> String {
+fn latency() -> Result<Slo, serde_json::Error> {
+    serde_json::from_value(serde_json::json!({
+        "name": "latency",
+        "latency": {"histogram": "api_time", "threshold": "500ms"},
+        "objective": "99%",
+        "tenantLabels": ["tenant"],
+    }))
+}
+
+/// An answer as Prometheus writes it: half of the edges are below the threshold.
+fn body(tenants: u32, part: &str, edges: &[f64]) -> String {
     let mut body = String::from(r#"{"status":"success","data":{"resultType":"vector","result":["#);
-    for (row, value) in [("total", 600), (part, 3), ("now", 2)] {
+    let plain = [("total", 600), (part, 30), ("now", 2)].map(|(row, value)| (format!("\"{row}\""), value));
+    let further = (1..).zip(edges).map(|(at, edge)| (format!("\"le\",\"le\":\"{edge:?}\""), 10 * at + 5));
+    for (row, value) in plain.into_iter().chain(further) {
         for number in 0..tenants {
             let comma = if body.ends_with('[') { "" } else { "," };
-            let (name, value) = (name(number), if row == "total" { value + number % 7_000 } else { value });
+            let (name, value) = (name(number), if value == 600 { value + number % 7_000 } else { value });
             // Writing into a string cannot fail.
             let _ = write!(
                 body,
-                r#"{comma}{{"metric":{{"breakwater":"{row}","tenant":"{name}"}},"value":[{AT},"{value}"]}}"#
+                r#"{comma}{{"metric":{{"breakwater":{row},"tenant":"{name}"}},"value":[{AT},"{value}"]}}"#
             );
         }
     }

@@ -60,7 +60,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
                 ..SloStatus::default()
             }
         });
-        let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &status);
+        let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &mut status);
         judge.state.forgive(&spared::forgotten(draft));
         judge.feed(draft);
         judge.speak(draft, &mut status);
@@ -73,6 +73,17 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
     if !reverting {
         hold_for_data(draft);
     }
+}
+
+/// The stored state. One that another judge stored, before an upgrade, or that somebody broke, starts anew as an edited SLO
+/// does: the alpha that it spent is gone (analysis.md 2).
+fn checkpoint(status: &mut SloStatus) -> State {
+    let Some(stored) = status.evidence.clone() else { return State::default() };
+    serde_json::from_value(stored).unwrap_or_else(|_| {
+        status.evidence = None;
+        status.anew = status.anew.saturating_add(1);
+        State::default()
+    })
 }
 
 /// One SLO while it is judged.
@@ -88,12 +99,11 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     /// With the state that the last plan handed out, if that was of this SLO and version; else the checkpoint, or anew.
-    fn new(draft: &Draft<'a>, index: usize, is_carried: bool, status: &SloStatus) -> Self {
+    fn new(draft: &Draft<'a>, index: usize, is_carried: bool, status: &mut SloStatus) -> Self {
         let checked = draft.observed.spec;
         let reading = draft.observed.readings.get(index);
-        let checkpoint = || status.evidence.clone().and_then(|json| serde_json::from_value(json).ok());
         let carried = reading.and_then(|reading| reading.state.clone()).filter(|_| is_carried);
-        let state = carried.or_else(checkpoint).unwrap_or_default();
+        let state = carried.unwrap_or_else(|| checkpoint(status));
         let step = reading.map_or(0, |reading| reading.step_seconds);
         let config = (step > 0).then(|| {
             let mut config = checked.judge(index, step);

@@ -159,7 +159,10 @@ impl<'a> Watch<'a> {
 
     /// What it came to, and what the healthy judge said step by step.
     pub fn finish(self) -> (WaveOutcome, Vec<(i64, f64)>) {
-        (WaveOutcome { detectable: self.healthy.detectable().map(|seen| seen.ratio), ..self.outcome }, self.said)
+        (
+            WaveOutcome { detectable: self.healthy.detectable().map(|seen| seen.ratio), ..self.outcome },
+            self.said,
+        )
     }
 
     /// What the healthy judge says.

@@ -39,16 +39,17 @@ pub async fn run(session: &Session, output: Output, args: args::Report) -> Resul
             investigation(close, fixed_in.as_deref(), notes.as_deref()).map_err(Failure::usage)?;
         return answer(session, output, &name, &investigation).await;
     }
-    let report = read(session, &name).await?;
+    one(&read(session, &name).await?, output, out.as_deref())
+}
+
+fn one(report: &DeviationReport, output: Output, out: Option<&Path>) -> Result<(), Failure> {
     match output.form() {
-        Some(Form::Html) => write(output.plain(), out.as_deref(), &page::html(&of(&report))),
-        Some(Form::Markdown) => write(output.plain(), out.as_deref(), &page::markdown(&of(&report))),
-        Some(form @ (Form::Json | Form::Yaml | Form::Name)) => write(
-            output.plain(),
-            out.as_deref(),
-            &output::text_of(form, std::slice::from_ref(&report), true)?,
-        ),
-        Some(Form::Wide) | None => write(output, out.as_deref(), &show::one(&of(&report), clock::now())),
+        Some(Form::Html) => write(output.plain(), out, &page::html(&of(report))),
+        Some(Form::Markdown) => write(output.plain(), out, &page::markdown(&of(report))),
+        Some(form @ (Form::Json | Form::Yaml | Form::Name)) => {
+            write(output.plain(), out, &output::text_of(form, std::slice::from_ref(report), true)?)
+        }
+        Some(Form::Wide) | None => write(output, out, &show::one(&of(report), clock::now())),
     }
 }
 
@@ -70,9 +71,17 @@ async fn list(session: &Session, output: Output, out: Option<&Path>) -> Result<(
     reports
         .sort_by_key(|report| std::cmp::Reverse(report.metadata.creation_timestamp.as_ref().map(|at| at.0)));
     match output.form() {
-        Some(Form::Html | Form::Markdown) => {
-            Err(Failure::usage("-o html and -o md show one report: give its name"))
-        }
+        Some(Form::Html | Form::Markdown) => match &reports[..] {
+            [report] => one(report, output, out),
+            [] => Err(Failure::usage(format!("no DeviationReports in namespace {}", session.namespace))),
+            several => {
+                let newest: Vec<String> = several.iter().take(3).map(ResourceExt::name_any).collect();
+                let (count, newest) = (several.len(), newest.join(", "));
+                Err(Failure::usage(format!(
+                    "-o html and -o md show one report, and there are {count}: give a name; the newest are {newest}"
+                )))
+            }
+        },
         Some(form @ (Form::Json | Form::Yaml | Form::Name)) => {
             write(output.plain(), out, &output::text_of(form, &reports, false)?)
         }

@@ -16,7 +16,7 @@ pub(super) fn plot(status: &DeviationReportStatus, slo: &SloAccount) -> Markup {
     };
     let is_query = !drawn.values.is_empty();
     let words = if is_query { text::number } else { chart::percent };
-    let end = drawn.at(drawn.len()).unwrap_or(drawn.start);
+    let end = end(status, drawn);
     let axis = Axis::new(drawn.start, end, Ticks::Clock);
     let shown = |slo: &&f64| slo.is_finite();
     let limit = slo.limit.filter(|limit| shown(&limit));
@@ -58,6 +58,15 @@ pub(super) fn plot(status: &DeviationReportStatus, slo: &SloAccount) -> Markup {
             " · dashed: first harm, the decision, all back; shaded between them · one point per " (drawn.every) ", UTC"
         }
     }
+}
+
+/// The end of what was counted, or of what came soon after: stretches under way at the decision are not drawn.
+fn end(status: &DeviationReportStatus, drawn: &Chart) -> Timestamp {
+    let counted = drawn.at(drawn.len()).unwrap_or(drawn.start);
+    let room = (counted.duration_since(drawn.start) / 4)
+        .max(jiff::SignedDuration::from_secs(2 * drawn.every.as_seconds()));
+    let soon = |at: &Timestamp| at.duration_since(counted) <= room;
+    [status.moment(), status.last_ready_at].into_iter().flatten().filter(soon).fold(counted, Timestamp::max)
 }
 
 /// One line of a chart.

@@ -108,3 +108,23 @@ fn a_report_that_was_only_just_written_is_a_page_too() {
     assert!(html(&report(&bare)).contains("Version 1 of chat is rejected"));
     assert!(markdown(&report(&bare)).starts_with("# Version 1 of chat is rejected"));
 }
+
+#[test]
+fn a_decision_within_the_first_minutes_stands_in_the_chart_and_so_does_the_one_point_before_it() {
+    let (spec, mut status) = fixture();
+    let moment = status.moment().unwrap();
+    for slo in &mut status.slos {
+        let Some(chart) = &mut slo.chart else { continue };
+        chart.start = moment - jiff::SignedDuration::from_secs(200);
+        for arm in [&mut chart.candidates, &mut chart.baseline] {
+            arm.bad.truncate(3);
+            arm.total.truncate(3);
+        }
+        chart.values.truncate(3);
+        if let [first, second, _] = &mut chart.candidates.total[..] {
+            (*first, *second) = (0.0, 0.0);
+        }
+    }
+    let page = html(&report(&(spec, status)));
+    assert!(page.contains(">decided<") && page.contains("h6.0'"), "{page}");
+}

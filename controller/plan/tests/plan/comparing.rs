@@ -121,6 +121,24 @@ fn r9_an_edited_slo_starts_anew_with_what_is_left_of_alpha() {
 }
 
 #[test]
+fn r38_evidence_that_another_judge_stored_starts_anew_with_what_is_left_of_alpha() {
+    let mut world = compared(json!({}));
+    world.until_wave("one", Phase::Soaking);
+    world.pass(minutes(10));
+    let stored = world.status.slos[0].evidence.as_mut().expect("a checkpoint");
+    stored["compared"] = json!("1.........");
+    world.restart();
+    world.turn();
+    assert_eq!(world.status.slos[0].anew, 1);
+    world.pass(minutes(10));
+    world.restart();
+    world.turn();
+    assert_eq!(world.status.slos[0].anew, 1, "once");
+    errors(&mut world, "2.0.0", 0.02);
+    world.until_within("found with less of alpha", minutes(120), |world| world.status.phase.is_reverting());
+}
+
+#[test]
 fn r28_a_restart_goes_on_with_the_evidence_of_the_checkpoint() {
     let mut world = compared(json!({"waves": [
         {"name": "one", "selector": {"matchLabels": {"ring": "0"}}, "soak": "3d", "maxConcurrent": 4},
