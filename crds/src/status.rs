@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{action::ActionResult, release::Lane, report::Attribution, scalars::Span};
+use crate::{action::ActionResult, release::Lane, report::Attribution, rollout::Baseline, scalars::Span};
 
 /// Most entries of `status.history` (R31).
 pub const HISTORY_MAX: usize = 100;
@@ -437,6 +437,9 @@ pub struct SloStatus {
     /// nearly nothing is nothing that users feel. A wave ends only once `detectable` is at most this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub must_detect: Option<f64>,
+    /// What the comparison goes by since its wave began; absent where it may not speak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
     /// How certain the comparison is that the candidates are worse, in `[0, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certainty: Option<f64>,
@@ -462,6 +465,21 @@ pub struct SloStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "kube", schemars(extend("x-kubernetes-preserve-unknown-fields" = true, "type" = "object")))]
     pub evidence: Option<serde_json::Value>,
+}
+
+/// What an SLO's comparison goes by, frozen at the wave's start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Compared {
+    /// `Others`, `History` or `Both`: what `waves[].baseline` came to.
+    pub with: Baseline,
+    /// How many times as bursty as counting noise the past was: the evidence is divided by it, so the judge is that much slower.
+    pub dispersion: f64,
+    /// Bucket edges, in seconds, at which the shape of a latency is compared; none: the threshold alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 16)))]
+    pub edges: Vec<f64>,
 }
 
 /// A Hold or Stop in force.

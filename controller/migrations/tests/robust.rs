@@ -46,6 +46,26 @@ fn odd_files_are_read() {
 }
 
 #[test]
+fn what_nests_deeply_is_unknown_and_takes_no_more_than_a_threads_stack() {
+    for depth in [15, 45, 95, 1_000] {
+        for (open, close) in
+            [("Abs (", ")"), ("IN (", ")"), ("CASE WHEN ", " END"), ("NOT ", ""), ("(SELECT ", ")")]
+        {
+            let nested = format!("{}x{}", open.repeat(depth), close.repeat(depth));
+            for text in [
+                format!("CREATE INDEX i ON posts (props, {nested}) FOO"),
+                format!("UPDATE posts SET n = {nested} FOO"),
+            ] {
+                for dialect in [Dialect::Postgresql, Dialect::Mysql] {
+                    let review = review_of(dialect, text.as_bytes(), None);
+                    assert!(depth < 100 || review.impact == Impact::Unknown, "{dialect}, {depth} of {open}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_unknown_and_says_why() {
     for text in [
         "ALTER TABLE posts FROBNICATE",

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use breakwater_crds::{
     report::DeviationReportStatus,
+    rollout::Baseline,
     scalars::Span,
+    status::Compared,
     status::{Phase, SloStatus},
 };
 use breakwater_slo::{
-    Action, Arm, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Tail, Verdict,
+    Action, Against, Arm, Comparison, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Tail,
+    Verdict,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -73,6 +76,18 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
     if !reverting {
         hold_for_data(draft);
     }
+}
+
+/// What a comparison goes by, as it is told.
+fn compared(comparison: &Comparison) -> Option<Compared> {
+    let Comparison::Armed(frozen) = comparison else { return None };
+    let (with, dispersion) = match frozen.against {
+        Against::Others => (Baseline::Others, frozen.phi),
+        Against::History { chosen: _ } => (Baseline::History, frozen.phi_past),
+        Against::Both => (Baseline::Both, frozen.phi.max(frozen.phi_past)),
+    };
+    let edges = frozen.shape.as_ref().map_or_else(Vec::new, |edges| edges.seconds.clone());
+    Some(Compared { with, dispersion: dispersion.min(f64::MAX), edges })
 }
 
 /// The stored state. One that another judge stored, before an upgrade, or that somebody broke, starts anew as an edited SLO
@@ -203,6 +218,7 @@ impl<'a> Judge<'a> {
         let must = draft.observed.spec.spec.judge.must_detect;
         status.detectable = evidence.detectable.map(|detectable| detectable.ratio);
         status.detectable_share = evidence.detectable.map(|detectable| detectable.share);
+        status.compared = compared(self.state.comparison());
         status.must_detect = evidence.detectable.map(|detectable| detectable.must(must));
         (status.ln_e, status.ln_limit) = (evidence.ln_e, evidence.ln_limit);
         let combined =

@@ -20,6 +20,8 @@ use crate::{
 /// How deep a statement may nest, and how many tokens it may have: the grammars recurse, and a stack has an end.
 const NESTED_MAX: usize = 100;
 const TOKENS_MAX: usize = 4000;
+/// How deep sqlparser may go for an explanation: its default of 50 takes more than the 2 MiB of a thread, unoptimised.
+const EXPLAINED_MAX: usize = 20;
 
 /// Refuses what the grammars could not hold on a stack. Rows to insert are flat, and may be many.
 fn bounded(tokens: &[Token<'_>]) -> Result<(), Reason> {
@@ -74,7 +76,9 @@ fn grammar(sql: &str) -> Result<(), Reason> {
 }
 
 fn explained(sql: &str, why: Reason) -> Reason {
-    match sqlparser::parser::Parser::parse_sql(&sqlparser::dialect::MySqlDialect {}, sql) {
+    let dialect = sqlparser::dialect::MySqlDialect {};
+    let parser = sqlparser::parser::Parser::new(&dialect).with_recursion_limit(EXPLAINED_MAX);
+    match parser.try_with_sql(sql).and_then(|mut parser| parser.parse_statements()) {
         Ok(_) => why,
         Err(error) => format!("{why} (and a MySQL parser says: {error})"),
     }

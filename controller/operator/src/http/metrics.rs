@@ -219,7 +219,8 @@ impl Meter for Metrics {
 
 #[cfg(test)]
 mod tests {
-    use breakwater_crds::status::{Phase, SloStatus, WaveStatus};
+    use breakwater_crds::rollout::Baseline;
+    use breakwater_crds::status::{Compared, Phase, SloStatus, WaveStatus};
     use jiff::Timestamp;
 
     use super::*;
@@ -248,6 +249,7 @@ mod tests {
                 certainty: Some(0.96),
                 detectable: Some(2.5),
                 must_detect: Some(2.4),
+                compared: Some(Compared { with: Baseline::Others, dispersion: 1.5, edges: Vec::new() }),
                 evaluated_until: Timestamp::from_second(1_699_999_910).ok(),
                 ..SloStatus::default()
             }],
@@ -277,6 +279,7 @@ mod tests {
             "breakwater_slo_certainty{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 0.96",
             "breakwater_slo_detectable_ratio{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.5",
             "breakwater_slo_must_detect_ratio{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 2.4",
+            "breakwater_slo_dispersion{namespace=\"ops\",rollout=\"app\",slo=\"api\",wave=\"early\"} 1.5",
             "breakwater_slo_value{namespace=\"ops\",rollout=\"app\",slo=\"api\",of=\"candidate\"} 0.25",
             "breakwater_slo_evaluation_lag_seconds{namespace=\"ops\",rollout=\"app\",slo=\"api\"} 90.0",
             "breakwater_writes_total{purpose=\"advance\",result=\"written\"} 1",

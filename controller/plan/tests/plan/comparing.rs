@@ -113,6 +113,8 @@ fn r9_an_edited_slo_starts_anew_with_what_is_left_of_alpha() {
     world.until_wave("one", Phase::Soaking);
     world.pass(minutes(10));
     assert!(world.status.slos[0].detectable.is_some() && world.status.slos[0].anew == 0);
+    let compared = world.status.slos[0].compared.as_ref().expect("armed");
+    assert_eq!((compared.dispersion, compared.edges.len()), (1.25, 0));
     world.edit(json!({"slos": [merged(world.json["slos"][0].clone(), json!({"objective": "98%"}))]}));
     world.turn();
     assert_eq!(world.status.slos[0].anew, 1);

@@ -2,10 +2,12 @@
 
 use breakwater_crds::{Rollout, RolloutStatus, rollout::Comparison, status::SloStatus};
 
-use crate::plugin::text::percent;
+use crate::plugin::text::{number, percent};
 
 /// From here on a certainty is worth a word.
 const CERTAINTY_MIN: f64 = 0.5;
+/// From here on a dispersion is worth a word: the judge takes as many times longer.
+const DISPERSED: f64 = 3.0;
 /// What stands before the reason in the sentence of an SLO that is not calibrated.
 const NOT_CALIBRATED: &str = "not calibrated, holding: ";
 
@@ -16,13 +18,19 @@ pub(super) fn said(slo: &SloStatus) -> String {
     // Rounded down: never more certain than it is.
     let certain = certain.map(|certainty| format!("certainty {:.1}%", (certainty * 1e3).floor() / 10.0));
     let mut parts = match slo.verdict.as_deref() {
-        Some("Healthy") => could_detect(slo).into_iter().collect(),
+        Some("Healthy") => could_detect(slo).into_iter().chain(goes_by(slo)).collect(),
         Some("Uncalibrated") => vec![uncalibrated(&slo.message)],
         Some(_) | None => vec![slo.message.clone()],
     };
     parts.extend(certain.filter(|_| !slo.message.contains("certainty")));
     parts.retain(|part| !part.is_empty());
     parts.join(", ")
+}
+
+/// What makes the judge slow or narrow: a past that was bursty.
+fn goes_by(slo: &SloStatus) -> Option<String> {
+    let compared = slo.compared.as_ref().filter(|compared| compared.dispersion >= DISPERSED)?;
+    Some(format!("slow: its past was {} times as bursty as counting noise", number(compared.dispersion)))
 }
 
 /// `could detect >= 2.1x (0.4%)`.

@@ -133,7 +133,7 @@ pub(crate) fn insufficient() -> Rollout {
         "slos": [
             {"name": "api-errors", "verdict": "Healthy", "value": 0.0018, "baseline": 0.0021, "limit": 0.072, "window": "1h",
              "evaluatedUntil": "2026-03-10T11:59:00Z", "certainty": 0.0, "detectable": 3.12,
-             "detectableShare": 0.00655, "mustDetect": 2.42,
+             "detectableShare": 0.00655, "mustDetect": 2.42, "compared": {"with": "Others", "dispersion": 7.5},
              "message": "api-errors of wave early: 0.18% against 0.21% baseline; could detect >= 3.1x (0.7%)"},
             {"name": "queue", "verdict": "Healthy", "value": 12.0, "limit": 1000.0, "window": "10m"},
         ],

@@ -57,6 +57,7 @@ struct Comparison {
     certainty: Option<f64>,
     detectable: Option<f64>,
     must_detect: Option<f64>,
+    dispersion: Option<f64>,
 }
 
 /// All verdicts, so that a series is there, at 0, before its verdict first is.
@@ -106,6 +107,7 @@ impl SloFigures {
                 certainty: slo.certainty,
                 detectable: slo.detectable,
                 must_detect: slo.must_detect,
+                dispersion: slo.compared.as_ref().map(|compared| compared.dispersion),
             },
             evaluated_until: slo.evaluated_until.filter(|_| watched),
         }
@@ -234,7 +236,7 @@ fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
 /// What the comparison says of the wave in flight.
 fn comparison_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
     type Figure = fn(&Comparison) -> Option<f64>;
-    let gauges: [(&str, &str, Figure); 5] = [
+    let gauges: [(&str, &str, Figure); 6] = [
         (
             "slo_evidence_log10",
             "Evidence of an SLO's comparison that the candidates are worse, as a power of ten",
@@ -248,6 +250,7 @@ fn comparison_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
         ("slo_certainty", "Certainty that the candidates are worse", |c| c.certainty),
         ("slo_detectable_ratio", "The smallest ratio that would have been found by now", |c| c.detectable),
         ("slo_must_detect_ratio", "The ratio that must be found before the wave may end", |c| c.must_detect),
+        ("slo_dispersion", "How many times as bursty as counting noise the past was", |c| c.dispersion),
     ];
     for (name, help, of) in gauges {
         writer.gauge(name, help, &|f| {
