@@ -1,0 +1,75 @@
+//! How far each wave is.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{is_zero, is_zero_i64};
+
+/// One wave of the version under way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct WaveStatus {
+    /// Its name.
+    pub name: String,
+    /// Live tenants in it.
+    pub total: u32,
+    /// Those on the wanted version.
+    pub updated: u32,
+    /// Those that are ready there.
+    pub ready: u32,
+    /// Those past their deadline.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u32,
+    /// When its first tenant could be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it was first complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// When it was first complete and warm: the soak clock's start (R7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_at: Option<Timestamp>,
+    /// Soak judged on time so far, in seconds (R7).
+    #[serde(skip_serializing_if = "is_zero_i64")]
+    pub soaked_seconds: i64,
+    /// When it was passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_at: Option<Timestamp>,
+    /// Who approved its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_before: Option<Approved>,
+    /// Who approved its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_after: Option<Approved>,
+    /// Who ended its soak early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<Approved>,
+    /// `RolloutStates` in which what its tenants were like before it is stored; absent: it is not stored yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub frozen: u32,
+}
+
+/// A human's word for a wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Approved {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// The `RolloutAction`.
+    pub action: String,
+}
+
+/// A day's soak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SoakedDay {
+    /// The day, in days since 1970-01-01 (UTC).
+    pub day: i64,
+    /// Seconds of it.
+    pub seconds: i64,
+}
