@@ -128,7 +128,10 @@ async fn r12_r28_a_prometheus_that_goes_away_in_the_middle_changes_neither_verdi
         prometheus.process().restart()?;
         prometheus.ready().await?;
         let after = app.until("the comparison speaks again", armed).await?;
-        let detectable = |status: &Value| status["slos"][0]["detectable"].as_f64().unwrap_or(f64::INFINITY);
+        let detectable = |status: &Value| {
+            let share = |field: &str| status["slos"][0][field].as_f64().unwrap_or(f64::INFINITY);
+            share("detectableShare") / share("mustDetectShare").min(1.0)
+        };
         ensure!(detectable(&after) <= detectable(&before), "{before} became {after}");
         app.completes("1.1.0").await?;
         ensure!(scene.reports().await?.is_empty(), "it was reverted");

@@ -21,8 +21,8 @@ pub const TOP: f64 = 10.0;
 pub const BOTTOM: f64 = 24.0;
 /// Height of a plot.
 pub const PLOT: f64 = 240.0;
-/// Length of what a value alone is drawn as.
-const DASH: f64 = 6.0;
+/// Width of what a value alone is drawn as.
+const DOT: f64 = 2.0;
 /// Height of one label of a moment.
 const LABEL: f64 = 14.0;
 
@@ -262,7 +262,7 @@ fn round_step(least: f64) -> f64 {
     power * steps.into_iter().find(|step| step * power >= least).unwrap_or(10.0)
 }
 
-/// A path through values, with a gap wherever there is none; a value between two gaps is a dash.
+/// A path through values, with a gap wherever there is none; a value between two gaps is a dot.
 pub fn path(axis: &Axis, height: Height, points: impl Iterator<Item = (Timestamp, Option<f64>)>) -> String {
     let points: Vec<_> = points.map(|(at, value)| (at, value.filter(|value| value.is_finite()))).collect();
     let mut path = String::new();
@@ -270,7 +270,11 @@ pub fn path(axis: &Axis, height: Height, points: impl Iterator<Item = (Timestamp
         for (index, (at, value)) in run.iter().enumerate() {
             let (x, y) = (axis.x(*at), height.y(value.unwrap_or_default()));
             let _ = match (index, run.len()) {
-                (0, 1) => write!(path, "M{:.1} {y:.1}h{DASH:.1}", x - DASH / 2.0),
+                (0, 1) => write!(
+                    path,
+                    "M{:.1} {y:.1}a{DOT} {DOT} 0 1 0 {DOT} 0a{DOT} {DOT} 0 1 0 -{DOT} 0",
+                    x - DOT / 2.0
+                ),
                 (0, _) => write!(path, "M{x:.1} {y:.1}"),
                 (_, _) => write!(path, "L{x:.1} {y:.1}"),
             };
@@ -331,9 +335,9 @@ mod tests {
         let height = Height::linear([0.01, 0.03].into_iter()).unwrap();
         let path = path(&axis, height, (0..).map(|minute| at(minute * 60)).zip(values));
         assert_eq!(
-            (path.matches('M').count(), path.matches('h').count()),
-            (2, 1),
-            "a line, and a dash: {path}"
+            (path.matches('M').count(), path.matches('a').count()),
+            (2, 2),
+            "a line, and a dot: {path}"
         );
         assert!(!path.contains("NaN"));
         assert!(

@@ -215,8 +215,8 @@ pub(crate) fn sufficient(draft: &Draft<'_>, wave: usize) -> Sufficient {
     let seen = detectable.map_or_else(
         || format!("nothing yet (mustDetect {least}x)"),
         |seen| {
-            let (ratio, must) = (seen.ratio, seen.must(least));
-            format!("{ratio:.1}x at best (mustDetect {least}x: {must:.1}x with margin.absolute)")
+            let (share, must) = (seen.share * 100.0, seen.must_share(least) * 100.0);
+            format!("no share of bad requests below {share:.3}% (mustDetect {least}x: {must:.3}%)")
         },
     );
     let (name, spec_wave) = (&spec.slos[slo].name, &spec.waves[wave]);

@@ -63,7 +63,15 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
                 ..SloStatus::default()
             }
         });
+        let known = status.anew;
         let mut judge = Judge::new(draft, i, statuses.get(i).is_some_and(is_same), &mut status);
+        if status.anew > known {
+            let name = &slo.name;
+            let why = format!(
+                "the comparison of {name} was stored by another judge: it starts anew with what is left of alpha"
+            );
+            draft.tell("EvidenceAnew", true, why);
+        }
         judge.state.forgive(&spared::forgotten(draft));
         judge.feed(draft);
         judge.speak(draft, &mut status);
@@ -87,17 +95,20 @@ fn compared(comparison: &Comparison) -> Option<Compared> {
         Against::Both => (Baseline::Both, frozen.phi.max(frozen.phi_past)),
     };
     let edges = frozen.shape.as_ref().map_or_else(Vec::new, |edges| edges.seconds.clone());
-    Some(Compared { with, dispersion: dispersion.min(f64::MAX), edges })
+    let reverts = frozen.against != (Against::History { chosen: false });
+    Some(Compared { with, reverts, dispersion: dispersion.min(f64::MAX), edges })
 }
 
-/// The stored state. One that another judge stored, before an upgrade, or that somebody broke, starts anew as an edited SLO
-/// does: the alpha that it spent is gone (analysis.md 2).
+/// The stored state. A comparison that another judge stored, before an upgrade, or that somebody broke, starts anew as an
+/// edited SLO does: the alpha that it spent is gone (analysis.md 2). The guards' windows, and how far steps were judged, stay.
 fn checkpoint(status: &mut SloStatus) -> State {
     let Some(stored) = status.evidence.clone() else { return State::default() };
-    serde_json::from_value(stored).unwrap_or_else(|_| {
-        status.evidence = None;
+    let read = |stored| serde_json::from_value::<State>(stored).ok();
+    read(stored.clone()).unwrap_or_else(|| {
         status.anew = status.anew.saturating_add(1);
-        State::default()
+        let mut guards = stored;
+        guards.as_object_mut().map(|sections| sections.remove("compared"));
+        read(guards).unwrap_or_default()
     })
 }
 
@@ -216,10 +227,10 @@ impl<'a> Judge<'a> {
         (status.value, status.baseline, status.limit) = (evidence.value, evidence.baseline, evidence.limit);
         status.window = Some(Span::seconds(evidence.window_seconds));
         let must = draft.observed.spec.spec.judge.must_detect;
-        status.detectable = evidence.detectable.map(|detectable| detectable.ratio);
+        status.detectable = evidence.detectable.and_then(|detectable| detectable.ratio);
         status.detectable_share = evidence.detectable.map(|detectable| detectable.share);
         status.compared = compared(self.state.comparison());
-        status.must_detect = evidence.detectable.map(|detectable| detectable.must(must));
+        status.must_detect_share = evidence.detectable.map(|detectable| detectable.must_share(must));
         (status.ln_e, status.ln_limit) = (evidence.ln_e, evidence.ln_limit);
         let combined =
             evidence.ln_e.map(|ln_e| breakwater_slo::combine(&[(config.compare.weight, ln_e)], 1.0));

@@ -91,7 +91,7 @@ impl Replaying {
     }
 
     pub(crate) fn finish(self) -> Replay {
-        Replay { detectable: self.state.detectable().map(|detectable| detectable.ratio), ..self.replay }
+        Replay { detectable: self.state.detectable().and_then(|detectable| detectable.ratio), ..self.replay }
     }
 }
 

@@ -213,6 +213,9 @@ struct Rule {
     limit: f64,
     long: Slot,
     short: Slot,
+    /// The short window without its worst slots, and whether the long one is not full yet.
+    lasting: Slot,
+    is_young: bool,
     /// Enough evaluated steps and enough bad events to speak.
     ready: bool,
 }
@@ -242,7 +245,11 @@ impl Rule {
             | Guard::Uncalibrated => (false, Action::None),
         };
         let ready = enough_bad && is_full(state, config, pair.short_seconds, short);
-        Self { guard, action, pair, limit: pair.factor * (1.0 - objective), long, short, ready }
+        let limit = pair.factor * (1.0 - objective);
+        let lasting = state.lasting(pair.short_seconds, config, limit);
+        let is_young =
+            matches!(guard, Guard::BurnRate { .. }) && !is_full(state, config, pair.long_seconds, long);
+        Self { guard, action, pair, limit, long, short, lasting, is_young, ready }
     }
 
     /// All guards on burn rates, the fastest first.
@@ -257,8 +264,7 @@ impl Rule {
 
     /// The candidate burns at the limit or above in both windows.
     fn burns(&self) -> bool {
-        let burns = |tally: Tally| tally.counts().ratio().is_some_and(|ratio| ratio >= self.limit * ROUNDING);
-        self.ready && burns(self.long.candidate) && burns(self.short.candidate)
+        self.ready && [self.long, self.short].iter().all(|slot| is_beyond(slot.candidate, self.limit))
     }
 
     /// The baseline burns at a third of the limit or more (R14), in *either* window: an arm that is younger than the
@@ -280,8 +286,12 @@ impl Rule {
         // One of several could be broken by itself, and a minute could be a burst: what fails fails in a second one as well
         // (R13; of bursts in two tenants within five minutes one healthy rollout in sixty was reverted, judge.md). After a
         // restart of the process nobody is guilty until the windows per tenant are refilled: then this holds.
-        let enough = usize::try_from(state.candidate.tenants).unwrap_or(usize::MAX).min(2);
+        let enough = usize::try_from(state.candidate.tenants).unwrap_or(usize::MAX).clamp(1, 2);
         if matches!(self.guard, Guard::Sharp) && self.guilty(state).len() < enough {
+            return Some(Finding::TooFew);
+        }
+        // While the long window is young the short one speaks for it: then it must do so without its worst slots as well.
+        if self.action == Action::Deviate && self.is_young && !is_beyond(self.lasting.candidate, self.limit) {
             return Some(Finding::TooFew);
         }
         Some(if self.action == Action::Deviate { Finding::Deviates } else { Finding::Holds })
@@ -330,7 +340,10 @@ impl Rule {
 
     fn found(&self, state: &State, finding: Finding) -> Evidence {
         let mut guilty = self.guilty(state);
-        let guilty_total = guilty.len();
+        let once = state.recent.guilty(self.limit * ROUNDING).len();
+        // Where one fails for long enough and others may be about to, it is not alone.
+        let guilty_total = if guilty.is_empty() { 0 } else { guilty.len().max(once) };
+        let is_sharp = matches!(self.guard, Guard::Sharp);
         guilty.truncate(GUILTY_MAX);
         let mut reason = self.words();
         if guilty_total > 0 {
@@ -338,10 +351,10 @@ impl Rule {
         }
         let (verdict, action, tail) = match finding {
             Finding::Deviates => (Verdict::Deviating, Action::Deviate, ""),
-            Finding::TooFew if guilty_total > 0 => {
+            Finding::TooFew if is_sharp && guilty_total == 1 => {
                 (Verdict::Inconclusive, Action::Hold, "; one tenant alone")
             }
-            Finding::TooFew if state.recent.guilty(self.limit * ROUNDING).is_empty() => {
+            Finding::TooFew if is_sharp && once == 0 => {
                 (Verdict::Inconclusive, Action::Hold, "; holding until the tenants are known")
             }
             Finding::TooFew => (Verdict::Inconclusive, Action::Hold, "; only once so far: holding"),
@@ -352,6 +365,10 @@ impl Rule {
         let evidence = self.evidence(plain(state, verdict, action, Some(self.guard), reason));
         Evidence { guilty, guilty_total, exempt: finding == Finding::Exempt, ..evidence }
     }
+}
+
+fn is_beyond(tally: Tally, limit: f64) -> bool {
+    tally.counts().ratio().is_some_and(|ratio| ratio >= limit * ROUNDING)
 }
 
 /// The window is full: the candidate has been exposed for its length, and nine tenths of its steps were evaluated (so

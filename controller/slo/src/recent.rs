@@ -96,11 +96,11 @@ impl Recent {
         for (tenant, slots) in rows.tenants.iter().zip(rows.sums.chunks_exact(rows.slots.max(1))) {
             let sum = Tally::sum(slots);
             let is_beyond = |tally: Tally| tally.holds_bad(1) && tally.counts().ratio() >= Some(limit);
-            if is_beyond(sum) && (worst == 0 || is_beyond(Tally::sum(&without_worst(slots, worst)))) {
+            if is_beyond(sum) && (worst == 0 || is_beyond(Tally::sum(&without_worst(slots, worst, limit)))) {
                 guilty.push((*tenant, sum.counts()));
             }
         }
-        let excess = |counts: &Counts| counts.bad - limit * counts.total;
+        let excess = |counts: &Counts| Tally::of(*counts).excess(limit);
         guilty.sort_by(|(a_id, a), (b_id, b)| excess(b).total_cmp(&excess(a)).then(a_id.cmp(b_id)));
         guilty
     }
@@ -190,10 +190,10 @@ impl Rows {
     }
 }
 
-/// All slots but so many with the most bad events.
-fn without_worst(slots: &[Tally], worst: usize) -> Vec<Tally> {
+/// All slots but so many that exceed `limit` most.
+fn without_worst(slots: &[Tally], worst: usize, limit: f64) -> Vec<Tally> {
     let mut slots = slots.to_vec();
-    slots.sort_by_key(|tally| std::cmp::Reverse(tally.bad_milli()));
+    slots.sort_by(|one, other| other.excess(limit).total_cmp(&one.excess(limit)));
     slots.split_off(worst.min(slots.len()))
 }
 

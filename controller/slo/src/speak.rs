@@ -319,10 +319,10 @@ fn nothing_found(guards: Evidence) -> Evidence {
         return guards;
     }
     let detect = match guards.detectable {
-        Some(Detectable { ratio, share, .. }) if ratio < RATIO_MAX => {
+        Some(Detectable { ratio: Some(ratio), share, .. }) => {
             format!("could detect >= {ratio:.1}x ({})", percent(share))
         }
-        Some(Detectable { share, .. }) => format!("could detect >= {}", percent(share)),
+        Some(Detectable { ratio: None, share, .. }) => format!("could detect >= {}", percent(share)),
         None => "could not detect any ratio yet".to_owned(),
     };
     Evidence { reason: format!("{}; {detect}", guards.reason), ..guards }

@@ -353,6 +353,12 @@ impl State {
         }
     }
 
+    /// The window of this length without its slots of a sharp path's short window that exceed `limit` most.
+    pub(crate) fn lasting(&self, seconds: i64, config: &Config, limit: f64) -> Slot {
+        let found = self.windows.iter().find(|window| window.is(seconds, config.step()));
+        found.map(|window| window.lasting(config.sharp.short_seconds, limit)).unwrap_or_default()
+    }
+
     /// Sum over the window of this length; nothing where there is none.
     pub(crate) fn sum(&self, seconds: i64, step_seconds: i64) -> Slot {
         self.windows

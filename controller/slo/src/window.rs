@@ -54,8 +54,10 @@ impl Tally {
         sum
     }
 
-    pub(crate) fn bad_milli(self) -> u64 {
-        self.bad_milli
+    /// Bad events beyond a share of all.
+    pub(crate) fn excess(self, share: f64) -> f64 {
+        let Counts { bad, total } = self.counts();
+        bad - share * total
     }
 
     pub(crate) fn is_empty(self) -> bool {
@@ -184,6 +186,22 @@ impl Window {
         while self.slots.front().is_some_and(|slot| slot.is_empty()) {
             self.slots.pop_front();
         }
+    }
+
+    /// Sum over the window without its worst `seconds`, of the candidate; of all of it where there is no room for that.
+    pub(crate) fn lasting(&self, seconds: i64, limit: f64) -> Slot {
+        let slot_seconds = self.step_seconds.saturating_mul(self.steps_per_slot).max(1);
+        let worst = usize::try_from(whole_steps(seconds, slot_seconds)).unwrap_or(usize::MAX);
+        let mut slots: Vec<Slot> = self.slots.iter().copied().collect();
+        if worst.saturating_add(2) <= self.slot_count() {
+            slots.sort_by(|one, other| other.candidate.excess(limit).total_cmp(&one.candidate.excess(limit)));
+            slots.drain(..worst.min(slots.len()));
+        }
+        let mut sum = Slot::default();
+        for slot in slots {
+            sum.add(slot);
+        }
+        sum
     }
 
     /// Sum over the window.

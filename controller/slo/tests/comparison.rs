@@ -323,12 +323,13 @@ fn r7_a_ratio_is_excluded_by_exposure_and_nights_do_not_undo_that() {
         let samples = noisy(&mut noise, if is_night { 1 } else { 10 }, 0.002, 0.002);
         bed.minutes(1, &samples);
         // Of what is usual and what the margin adds: the ratio to the baseline moves with the baseline.
-        let detectable = bed.state.detectable().map_or(f64::INFINITY, |seen| seen.ratio / seen.must(1.0));
+        let detectable =
+            bed.state.detectable().map_or(f64::INFINITY, |seen| seen.share / seen.must_share(1.0));
         assert!(detectable <= last, "a ratchet");
         last = detectable;
     }
     assert!(bed.state.excluded(2.0) && last > 1.2, "{last}");
-    let ratio = bed.state.detectable().unwrap().ratio;
+    let ratio = bed.state.detectable().unwrap().ratio.unwrap();
     assert!(bed.sentence().contains(&format!("could detect >= {ratio:.1}x (")), "{}", bed.sentence());
 }
 
@@ -343,14 +344,15 @@ fn what_could_be_detected_counts_from_the_baseline_and_must_detect_from_what_the
         bed.minutes(1, &samples);
     }
     let seen = bed.state.detectable().unwrap();
-    assert!((seen.must(2.0) - 2.42).abs() < 0.03, "{seen:?}");
-    assert!((seen.share / 0.002 - seen.ratio).abs() < 0.05 * seen.ratio, "{seen:?}");
-    assert_eq!(seen.excludes(1.5), seen.ratio <= seen.must(1.5));
+    let ratio = seen.ratio.unwrap();
+    assert!((seen.must_share(2.0) - 0.002 * 2.42).abs() < 0.000_1, "{seen:?}");
+    assert!((seen.share / 0.002 - ratio).abs() < 0.05 * ratio, "{seen:?}");
+    assert_eq!(seen.excludes(1.5), seen.share <= seen.must_share(1.5));
     // Without any error in the baseline there is a share, but no ratio worth a word.
     let mut bed = armed_bed(10);
     bed.config.compare.absolute = Some(0.0005);
     bed.minutes(1_440, &noisy(&mut noise, 10, 0.0, 0.0));
-    assert!(bed.state.excluded(2.0));
+    assert!(bed.state.excluded(2.0) && bed.state.detectable().unwrap().ratio.is_none());
     insta::assert_snapshot!(bed.sentence(), @"api-errors of wave early: 0% against 0% baseline (burn rate 0x, limit 14.4x) over 5m and 1m, 10k requests; could detect >= 0.059%");
 }
 
@@ -387,7 +389,7 @@ fn what_is_detectable_is_what_is_found() {
         let samples = noisy(&mut noise, 10, 0.002, 0.002);
         bed.minutes(1, &samples);
     }
-    let ratio = bed.state.detectable().unwrap().ratio;
+    let ratio = bed.state.detectable().unwrap().ratio.unwrap();
     let mut found = 0;
     for seed in 0..60 {
         let mut noise = Noise::new(100 + seed);

@@ -162,7 +162,7 @@ fn run(mut stream: Stream) -> (Vec<Value>, Value) {
         if !compared {
             guilty.clear();
         }
-        said.push(json!({"ln_e": evidence.ln_e, "best": state.detectable().map(|detectable| detectable.ratio), "guilty": guilty, "compared": compared}));
+        said.push(json!({"ln_e": evidence.ln_e, "best": state.detectable().map(|detectable| detectable.share), "guilty": guilty, "compared": compared}));
         steps.push(json!({
             "start": end_seconds - STEP_SECONDS, "wave": wave, "samples": told(&samples), "tails": tails_told(&tails),
             "past": past.map(|p| json!({"bad": p.bad, "exposure": p.exposure, "good": p.good, "usual": p.usual})),

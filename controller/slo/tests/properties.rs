@@ -119,7 +119,7 @@ fn is_sound(evidence: &Evidence) -> Result<(), TestCaseError> {
         evidence.ln_e.is_none_or(f64::is_finite)
             && evidence
                 .detectable
-                .is_none_or(|seen| seen.ratio.is_finite() && (0.0..=1.0).contains(&seen.share))
+                .is_none_or(|seen| seen.ratio.is_none_or(f64::is_finite) && (0.0..=1.0).contains(&seen.share))
     );
     prop_assert!(evidence.alone.len() <= evidence.guilty_total.max(32));
     prop_assert!(!reason.is_empty() && reason.len() < 600, "{}", reason);

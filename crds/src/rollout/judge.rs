@@ -25,7 +25,7 @@ pub struct Judge {
     #[serde(default = "one_percent")]
     pub alpha: Percent,
     /// A wave ends only when so many times the baseline's errors would have been found by now, counted from the baseline
-    /// and what `margin.absolute` adds to it (over `margin.ratio`): `status.slos[].mustDetect` says what that comes to.
+    /// and what `margin.absolute` adds to it (over `margin.ratio`): `status.slos[].mustDetectShare` says what share that comes to.
     #[serde(default = "two_times")]
     #[cfg_attr(feature = "kube", schemars(range(min = 1.01, max = 1000.0)))]
     pub must_detect: f64,

@@ -31,17 +31,18 @@ pub struct SloStatus {
     /// The window of the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Span>,
-    /// The smallest ratio of candidates to baseline that would have been found by now with 95 % probability.
+    /// The smallest ratio of candidates to baseline that would have been found by now with 95 % probability; absent where the
+    /// baseline has next to no bad requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detectable: Option<f64>,
     /// The same as a share of bad requests, in `[0, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detectable_share: Option<f64>,
-    /// What `judge.mustDetect` comes to, times the baseline: `margin.absolute` tolerates a share besides, and a multiple of
-    /// nearly nothing is nothing that users feel. A wave ends only once `detectable` is at most this.
+    /// The share that `judge.mustDetect` comes to: so many times the baseline's and what `margin.absolute` adds to it, since a
+    /// multiple of nearly nothing is nothing that users feel. A wave ends only once `detectableShare` is at most this.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub must_detect: Option<f64>,
-    /// What the comparison goes by since its wave began; absent where it may not speak.
+    pub must_detect_share: Option<f64>,
+    /// What the comparison goes by at present; absent where it may not speak.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
     /// How certain the comparison is that the candidates are worse, in `[0, 1]`.
@@ -59,7 +60,8 @@ pub struct SloStatus {
     /// End of the last step that was judged, each exactly once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluated_until: Option<Timestamp>,
-    /// How many times an edit made its evidence start anew under the version under way: each time with less of alpha.
+    /// How many times its evidence started anew under the version under way, each time with less of alpha: after an edit, or
+    /// since another judge, before an upgrade, had stored it.
     #[serde(skip_serializing_if = "is_zero")]
     pub anew: u32,
     /// Hash of the SLO's definition: an edited one starts anew (R9).
@@ -71,13 +73,15 @@ pub struct SloStatus {
     pub evidence: Option<serde_json::Value>,
 }
 
-/// What an SLO's comparison goes by, frozen at the wave's start.
+/// What an SLO's comparison goes by: dispersion and edges are frozen at a wave's start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Compared {
-    /// `Others`, `History` or `Both`: what `waves[].baseline` came to.
+    /// `Others`, `History` or `Both`: what `waves[].baseline` comes to now. Once nobody waits any more `Auto` is `History`.
     pub with: Baseline,
+    /// False where it only holds: `History` that nobody chose.
+    pub reverts: bool,
     /// How many times as bursty as counting noise the past was: the evidence is divided by it, so the judge is that much slower.
     pub dispersion: f64,
     /// Bucket edges, in seconds, at which the shape of a latency is compared; none: the threshold alone.

@@ -160,7 +160,7 @@ impl<'a> Watch<'a> {
     /// What it came to, and what the healthy judge said step by step.
     pub fn finish(self) -> (WaveOutcome, Vec<(i64, f64)>) {
         (
-            WaveOutcome { detectable: self.healthy.detectable().map(|seen| seen.ratio), ..self.outcome },
+            WaveOutcome { detectable: self.healthy.detectable().and_then(|seen| seen.ratio), ..self.outcome },
             self.said,
         )
     }

@@ -188,7 +188,7 @@ Examples:
   kubectl breakwater report app-1a2b3c4d-1 -o html --out a.html  one file with charts, fit to attach to an incident
   kubectl breakwater report app-1a2b3c4d-1 --close fixed --in 1.2.1 --notes 'cache key; INC-4711'")]
 pub struct Report {
-    /// Name of the report; without it: a table
+    /// Name of the report; without it a table, or with -o html and -o md the only one that is there or open
     pub name: Option<String>,
     /// Write to this file instead of to standard output
     #[arg(long, value_name = "FILE", conflicts_with = "close")]

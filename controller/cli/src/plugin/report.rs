@@ -5,7 +5,7 @@ pub mod show;
 
 use std::path::Path;
 
-use breakwater_crds::DeviationReport;
+use breakwater_crds::{DeviationReport, report::InvestigationState};
 use breakwater_operator::clock;
 use breakwater_page::report::{self as page, Report};
 use kube::{
@@ -71,17 +71,9 @@ async fn list(session: &Session, output: Output, out: Option<&Path>) -> Result<(
     reports
         .sort_by_key(|report| std::cmp::Reverse(report.metadata.creation_timestamp.as_ref().map(|at| at.0)));
     match output.form() {
-        Some(Form::Html | Form::Markdown) => match &reports[..] {
-            [report] => one(report, output, out),
-            [] => Err(Failure::usage(format!("no DeviationReports in namespace {}", session.namespace))),
-            several => {
-                let newest: Vec<String> = several.iter().take(3).map(ResourceExt::name_any).collect();
-                let (count, newest) = (several.len(), newest.join(", "));
-                Err(Failure::usage(format!(
-                    "-o html and -o md show one report, and there are {count}: give a name; the newest are {newest}"
-                )))
-            }
-        },
+        Some(Form::Html | Form::Markdown) => {
+            one(meant(&reports, &session.namespace).map_err(Failure::usage)?, output, out)
+        }
         Some(form @ (Form::Json | Form::Yaml | Form::Name)) => {
             write(output.plain(), out, &output::text_of(form, &reports, false)?)
         }
@@ -90,6 +82,29 @@ async fn list(session: &Session, output: Output, out: Option<&Path>) -> Result<(
             Ok(())
         }
         Some(Form::Wide) | None => write(output, out, &show::list(&reports, clock::now())),
+    }
+}
+
+/// The report that is meant where none is named: the only one, or the only one that nobody answered yet.
+fn meant<'a>(reports: &'a [DeviationReport], namespace: &str) -> Result<&'a DeviationReport, String> {
+    let is_open = |report: &&DeviationReport| {
+        let answer = report.spec.investigation.as_ref();
+        answer.is_none_or(|answer| answer.state == InvestigationState::Open)
+    };
+    let open: Vec<&DeviationReport> = reports.iter().filter(is_open).collect();
+    match (reports, &open[..]) {
+        ([], _) => Err(format!("no DeviationReports in namespace {namespace}")),
+        ([report], _) => Ok(report),
+        (_, [report]) => Ok(*report),
+        (several, _) => {
+            let newest: Vec<String> = several.iter().take(3).map(ResourceExt::name_any).collect();
+            Err(format!(
+                "-o html and -o md show one report, and of {} here {} are open: give a name; the newest are {}",
+                several.len(),
+                open.len(),
+                newest.join(", ")
+            ))
+        }
     }
 }
 
@@ -161,6 +176,23 @@ async fn answer(session: &Session, output: Output, name: &str, investigation: &V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_name_the_only_report_is_meant_or_the_only_open_one() {
+        let report = |name: &str, answer: &str| -> DeviationReport {
+            serde_json::from_value(json!({
+                "apiVersion": "breakwater.dev/v1alpha1", "kind": "DeviationReport", "metadata": {"name": name},
+                "spec": {"rollout": "app", "version": "1", "investigation": {"state": answer}},
+            }))
+            .unwrap()
+        };
+        let (open, closed, other) = (report("a", "Open"), report("b", "Attributed"), report("c", "Open"));
+        let name = |reports: &[DeviationReport]| meant(reports, "shop").map(ResourceExt::name_any);
+        assert_eq!(name(std::slice::from_ref(&closed)), Ok("b".into()));
+        assert_eq!(name(&[closed.clone(), open.clone()]), Ok("a".into()));
+        assert_eq!(name(&[]), Err("no DeviationReports in namespace shop".into()));
+        insta::assert_snapshot!(name(&[other, closed, open]).unwrap_err(), @"-o html and -o md show one report, and of 3 here 2 are open: give a name; the newest are c, b, a");
+    }
 
     #[test]
     fn an_answer_says_what_it_says_and_leaves_the_notes_alone() {

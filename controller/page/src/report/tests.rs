@@ -126,5 +126,5 @@ fn a_decision_within_the_first_minutes_stands_in_the_chart_and_so_does_the_one_p
         }
     }
     let page = html(&report(&(spec, status)));
-    assert!(page.contains(">decided<") && page.contains("h6.0'"), "{page}");
+    assert!(page.contains(">decided<") && page.contains("a2 2 0 1 0 2 0a2 2"), "{page}");
 }

@@ -126,12 +126,17 @@ fn r9_an_edited_slo_starts_anew_with_what_is_left_of_alpha() {
 fn r38_evidence_that_another_judge_stored_starts_anew_with_what_is_left_of_alpha() {
     let mut world = compared(json!({}));
     world.until_wave("one", Phase::Soaking);
-    world.pass(minutes(10));
+    world.pass(minutes(120));
+    let until = world.status.slos[0].evaluated_until;
     let stored = world.status.slos[0].evidence.as_mut().expect("a checkpoint");
+    let windows = stored["windows"].clone();
     stored["compared"] = json!("1.........");
     world.restart();
     world.turn();
-    assert_eq!(world.status.slos[0].anew, 1);
+    let slo = &world.status.slos[0];
+    assert_eq!((slo.anew, slo.verdict.as_deref() == Some("NoData")), (1, false), "{}", slo.message);
+    assert!(slo.evaluated_until >= until && world.told("EvidenceAnew") == 1);
+    assert_eq!(slo.evidence.as_ref().map(|stored| stored["windows"] == windows), Some(true));
     world.pass(minutes(10));
     world.restart();
     world.turn();

@@ -55,6 +55,8 @@ struct Tenant {
     requests: f64,
     ratio: f64,
     slow: f64,
+    /// Errors of a burst that are still to come.
+    burst: f64,
 }
 
 /// A fleet, and the minute that comes next.
@@ -71,7 +73,12 @@ impl Fleet {
     pub fn new(weather: Weather, mut noise: Noise) -> Self {
         let tenants = match weather {
             Weather::Iid | Weather::Day | Weather::Bursts | Weather::Slow => {
-                let tenant = Tenant { requests: REQUESTS_PER_MINUTE / 50.0, ratio: ERROR_RATIO, slow: 0.0 };
+                let tenant = Tenant {
+                    requests: REQUESTS_PER_MINUTE / 50.0,
+                    ratio: ERROR_RATIO,
+                    slow: 0.0,
+                    burst: 0.0,
+                };
                 vec![tenant; 50]
             }
             Weather::Tenants | Weather::NoisyTenants => differing(&mut noise, 60),
@@ -138,9 +145,13 @@ impl Fleet {
                 tenant.slow = tenant.slow * keep + SLOW_SD * fresh * noise.normal();
                 ratio *= (tenant.slow + *common - 0.5 * (SLOW_SD * SLOW_SD + COMMON_SD * COMMON_SD)).exp();
             }
-            let mut bad = noise.poisson(total * ratio);
+            let mut bad = noise.poisson(total * ratio) + std::mem::take(&mut tenant.burst);
             if *weather == Weather::Bursts && noise.unit() < BURST_CHANCE {
-                bad += noise.exponential(BURST_ERRORS).ceil();
+                // A burst of a minute begins anywhere in it: what is left of it falls into the next.
+                let errors = noise.exponential(BURST_ERRORS).ceil();
+                let now = (errors * noise.unit()).round();
+                bad += now;
+                tenant.burst = errors - now;
             }
             counts.push(Counts { bad: bad.min(total), total });
         }
@@ -155,6 +166,7 @@ fn differing(noise: &mut Noise, count: usize) -> Vec<Tenant> {
             requests: REQUESTS_PER_MINUTE / sizes / rank as f64,
             ratio: (0.6 * noise.normal()).exp(),
             slow: 0.0,
+            burst: 0.0,
         })
         .collect();
     let mean: f64 = tenants.iter().map(|tenant| tenant.requests * tenant.ratio).sum();

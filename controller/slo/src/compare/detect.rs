@@ -17,9 +17,9 @@
 //! # Assumptions
 //! The normal distribution for sums of many steps; the step's own estimate of the baseline's rate, in which all sums
 //! are linear. `R` counts from the baseline's rate *and* what `margin.absolute` adds to it (over `r0`), since a multiple of
-//! nearly nothing is nothing that users feel. What is told counts from the baseline's rate alone, as one would read it:
-//! `R * lift` with `lift = 1 + d*M/(r0*Y)`, `Y` and `M` the sums of `n_c*y` and `m_c`. So `mustDetect` asks for
-//! `mustDetect * lift` there ([`Detectable::must`]).
+//! nearly nothing is nothing that users feel. What is told is what that comes to as a share of requests, `R * unit` with
+//! `unit = (Y + d*M/r0) / M` (`Y` and `M` the sums of `n_c*y` and `m_c`), and as a multiple of the baseline's rate alone,
+//! `R * (1 + d*M/(r0*Y))`. `mustDetect` is `R`, so the share that it asks for is `mustDetect * unit`.
 //! An effect that begins later is the business of the restarts and not of this number.
 //!
 //! # Ratchet
@@ -31,35 +31,38 @@ use serde::Serialize;
 use super::increment::{GAIN_COUNT, Side, Test};
 use super::mixture::Mixture;
 
+/// From here on a ratio says no more than the share.
+const RATIO_MAX: f64 = 1_000.0;
 /// One-sided 95 % quantile of the normal distribution.
 const QUANTILE: f64 = 1.644_853_626_951_472_6;
-/// For what rounding takes from an equality.
-const ROUNDING: f64 = 1.0 + 1e-12;
 
-/// Bad events of the baseline's rate are taken for this many at least: a multiple of none says nothing.
-const USUAL_MIN: f64 = 0.5;
+/// With fewer bad events at the baseline's rate a multiple of them says nothing, and only the share is told.
+const USUAL_MIN: f64 = 3.0;
 
 /// What would have been found with 95 % probability by now.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Detectable {
-    /// Times the baseline's rate.
-    pub ratio: f64,
-    /// The same as a share of the candidates' requests, in `[0, 1]`.
+    /// As a share of the candidates' requests, in `[0, 1]`.
     pub share: f64,
-    /// What `margin.absolute` adds to a multiple of the baseline, as a factor.
-    lift: f64,
+    /// Times the baseline's rate; `None` where that is next to nothing.
+    pub ratio: Option<f64>,
+    /// `R`, and the share that `R = 1` stands for.
+    #[serde(skip)]
+    best: f64,
+    #[serde(skip)]
+    unit: f64,
 }
 
 impl Detectable {
-    /// What `mustDetect` comes to, times the baseline's rate: `margin.absolute` tolerates a share besides.
-    pub fn must(&self, must_detect: f64) -> f64 {
-        must_detect * self.lift
+    /// The share that `mustDetect` comes to: so many times the baseline's and what `margin.absolute` adds to it.
+    pub fn must_share(&self, must_detect: f64) -> f64 {
+        (must_detect * self.unit).min(1.0)
     }
 
     /// `mustDetect` would have been found.
     pub fn excludes(&self, must_detect: f64) -> bool {
-        self.ratio <= self.must(must_detect) * ROUNDING
+        self.best <= must_detect
     }
 }
 
@@ -75,9 +78,9 @@ pub(crate) struct Detect {
     pub(crate) requests: f64,
     /// The smallest `R` so far; infinite where there is none.
     pub(crate) best: f64,
-    /// `lift`, and the share of requests that `R = 1` stands for, when it was found.
-    pub(crate) lift: f64,
+    /// The share of requests that `R = 1` stood for when it was found, and how many times the baseline's that was; 0: no matter.
     pub(crate) unit: f64,
+    pub(crate) lift: f64,
 }
 
 impl Default for Detect {
@@ -99,8 +102,8 @@ impl Detect {
             usual: 0.0,
             requests: 0.0,
             best: f64::INFINITY,
-            lift: 1.0,
             unit: 0.0,
+            lift: 0.0,
         }
     }
 
@@ -126,7 +129,8 @@ impl Detect {
         }
         if sums.best < self.best {
             let all = sums.usual + test.absolute / test.ratio * sums.requests;
-            (sums.lift, sums.unit) = (all / sums.usual.max(USUAL_MIN.min(all)), all / sums.requests);
+            sums.unit = all / sums.requests;
+            sums.lift = if sums.usual < USUAL_MIN { 0.0 } else { all / sums.usual };
         }
         if sums.gain.iter().chain(&sums.cost).all(|sum| sum.is_finite()) {
             *self = sums;
@@ -148,7 +152,8 @@ impl Detect {
     }
 
     pub(crate) fn detectable(&self) -> Option<Detectable> {
-        let Self { best, lift, unit, .. } = *self;
-        best.is_finite().then(|| Detectable { ratio: best * lift, share: (best * unit).min(1.0), lift })
+        let Self { best, unit, lift, .. } = *self;
+        let ratio = Some(best * lift).filter(|ratio| (1.0..RATIO_MAX).contains(ratio));
+        best.is_finite().then(|| Detectable { share: (best * unit).min(1.0), ratio, best, unit })
     }
 }

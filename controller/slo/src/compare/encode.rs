@@ -105,7 +105,7 @@ fn write(running: &Running) -> String {
         for sums in [&detect.gain, &detect.cost, &detect.gain_var, &detect.cost_var] {
             text.exacts(sums);
         }
-        text.exacts(&[detect.usual, detect.requests, detect.best, detect.lift, detect.unit]);
+        text.exacts(&[detect.usual, detect.requests, detect.best, detect.unit, detect.lift]);
     });
     text.section(*span != Span::default(), |text| {
         text.span(span);
@@ -363,7 +363,7 @@ impl Detect {
             *sum = from.mass(f64::MAX)?;
         }
         self.best = from.mass(f64::INFINITY)?;
-        for factor in [&mut self.lift, &mut self.unit] {
+        for factor in [&mut self.unit, &mut self.lift] {
             *factor = from.mass(f64::MAX)?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 """The comparison of analysis.md 2 once more, written from its formulas: what tests/differential.rs compares with.
 
 Reads one JSON document from standard input (settings and steps), writes one JSON list to standard output: per step the
-logarithm of the evidence, the detectable ratio and the guilty tenants. Standard library only; not fast, not bounded.
+logarithm of the evidence, the detectable share and the guilty tenants. Standard library only; not fast, not bounded.
 """
 
 import json
@@ -120,7 +120,7 @@ class Judge:
         self.sums = [[0.0, -max(x, floor), 0.0, 0.0] for x in self.pooled.logs]
         self.best = INF
         self.usual = self.requests = 0.0
-        self.lift = 1.0
+        self.unit = 0.0
 
     def newcomer(self, name):
         members, weight = self.waves[-1]
@@ -243,7 +243,7 @@ class Judge:
             self.best = min(self.best, max(high, r0))
         if self.best < before:
             everything = self.usual + d / r0 * self.requests
-            self.lift = everything / max(self.usual, min(0.5, everything))
+            self.unit = everything / self.requests
 
     # What it says
 
@@ -262,7 +262,7 @@ class Judge:
         ranked = sorted(each, key=lambda name: (-each[name], name))
         enough = [k for k in range(1, len(ranked) + 1) if each[ranked[k - 1]] * k * self.s["alpha"] >= 1]
         guilty = ranked[: max(enough, default=0)]
-        return {"ln_e": math.log(e), "best": None if self.best == INF else self.best * self.lift, "guilty": guilty}
+        return {"ln_e": math.log(e), "best": None if self.best == INF else min(1.0, self.best * self.unit), "guilty": guilty}
 
 
 def main():

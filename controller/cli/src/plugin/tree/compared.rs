@@ -33,11 +33,13 @@ fn goes_by(slo: &SloStatus) -> Option<String> {
     Some(format!("slow: its past was {} times as bursty as counting noise", number(compared.dispersion)))
 }
 
-/// `could detect >= 2.1x (0.4%)`.
+/// `could detect >= 2.1x (0.4%)`, or the share alone.
 fn could_detect(slo: &SloStatus) -> Option<String> {
-    let ratio = slo.detectable?;
-    let share = slo.detectable_share.map_or_else(String::new, |share| format!(" ({})", percent(share)));
-    Some(format!("could detect >= {ratio:.1}x{share}"))
+    let share = percent(slo.detectable_share?);
+    Some(match slo.detectable {
+        Some(ratio) => format!("could detect >= {ratio:.1}x ({share})"),
+        None => format!("could detect >= {share}"),
+    })
 }
 
 /// `not calibrated: it would have reverted on Tuesday`.
@@ -50,13 +52,14 @@ fn uncalibrated(message: &str) -> String {
 /// Why a wave that has soaked for its time goes on soaking: its traffic could not have found what `judge.mustDetect` says.
 pub(super) fn insufficient(rollout: &Rollout, status: &RolloutStatus) -> Option<String> {
     let judge = &rollout.spec.judge;
-    let least = judge.must_detect;
     let compared = rollout.spec.slos.iter().filter(|slo| slo.query.is_none());
     let mut compared = compared.filter_map(|spec| status.slos.iter().find(|slo| slo.name == spec.name));
-    let must = |slo: &SloStatus| slo.must_detect.unwrap_or(least);
-    // Both are rounded in the status, each in its way.
-    let short = compared.find(|slo| slo.detectable.is_none_or(|ratio| ratio > must(slo) * (1.0 + 1e-9)));
-    let slo = short.filter(|_| judge.comparison == Comparison::Enabled)?;
-    let seen = could_detect(slo).unwrap_or_else(|| "could not detect any ratio yet".to_owned());
-    Some(format!("{}: {seen}, must {:.1}x", slo.name, must(slo)))
+    let is_short = |slo: &&SloStatus| match (slo.detectable_share, slo.must_detect_share) {
+        (Some(share), Some(must)) => share > must,
+        (_, _) => true,
+    };
+    let slo = compared.find(is_short).filter(|_| judge.comparison == Comparison::Enabled)?;
+    let seen = could_detect(slo).unwrap_or_else(|| "could not detect any share yet".to_owned());
+    let must = slo.must_detect_share.map_or_else(|| format!("{}x", judge.must_detect), percent);
+    Some(format!("{}: {seen}, must {must}", slo.name))
 }

@@ -115,7 +115,7 @@ pub(crate) fn soaking_held() -> Rollout {
 /// One tenant alone was reverted, and what is left of the wave has not enough traffic.
 pub(crate) fn insufficient() -> Rollout {
     let changes = json!({
-        "message": "wave early has soaked for 9d, and with its traffic api-errors would have found 3.1x at best (mustDetect 2x: 2.4x with margin.absolute) within maxSoak (3x): promote it, or lower mustDetect",
+        "message": "wave early has soaked for 9d, and with its traffic api-errors would have found no share of bad requests below 0.655% (mustDetect 2x: 0.510%) within maxSoak (3x): promote it, or lower mustDetect",
         "rejectedFor": 1,
         "report": "app-1a2b3c4d-1",
         "counts": {"live": 310, "updated": 41, "ready": 41, "spared": 1},
@@ -133,7 +133,7 @@ pub(crate) fn insufficient() -> Rollout {
         "slos": [
             {"name": "api-errors", "verdict": "Healthy", "value": 0.0018, "baseline": 0.0021, "limit": 0.072, "window": "1h",
              "evaluatedUntil": "2026-03-10T11:59:00Z", "certainty": 0.0, "detectable": 3.12,
-             "detectableShare": 0.00655, "mustDetect": 2.42, "compared": {"with": "Others", "dispersion": 7.5},
+             "detectableShare": 0.00655, "mustDetectShare": 0.0051, "compared": {"with": "Others", "reverts": true, "dispersion": 7.5},
              "message": "api-errors of wave early: 0.18% against 0.21% baseline; could detect >= 3.1x (0.7%)"},
             {"name": "queue", "verdict": "Healthy", "value": 12.0, "limit": 1000.0, "window": "10m"},
         ],

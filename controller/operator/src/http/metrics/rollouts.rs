@@ -56,7 +56,8 @@ struct Comparison {
     log10_limit: Option<f64>,
     certainty: Option<f64>,
     detectable: Option<f64>,
-    must_detect: Option<f64>,
+    detectable_share: Option<f64>,
+    must_detect_share: Option<f64>,
     dispersion: Option<f64>,
 }
 
@@ -106,7 +107,8 @@ impl SloFigures {
                 log10_limit: slo.ln_limit.map(log10),
                 certainty: slo.certainty,
                 detectable: slo.detectable,
-                must_detect: slo.must_detect,
+                detectable_share: slo.detectable_share,
+                must_detect_share: slo.must_detect_share,
                 dispersion: slo.compared.as_ref().map(|compared| compared.dispersion),
             },
             evaluated_until: slo.evaluated_until.filter(|_| watched),
@@ -236,7 +238,7 @@ fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
 /// What the comparison says of the wave in flight.
 fn comparison_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
     type Figure = fn(&Comparison) -> Option<f64>;
-    let gauges: [(&str, &str, Figure); 6] = [
+    let gauges: [(&str, &str, Figure); 7] = [
         (
             "slo_evidence_log10",
             "Evidence of an SLO's comparison that the candidates are worse, as a power of ten",
@@ -249,7 +251,10 @@ fn comparison_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
         ),
         ("slo_certainty", "Certainty that the candidates are worse", |c| c.certainty),
         ("slo_detectable_ratio", "The smallest ratio that would have been found by now", |c| c.detectable),
-        ("slo_must_detect_ratio", "The ratio that must be found before the wave may end", |c| c.must_detect),
+        ("slo_detectable_share", "The same as a share of bad requests", |c| c.detectable_share),
+        ("slo_must_detect_share", "The share that must be found before the wave may end", |c| {
+            c.must_detect_share
+        }),
         ("slo_dispersion", "How many times as bursty as counting noise the past was", |c| c.dispersion),
     ];
     for (name, help, of) in gauges {
