@@ -75,14 +75,16 @@ async fn r13_errors_below_every_burn_rate_are_reverted_by_the_comparison_with_it
     .await
 }
 
-/// The report as `kubectl breakwater report -o html` makes it; left in cargo's folder for tests, to be looked at.
+/// The report as `kubectl breakwater report -o html` makes it; left in the folder `BREAKWATER_PAGES`, to be looked at.
 fn page(scene: &Scene) -> Result<String> {
     let output = crate::plugin::run(scene, "carol", &["report", "-o", "html"])?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{complaint}");
     let page = String::from_utf8(output.stdout)?;
     ensure!(page.starts_with("<!DOCTYPE html>") && page.contains("<svg"), "{page}");
-    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/report.html"), &page)?;
+    if let Some(folder) = std::env::var_os("BREAKWATER_PAGES") {
+        std::fs::write(std::path::Path::new(&folder).join("reverted.html"), &page)?;
+    }
     Ok(page)
 }
 

@@ -6,8 +6,7 @@ use breakwater_crds::{
     report::DeviationReportStatus,
     rollout::Baseline,
     scalars::Span,
-    status::Compared,
-    status::{Phase, SloStatus},
+    status::{Compared, Phase, SloStatus},
 };
 use breakwater_slo::{
     Action, Against, Arm, Comparison, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Tail,

@@ -213,9 +213,6 @@ struct Rule {
     limit: f64,
     long: Slot,
     short: Slot,
-    /// The short window without its worst slots, and whether the long one is not full yet.
-    lasting: Slot,
-    is_young: bool,
     /// Enough evaluated steps and enough bad events to speak.
     ready: bool,
 }
@@ -245,11 +242,7 @@ impl Rule {
             | Guard::Uncalibrated => (false, Action::None),
         };
         let ready = enough_bad && is_full(state, config, pair.short_seconds, short);
-        let limit = pair.factor * (1.0 - objective);
-        let lasting = state.lasting(pair.short_seconds, config, limit);
-        let is_young =
-            matches!(guard, Guard::BurnRate { .. }) && !is_full(state, config, pair.long_seconds, long);
-        Self { guard, action, pair, limit, long, short, lasting, is_young, ready }
+        Self { guard, action, pair, limit: pair.factor * (1.0 - objective), long, short, ready }
     }
 
     /// All guards on burn rates, the fastest first.
@@ -276,7 +269,7 @@ impl Rule {
         })
     }
 
-    fn finding(&self, state: &State) -> Option<Finding> {
+    fn finding(&self, state: &State, config: &Config) -> Option<Finding> {
         if !self.burns() {
             return None;
         }
@@ -287,11 +280,14 @@ impl Rule {
         // (R13; of bursts in two tenants within five minutes one healthy rollout in sixty was reverted, judge.md). After a
         // restart of the process nobody is guilty until the windows per tenant are refilled: then this holds.
         let enough = usize::try_from(state.candidate.tenants).unwrap_or(usize::MAX).clamp(1, 2);
-        if matches!(self.guard, Guard::Sharp) && self.guilty(state).len() < enough {
+        let is_sharp = matches!(self.guard, Guard::Sharp);
+        if is_sharp && self.guilty(state).len() < enough {
             return Some(Finding::TooFew);
         }
-        // While the long window is young the short one speaks for it: then it must do so without its worst slots as well.
-        if self.action == Action::Deviate && self.is_young && !is_beyond(self.lasting.candidate, self.limit) {
+        // While a page's long window is young the short one speaks for it: then it must do so without its worst minute as well.
+        let is_young = !is_full(state, config, self.pair.long_seconds, self.long);
+        let lasting = || state.lasting(self.pair.short_seconds, config, self.limit);
+        if !is_sharp && self.action == Action::Deviate && is_young && !is_beyond(lasting(), self.limit) {
             return Some(Finding::TooFew);
         }
         Some(if self.action == Action::Deviate { Finding::Deviates } else { Finding::Holds })
@@ -332,9 +328,10 @@ impl Rule {
     /// The tenants that burn; on the sharp path those that do in more than one short window.
     fn guilty(&self, state: &State) -> Vec<(TenantId, Counts)> {
         let limit = self.limit * ROUNDING;
-        match self.guard {
-            Guard::Sharp => state.recent.lasting(limit, self.pair.short_seconds),
-            _ => state.recent.guilty(limit),
+        if matches!(self.guard, Guard::Sharp) {
+            state.recent.lasting(limit, self.pair.short_seconds)
+        } else {
+            state.recent.guilty(limit)
         }
     }
 
@@ -382,7 +379,7 @@ fn guards(state: &State, config: &Config, objective: f64) -> Evidence {
     let rules = Rule::all(state, config, objective);
     let mut worst: Option<(Finding, &Rule)> = None;
     for rule in &rules {
-        if let Some(finding) = rule.finding(state) {
+        if let Some(finding) = rule.finding(state, config) {
             // Of equal findings the first, the fastest guard.
             if worst.is_none_or(|(known, _)| finding > known) {
                 worst = Some((finding, rule));

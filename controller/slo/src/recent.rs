@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::compare::ordered::Ordered;
 use crate::config::{Config, whole_steps};
 use crate::reading::{Arm, Counts, Sample, Series, TenantId};
-use crate::window::Tally;
+use crate::window::{Tally, without_worst, worst_slots};
 
 /// Most slots per tenant; coarser than the pooled windows, since there is one row per tenant.
 const SLOTS_MAX: i64 = 10;
@@ -85,8 +85,7 @@ impl Recent {
     /// Where the window has no room for that, all of them.
     pub(crate) fn lasting(&self, limit: f64, seconds: i64) -> Vec<(TenantId, Counts)> {
         let Rows { slots, slot_seconds, .. } = *self.rows;
-        let worst = usize::try_from(whole_steps(seconds, slot_seconds.max(1))).unwrap_or(usize::MAX);
-        self.beyond(limit, if worst.saturating_add(2) <= slots { worst } else { 0 })
+        self.beyond(limit, worst_slots(seconds, slot_seconds, slots))
     }
 
     /// Guilty, with so many of the worst slots left out of account.
@@ -96,7 +95,9 @@ impl Recent {
         for (tenant, slots) in rows.tenants.iter().zip(rows.sums.chunks_exact(rows.slots.max(1))) {
             let sum = Tally::sum(slots);
             let is_beyond = |tally: Tally| tally.holds_bad(1) && tally.counts().ratio() >= Some(limit);
-            if is_beyond(sum) && (worst == 0 || is_beyond(Tally::sum(&without_worst(slots, worst, limit)))) {
+            if is_beyond(sum)
+                && (worst == 0 || is_beyond(Tally::sum(&without_worst(slots.to_vec(), worst, limit))))
+            {
                 guilty.push((*tenant, sum.counts()));
             }
         }
@@ -188,13 +189,6 @@ impl Rows {
         self.tenants.truncate(kept);
         self.sums.truncate(kept * self.slots);
     }
-}
-
-/// All slots but so many that exceed `limit` most.
-fn without_worst(slots: &[Tally], worst: usize, limit: f64) -> Vec<Tally> {
-    let mut slots = slots.to_vec();
-    slots.sort_by(|one, other| other.excess(limit).total_cmp(&one.excess(limit)));
-    slots.split_off(worst.min(slots.len()))
 }
 
 /// The counts of a sample that guards may act on, if they can be counted.

@@ -353,8 +353,8 @@ impl State {
         }
     }
 
-    /// The window of this length without its slots of a sharp path's short window that exceed `limit` most.
-    pub(crate) fn lasting(&self, seconds: i64, config: &Config, limit: f64) -> Slot {
+    /// What the candidates had over the window of this length without its worst minute, or whatever the sharp path calls short.
+    pub(crate) fn lasting(&self, seconds: i64, config: &Config, limit: f64) -> Tally {
         let found = self.windows.iter().find(|window| window.is(seconds, config.step()));
         found.map(|window| window.lasting(config.sharp.short_seconds, limit)).unwrap_or_default()
     }

@@ -188,20 +188,12 @@ impl Window {
         }
     }
 
-    /// Sum over the window without its worst `seconds`, of the candidate; of all of it where there is no room for that.
-    pub(crate) fn lasting(&self, seconds: i64, limit: f64) -> Slot {
-        let slot_seconds = self.step_seconds.saturating_mul(self.steps_per_slot).max(1);
-        let worst = usize::try_from(whole_steps(seconds, slot_seconds)).unwrap_or(usize::MAX);
-        let mut slots: Vec<Slot> = self.slots.iter().copied().collect();
-        if worst.saturating_add(2) <= self.slot_count() {
-            slots.sort_by(|one, other| other.candidate.excess(limit).total_cmp(&one.candidate.excess(limit)));
-            slots.drain(..worst.min(slots.len()));
-        }
-        let mut sum = Slot::default();
-        for slot in slots {
-            sum.add(slot);
-        }
-        sum
+    /// What the candidates had over the window without its worst `seconds`; over all of it where there is no room for that.
+    pub(crate) fn lasting(&self, seconds: i64, limit: f64) -> Tally {
+        let slot_seconds = self.step_seconds.saturating_mul(self.steps_per_slot);
+        let worst = worst_slots(seconds, slot_seconds, self.slot_count());
+        let slots: Vec<Tally> = self.slots.iter().map(|slot| slot.candidate).collect();
+        Tally::sum(&without_worst(slots, worst, limit))
     }
 
     /// Sum over the window.
@@ -212,6 +204,18 @@ impl Window {
         }
         sum
     }
+}
+
+/// How many of a window's slots a stretch of `seconds` takes; none where they would leave less than two to look at.
+pub(crate) fn worst_slots(seconds: i64, slot_seconds: i64, slots: usize) -> usize {
+    let worst = usize::try_from(whole_steps(seconds, slot_seconds.max(1))).unwrap_or(usize::MAX);
+    if worst.saturating_add(2) <= slots { worst } else { 0 }
+}
+
+/// All slots but so many that exceed `limit` most.
+pub(crate) fn without_worst(mut slots: Vec<Tally>, worst: usize, limit: f64) -> Vec<Tally> {
+    slots.sort_by(|one, other| other.excess(limit).total_cmp(&one.excess(limit)));
+    slots.split_off(worst.min(slots.len()))
 }
 
 impl From<Window> for String {

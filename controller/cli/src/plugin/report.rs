@@ -5,7 +5,7 @@ pub mod show;
 
 use std::path::Path;
 
-use breakwater_crds::{DeviationReport, report::InvestigationState};
+use breakwater_crds::DeviationReport;
 use breakwater_operator::clock;
 use breakwater_page::report::{self as page, Report};
 use kube::{
@@ -87,11 +87,7 @@ async fn list(session: &Session, output: Output, out: Option<&Path>) -> Result<(
 
 /// The report that is meant where none is named: the only one, or the only one that nobody answered yet.
 fn meant<'a>(reports: &'a [DeviationReport], namespace: &str) -> Result<&'a DeviationReport, String> {
-    let is_open = |report: &&DeviationReport| {
-        let answer = report.spec.investigation.as_ref();
-        answer.is_none_or(|answer| answer.state == InvestigationState::Open)
-    };
-    let open: Vec<&DeviationReport> = reports.iter().filter(is_open).collect();
+    let open: Vec<_> = reports.iter().filter(|report| !report.spec.is_answered_for("")).collect();
     match (reports, &open[..]) {
         ([], _) => Err(format!("no DeviationReports in namespace {namespace}")),
         ([report], _) => Ok(report),

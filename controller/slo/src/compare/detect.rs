@@ -109,7 +109,7 @@ impl Detect {
 
     /// Takes a step. `needed`: the right-hand side above.
     pub(crate) fn add(&mut self, test: &Test, wave: Side, baseline: Side, needed: f64) {
-        if wave.exposure <= 0.0 || baseline.exposure <= 0.0 {
+        if wave.exposure <= 0.0 || wave.requests <= 0.0 || baseline.exposure <= 0.0 {
             return;
         }
         let tolerated = test.absolute * wave.requests;
@@ -132,7 +132,8 @@ impl Detect {
             sums.unit = all / sums.requests;
             sums.lift = if sums.usual < USUAL_MIN { 0.0 } else { all / sums.usual };
         }
-        if sums.gain.iter().chain(&sums.cost).all(|sum| sum.is_finite()) {
+        if sums.gain.iter().chain(&sums.cost).chain([&sums.usual, &sums.requests]).all(|sum| sum.is_finite())
+        {
             *self = sums;
         }
     }
