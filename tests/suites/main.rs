@@ -11,6 +11,7 @@ mod crashes;
 mod deviations;
 mod gitops;
 mod loadtest;
+mod malformed;
 mod outages;
 mod plugin;
 mod refusals;

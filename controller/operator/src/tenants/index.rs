@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use tokio::sync::watch;
 
-use super::lens::{Derived, Digest, Lens, Surroundings};
+use super::fields::Derived;
+use super::lens::{Digest, Lens, Surroundings};
 
 /// Which watch speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

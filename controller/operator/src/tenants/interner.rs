@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, hash::Hash, sync::Arc};
 
-use super::lens::Derived;
+use super::fields::Derived;
 
 /// Below this many entries nothing is swept.
 const FLOOR: usize = 1_024;

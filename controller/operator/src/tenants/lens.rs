@@ -20,18 +20,16 @@ use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 
 use super::{
+    fields::{Derived, Fields, Found, compile_fields, error, image_path, read_given, read_only_container},
     interner::Interner,
     patch::Assignment,
-    path::{Format, Path, Segment, is_version},
+    path::{Path, Segment},
     ready::{Generations, Judged, Known, Verdict},
     rules::{Rule, Scope},
 };
 
 /// Field manager of every write of ours.
 pub const FIELD_MANAGER: &str = "breakwater";
-/// Prefix of our own labels and annotations; no version field may stand there.
-const OWN_PREFIX: &str = "breakwater.dev/";
-
 /// What is needed to read tenants: everything of the spec that a digest depends on. Equal lenses digest equally.
 #[derive(Debug)]
 pub struct Lens {
@@ -59,24 +57,6 @@ struct Source {
     name: String,
     tenants: TenantsSpec,
     waves: Vec<Option<LabelSelector>>,
-}
-
-/// Where the version stands.
-#[derive(Debug)]
-enum Fields {
-    /// As the spec says, or as the kind has it.
-    Given(Vec<(Path, Format)>),
-    /// The tag of the only container of a pod template.
-    OnlyContainer,
-}
-
-/// The field that was found in an object of which only the kind says where the version stands.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Derived {
-    /// Name of the only container.
-    pub container: String,
-    /// Its image without the tag: `registry.example/app`.
-    pub repository: String,
 }
 
 /// One object, digested.
@@ -404,114 +384,6 @@ struct Ruled {
     metric_id: Option<String>,
 }
 
-/// What the version fields say.
-struct Found {
-    version: Result<String, String>,
-    positions: Vec<u16>,
-    paths: Vec<Path>,
-    derived: Option<Derived>,
-}
-
-fn read_given(object: &DynamicObject, fields: &[(Path, Format)]) -> Found {
-    let mut positions = Vec::new();
-    let mut version: Option<(String, &Path)> = None;
-    let mut doubt = None;
-    for (path, format) in fields {
-        match read_field(object, path, format) {
-            Ok((found, at)) => {
-                positions.extend(at);
-                match &version {
-                    Some((first, where_)) if *first != found => {
-                        doubt.get_or_insert(format!(
-                            "fields disagree: {where_} holds {first}, {path} {found}"
-                        ));
-                    }
-                    Some(_) => {}
-                    None => version = Some((found, path)),
-                }
-            }
-            Err(reason) => drop(doubt.get_or_insert(reason)),
-        }
-    }
-    let version = match (doubt, version) {
-        (Some(reason), _) => Err(reason),
-        (None, Some((version, _))) => Ok(version),
-        (None, None) => Err("no version field is known".into()),
-    };
-    Found { version, positions, paths: fields.iter().map(|(path, _)| path.clone()).collect(), derived: None }
-}
-
-fn read_field(object: &DynamicObject, path: &Path, format: &Format) -> Result<(String, Vec<u16>), String> {
-    let (text, positions) = match path.segments() {
-        [Segment::Key(root), Segment::Key(map), Segment::Key(key)] if root == "metadata" => {
-            let map = if map == "labels" { &object.metadata.labels } else { &object.metadata.annotations };
-            (
-                map.as_ref()
-                    .and_then(|map| map.get(key))
-                    .ok_or_else(|| format!("{path} is absent"))?
-                    .as_str(),
-                vec![],
-            )
-        }
-        _ => {
-            let found = path.read(&object.data).map_err(|error| error.to_string())?;
-            let text = found.value.as_str().ok_or_else(|| format!("{path} is not a text"))?;
-            (text, found.positions)
-        }
-    };
-    let cut = |text: &str| text.chars().take(96).collect::<String>();
-    let version =
-        format.read(text).ok_or_else(|| format!("{path} is {:?}, which does not fit {format}", cut(text)))?;
-    Ok((version.to_owned(), positions))
-}
-
-fn read_only_container(object: &DynamicObject) -> Found {
-    let list = object.data.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-    let unreadable = |reason: String| Found {
-        version: Err(reason),
-        positions: Vec::new(),
-        paths: Vec::new(),
-        derived: None,
-    };
-    let container = match list.map(Vec::as_slice) {
-        Some([only]) => only,
-        Some(several) => {
-            return unreadable(format!(
-                "it has {} containers: say in tenants.fields which holds the version",
-                several.len()
-            ));
-        }
-        None => return unreadable("it has no containers".into()),
-    };
-    let text = |key: &str| container.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (name, image) = (text("name"), text("image"));
-    let path = image_path(name);
-    // A colon before the last slash is a port.
-    let tagged = image.rsplit_once(':').filter(|(_, tag)| !image.contains('@') && is_version(tag));
-    match tagged {
-        Some((repository, tag)) => Found {
-            version: Ok(tag.to_owned()),
-            positions: vec![0],
-            paths: vec![path],
-            derived: Some(Derived { container: name.into(), repository: repository.into() }),
-        },
-        None => Found {
-            version: Err(format!(
-                "{path} is {image:?}, which is not an image with a tag and without a digest"
-            )),
-            positions: vec![0],
-            paths: vec![path],
-            derived: None,
-        },
-    }
-}
-
-fn image_path(container: &str) -> Path {
-    let key = |key: &str| Segment::Key(key.into());
-    let item = Segment::Item { key: "name".into(), value: container.into() };
-    Path::of([key("spec"), key("template"), key("spec"), key("containers"), item, key("image")])
-}
-
 /// Whether a `fieldsV1` tree holds the path: `f:key` for map keys, `k:{"name":"app"}` for list items. A node without
 /// children owns all below it (a leaf, or an atomic map or list).
 fn owns(node: &Value, path: &[Segment]) -> bool {
@@ -529,10 +401,6 @@ fn owns(node: &Value, path: &[Segment]) -> bool {
     child.is_some_and(|(_, child)| {
         child.as_object().is_some_and(serde_json::Map::is_empty) || owns(child, rest)
     })
-}
-
-fn error(field: &str, message: String) -> FieldError {
-    FieldError { path: format!("spec.tenants.{field}"), message }
 }
 
 fn compile_rule(field: &str, text: &str, errors: &mut Vec<FieldError>) -> Option<Rule> {
@@ -556,74 +424,6 @@ fn check_freshness(known: Known, rule: &Rule, resource: &Resource) -> Option<Fie
         );
         error("ready", message)
     })
-}
-
-fn compile_fields(tenants: &TenantsSpec, known: Known, errors: &mut Vec<FieldError>) -> Fields {
-    if tenants.fields.is_empty() {
-        return default_fields(&tenants.resource, known).unwrap_or_else(|refusal| {
-            errors.push(error("fields", refusal));
-            Fields::Given(Vec::new())
-        });
-    }
-    let mut fields: Vec<(Path, Format)> = Vec::new();
-    for (index, field) in tenants.fields.iter().enumerate() {
-        let at = format!("fields[{index}]");
-        let path =
-            Path::parse(&field.path).map_err(|e| e.to_string()).and_then(|path| check_path(path, &fields));
-        let format = Format::parse(&field.format);
-        match (path, format) {
-            (Ok(path), Ok(format)) => fields.push((path, format)),
-            (path, format) => {
-                errors.extend(path.err().map(|reason| error(&format!("{at}.path"), reason)));
-                errors.extend(format.err().map(|reason| error(&format!("{at}.format"), reason.to_string())));
-            }
-        }
-    }
-    Fields::Given(fields)
-}
-
-/// R24: only version fields are written, so never identity, status, or our own marker.
-fn check_path(path: Path, others: &[(Path, Format)]) -> Result<Path, String> {
-    match path.segments() {
-        [Segment::Key(root), Segment::Key(map), Segment::Key(key)]
-            if root == "metadata" && (map == "labels" || map == "annotations") =>
-        {
-            if key.starts_with(OWN_PREFIX) {
-                return Err(format!("{path} is Breakwater's own"));
-            }
-        }
-        [Segment::Key(root), ..]
-            if matches!(root.as_str(), "metadata" | "status" | "apiVersion" | "kind") =>
-        {
-            return Err(format!("{path} cannot hold a version: of metadata only labels and annotations can"));
-        }
-        [_] => return Err(format!("{path} is a whole part of the object, not a field")),
-        [..] => {}
-    }
-    for (other, _) in others {
-        if other.segments().starts_with(path.segments()) || path.segments().starts_with(other.segments()) {
-            return Err(format!("{path} and {other} are one field or lie in each other"));
-        }
-    }
-    Ok(path)
-}
-
-fn default_fields(resource: &Resource, known: Known) -> Result<Fields, String> {
-    let keys: &[&str] = match known {
-        Known::Deployment | Known::StatefulSet | Known::DaemonSet => return Ok(Fields::OnlyContainer),
-        Known::Mattermost => &["spec", "version"],
-        Known::HelmRelease => &["spec", "chart", "spec", "version"],
-        Known::Application => &["spec", "source", "targetRevision"],
-        Known::Kustomization | Known::Conditions => {
-            return Err(format!(
-                "must be given: it is not known where a {} keeps its version",
-                resource.kind
-            ));
-        }
-    };
-    let path = Path::of(keys.iter().map(|key| Segment::Key((*key).into())));
-    let format = Format::parse("{version}").map_err(|refusal| refusal.to_string())?;
-    Ok(Fields::Given(vec![(path, format)]))
 }
 
 #[cfg(test)]

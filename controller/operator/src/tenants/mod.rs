@@ -1,10 +1,11 @@
 //! Tenants: watched, digested into a compact index, read afresh, and the guarded requests that write them.
 //! I/O: reads, lists and watches; never a write.
 //!
-//! Pure: [`path`], [`patch`], [`ready`], [`rules`], [`lens`], [`diagnose`]. Shared state without I/O: [`index`].
+//! Pure: [`path`], [`patch`], [`ready`], [`rules`], [`fields`], [`lens`], [`diagnose`]. Shared state without I/O: [`index`].
 //! Watches: [`watch`].
 
 pub mod diagnose;
+pub mod fields;
 pub mod index;
 mod interner;
 pub mod lens;
