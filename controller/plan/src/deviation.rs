@@ -1,31 +1,35 @@
-//! Whether the release deviates, and what is done about it (rules R4, R11, R14, R19). Pure.
+//! Whether the release deviates, and what is done about it (rules R4, R11, R14, R19, R21, R22). Pure.
+
+mod alone;
+mod failures;
 
 use breakwater_crds::{
     gates::Gate,
     report::{DownStep, InvestigationState, Outcome},
-    rollout::{DeviationAction, Wave},
-    status::{Condition, ConditionStatus, Phase},
+    rollout::DeviationAction,
+    status::Phase,
+    words::{DeviationReason, HoldReason, TransitionReason, Word},
 };
-use breakwater_slo::{Action, Evidence, Guard, Verdict};
+use breakwater_slo::{Action, Evidence, TenantId, Verdict};
 
+use self::alone::Alone;
 use crate::{
-    conditions,
-    draft::{Draft, clip},
-    fleet::{self, Standing},
-    gate,
-    observed::{Cause, Marker, Tenant},
-    report, revert,
-    spared::{self, Alone},
+    asked::{Honoured, ManualRevert},
+    course::{Course, begin, forget_stable},
+    gate::Gates,
+    input::Input,
+    judged::{Judged, guard_reason},
+    reports::Entry,
+    roster::Roster,
+    said::{Hold, Said, clip},
     spec::{alpha_share, is_per_tenant},
 };
 
-/// How many failed tenants are looked at to learn the cause.
-const DIAGNOSED: usize = 5;
-
 /// A deviation as found.
+#[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// One word for machines.
-    pub(crate) reason: String,
+    /// The word for machines; that of a report may be a newer controller's.
+    pub(crate) reason: Word<DeviationReason>,
     /// The sentence with the numbers (R30).
     pub(crate) message: String,
     /// Index of the SLO that spoke, if one did.
@@ -36,147 +40,269 @@ pub(crate) struct Found {
     pub(crate) manual: bool,
 }
 
-/// Looks for a deviation of the version under way, and answers it as `onDeviation` says.
-pub(crate) fn decide(draft: &mut Draft<'_>) {
-    let under_way = draft.status.phase.is_under_way();
-    let completed = draft.status.phase == Phase::Completed && draft.manual.is_some();
-    let version = if completed {
-        draft.manual.as_ref().map(|m| m.0.clone())
-    } else {
-        draft.status.candidate_version.clone()
-    };
-    let Some(version) = version.filter(|_| under_way || completed) else { return };
-    let alone = spared::look(draft, &version);
-    let Some(found) = manual(draft)
-        .or_else(|| already_rejected(draft, &version))
-        .or_else(|| waiting(draft, &version))
-        .or_else(|| measured(draft, &alone))
-        .or_else(|| failures(draft))
-    else {
-        return spared::send_back(draft, &version, &alone);
-    };
-    if draft.observed.spec.spec.on_deviation.action == DeviationAction::Hold && !found.manual {
-        if report::open(draft, &version).is_none() {
-            draft.tell("Deviation", true, found.message.clone());
+impl Found {
+    /// A deviation that was measured.
+    fn measured(reason: DeviationReason, message: String, slo: Option<usize>) -> Self {
+        Self { reason: reason.into(), message, slo, by: String::new(), manual: false }
+    }
+}
+
+/// What is done about what was found.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The course from here on, where it is another one.
+    pub(crate) course: Option<Course>,
+    /// What the reports are to tell.
+    pub(crate) entries: Vec<Entry>,
+    /// Tenants whose evidence no longer counts, since they go back alone.
+    pub(crate) forgiven: Vec<TenantId>,
+    /// SLOs whose holds are answered by that.
+    answered: Vec<usize>,
+    /// Failed tenants whose cause is to be looked up.
+    pub(crate) diagnose: Vec<TenantId>,
+}
+
+impl Answer {
+    /// Nothing is done.
+    pub(crate) fn none() -> Self {
+        Self {
+            course: None,
+            entries: Vec::new(),
+            forgiven: Vec::new(),
+            answered: Vec::new(),
+            diagnose: Vec::new(),
         }
-        report::write(draft, &version, &found, Outcome::Held);
-        draft.hold("Deviating", false, found.message);
-        return;
     }
-    if let Some((why, steps)) = forbidden(draft, &version) {
-        return wait(draft, &version, &found, why, steps);
+
+    /// Another course is taken.
+    pub(crate) fn turn(course: Course) -> Self {
+        Self { course: Some(course), ..Self::none() }
     }
-    draft.tell("Deviation", true, found.message.clone());
-    report::write(draft, &version, &found, Outcome::Reverting);
-    if completed {
-        forget_stable(draft, &version);
+
+    /// The holds that still stand: a sharp path's is answered where its tenants go back.
+    pub(crate) fn unanswered(&self, said: Said) -> Said {
+        let stands = |hold: &Hold| {
+            let answered = hold.slo.is_some_and(|slo| self.answered.contains(&slo));
+            !(answered && hold.reason == HoldReason::SharpPath)
+        };
+        Said { holds: said.holds.into_iter().filter(stands).collect(), ..said }
     }
-    if !draft.status.rejected.contains(&version) {
-        draft.status.rejected.insert(0, version.clone());
-        draft.status.rejected.truncate(breakwater_crds::status::VERSIONS_MAX);
+}
+
+/// Everything that a deviation is looked for in.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'c, 'a> {
+    pub(crate) input: &'c Input<'a>,
+    pub(crate) honoured: &'c Honoured<'a>,
+    pub(crate) course: &'c Course,
+    pub(crate) roster: &'c Roster<'a>,
+    pub(crate) judged: &'c Judged,
+    pub(crate) gates: Gates<'c, 'a>,
+}
+
+/// What turns the course: a start where nothing is under way, a deviation where something is.
+pub(crate) fn answer(case: Case<'_, '_>) -> (Answer, Said) {
+    let Case { input, course, roster, gates, .. } = case;
+    match course.phase {
+        Phase::Pending | Phase::Adopting => {
+            let (course, said) = begin(input, course.clone(), roster, &gates);
+            (Answer::turn(course), said)
+        }
+        Phase::Advancing
+        | Phase::Soaking
+        | Phase::AwaitingApproval
+        | Phase::Watching
+        | Phase::Completed
+        | Phase::Reverting
+        | Phase::Verifying
+        | Phase::Reverted
+        | Phase::RevertedPartly => decide(case),
     }
-    revert::start(draft, &version, false, &found.message);
-    draft.muster();
+}
+
+/// Looks for a deviation of the version under way, or of the one that a Revert names, and answers it as `onDeviation` says.
+fn decide(case: Case<'_, '_>) -> (Answer, Said) {
+    let Case { input, honoured, course, judged, .. } = case;
+    let manual = honoured.manual.as_ref();
+    let completed = course.phase == Phase::Completed && manual.is_some();
+    let version = if completed {
+        manual.map(|manual| manual.version.clone())
+    } else {
+        course.candidate.clone().filter(|_| course.phase.is_under_way())
+    };
+    let Some(version) = version else { return (Answer::none(), Said::default()) };
+    let alone = alone::look(case, &version);
+    let found = manual
+        .map(by_hand)
+        .or_else(|| already_rejected(case, &version))
+        .or_else(|| waiting(case, &version))
+        .or_else(|| measured(input, course, judged, &alone));
+    let (found, diagnose, said) = match found {
+        Some(found) => (Some(found), Vec::new(), Said::default()),
+        None => failures::look(case),
+    };
+    let Some(found) = found else {
+        let (answer, more) = alone::send_back(case, &version, &alone);
+        return (Answer { diagnose, ..answer }, said.and(more));
+    };
+    if input.spec().on_deviation.action == DeviationAction::Hold && !found.manual {
+        return hold(case, version, found);
+    }
+    if let Some((why, steps)) = forbidden(case, &version) {
+        return wait(case, version, found, why, steps);
+    }
+    revert(case, version, found, completed)
+}
+
+/// `onDeviation` says to hold: it is written down, and nothing advances.
+fn hold(case: Case<'_, '_>, version: String, found: Found) -> (Answer, Said) {
+    let mut said = Said::held(HoldReason::Deviating, found.message.clone());
+    if case.honoured.ledger.open(&version).is_none() {
+        said.tell(TransitionReason::Deviation, found.message.clone());
+    }
+    let entries = vec![Entry::Deviation { version, found, outcome: Outcome::Held }];
+    (Answer { entries, ..Answer::none() }, said)
+}
+
+/// The version is taken out, and rejected from here on.
+fn revert(case: Case<'_, '_>, version: String, found: Found, completed: bool) -> (Answer, Said) {
+    let (course, now) = (case.course, case.input.now);
+    let mut said = Said::default();
+    said.tell(TransitionReason::Deviation, found.message.clone());
+    said.tell(TransitionReason::Reverting, found.message.clone());
+    let turned = if completed {
+        let stable = forget_stable(course, case.roster, &version);
+        Course { stable, candidate: Some(version.clone()), ..course.clone() }
+    } else {
+        course.clone()
+    };
+    let turned = turned.take_out(&version, false, &found.message, now);
+    let rejections = turned.rejections.clone().listing(&version);
+    let entries = vec![Entry::Deviation { version, found, outcome: Outcome::Reverting }];
+    (Answer { entries, ..Answer::turn(Course { rejections, ..turned }) }, said)
 }
 
 /// Why the schema forbids a revert, and what takes it down. That the Release which said so is gone does not allow it.
-fn forbidden(draft: &Draft<'_>, version: &str) -> Option<(String, Vec<DownStep>)> {
+fn forbidden(case: Case<'_, '_>, version: &str) -> Option<(String, Vec<DownStep>)> {
     let remembered = || {
-        let (_, status) = report::open(draft, version)?;
-        let is_gone = draft.observed.releases.iter().all(|release| release.version != version);
-        let asks = draft.observed.spec.spec.gates.migrations == Gate::Require;
+        let (_, status) = case.honoured.ledger.open(version)?;
+        let mut releases = case.input.elsewhere.releases.iter();
+        let is_gone = releases.all(|release| release.version != version);
+        let asks = case.input.spec().gates.migrations == Gate::Require;
         // A Release that spoke left steps, known or not; that none could be listed leaves nothing.
         let waits = !status.revert_waits_for.is_empty() && !status.down_steps.is_empty();
-        (is_gone && asks && waits).then_some((status.revert_waits_for, status.down_steps))
+        let kept = || (status.revert_waits_for.clone(), status.down_steps.clone());
+        (is_gone && asks && waits).then(kept)
     };
-    gate::revert_of(draft, version).or_else(remembered)
+    case.gates.revert_of(version).or_else(remembered)
 }
 
 /// The schema forbids the revert (R21): it is written down with the way down, and holds until somebody acknowledges it, or
 /// answers the report.
-fn wait(draft: &mut Draft<'_>, version: &str, found: &Found, why: String, steps: Vec<DownStep>) {
-    let known = report::open(draft, version).is_some_and(|(_, status)| status.revert_waits_for == clip(&why));
+fn wait(
+    case: Case<'_, '_>,
+    version: String,
+    found: Found,
+    why: String,
+    steps: Vec<DownStep>,
+) -> (Answer, Said) {
+    let open = case.honoured.ledger.open(&version);
+    let known = open.is_some_and(|(_, status)| status.revert_waits_for == clip(&why));
+    let mut said = Said::default();
     if !known {
-        draft.tell("RevertGated", true, format!("{}; {why}", found.message));
+        said.tell(TransitionReason::RevertGated, format!("{}; {why}", found.message));
     }
-    report::write(draft, version, found, Outcome::Held);
-    report::gate(draft, version, &why, steps);
-    draft.hold_above_all("RevertGated", why);
+    said.hold_above_all(HoldReason::RevertGated, why.clone());
+    let entries = vec![
+        Entry::Deviation { version: version.clone(), found, outcome: Outcome::Held },
+        Entry::Gated { version, why, steps },
+    ];
+    (Answer { entries, ..Answer::none() }, said)
 }
 
 /// A revert that waits goes on as soon as it may, whatever the SLOs say by then.
-fn waiting(draft: &Draft<'_>, version: &str) -> Option<Found> {
-    let (name, status) =
-        report::open(draft, version).filter(|(_, status)| !status.revert_waits_for.is_empty())?;
-    let stored = draft.observed.reports.iter().find(|report| report.name == name);
+fn waiting(case: Case<'_, '_>, version: &str) -> Option<Found> {
+    let (name, status) = case.honoured.ledger.open(version)?;
+    if status.revert_waits_for.is_empty() {
+        return None;
+    }
+    let stored = case.input.elsewhere.reports.iter().find(|report| report.name == name);
     let answered = stored.and_then(|report| report.spec.investigation.as_ref());
     if answered.is_some_and(|found| found.state != InvestigationState::Open) {
         return None;
     }
     Some(Found {
-        reason: status.reason,
-        message: status.message,
+        reason: status.reason.clone(),
+        message: status.message.clone(),
         slo: None,
-        by: status.requested_by,
+        by: status.requested_by.clone(),
         manual: true,
     })
 }
 
-fn manual(draft: &mut Draft<'_>) -> Option<Found> {
-    let (version, by, why) = draft.manual.take()?;
-    let message = format!("{by} reverts {version}: {why}");
-    Some(Found { reason: "Manual".into(), message, slo: None, by, manual: true })
+fn by_hand(manual: &ManualRevert) -> Found {
+    let ManualRevert { version, by, why } = manual;
+    Found {
+        reason: DeviationReason::Manual.into(),
+        message: format!("{by} reverts {version}: {why}"),
+        slo: None,
+        by: by.clone(),
+        manual: true,
+    }
 }
 
 /// A report rejects the version although it is under way: a crash came between the two writes, or a human wrote it.
 /// What it says stands.
-fn already_rejected(draft: &Draft<'_>, version: &str) -> Option<Found> {
-    let report = draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.rejects())?;
-    let or = |text: &str, otherwise: String| if text.is_empty() { otherwise } else { text.to_owned() };
-    draft.out.contains(version).then(|| Found {
-        reason: or(&report.status.reason, "Rejected".into()),
-        message: or(&report.status.message, format!("DeviationReport {} rejects {version}", report.name)),
-        slo: None,
-        by: report.status.requested_by.clone(),
-        manual: true,
-    })
+fn already_rejected(case: Case<'_, '_>, version: &str) -> Option<Found> {
+    let mut reports = case.input.elsewhere.reports.iter();
+    let report = reports.find(|r| r.spec.version == version && r.status.rejects())?;
+    let status = &report.status;
+    let message = if status.message.is_empty() {
+        format!("DeviationReport {} rejects {version}", report.name)
+    } else {
+        status.message.clone()
+    };
+    let reason = if status.reason.as_str().is_empty() {
+        DeviationReason::Rejected.into()
+    } else {
+        status.reason.clone()
+    };
+    let by = status.requested_by.clone();
+    let out = case.course.rejections.is_out(version);
+    out.then_some(Found { reason, message, slo: None, by, manual: true })
 }
 
 /// An SLO's guard deviates, more tenants than may be are guilty by themselves, or the comparisons of all SLOs together
 /// deviate: not where what one says is about such tenants and answered by sending them back (R22).
-fn measured(draft: &Draft<'_>, alone: &Alone) -> Option<Found> {
-    let sentence = |slo: usize| {
-        Some(
-            draft.evidence[slo]
-                .as_ref()?
-                .sentence(&draft.observed.spec.spec.slos[slo].name, draft.wave_name()),
-        )
+fn measured(input: &Input<'_>, course: &Course, judged: &Judged, alone: &Alone) -> Option<Found> {
+    let sentence = |slo: usize, evidence: &Evidence| {
+        evidence.sentence(&input.slos()[slo].name, course.wave_name())
+    };
+    let excess = || {
+        let (slo, words) = alone.excess.as_ref()?;
+        let evidence = judged.evidence[*slo].as_ref()?;
+        let message = format!("{}{words}", sentence(*slo, evidence));
+        Some(Found::measured(guard_reason(evidence), message, Some(*slo)))
     };
     let deviates = |(slo, evidence): (usize, &Option<Evidence>)| {
         let evidence = evidence.as_ref().filter(|_| !alone.answers(slo))?;
-        (evidence.action == Action::Deviate).then(|| (slo, sentence(slo), guard_reason(evidence)))
-    };
-    let excess = || {
-        let (slo, words) = alone.excess.clone()?;
-        let message = format!("{}{words}", sentence(slo)?);
-        Some((slo, Some(message), guard_reason(draft.evidence[slo].as_ref()?)))
+        (evidence.action == Action::Deviate)
+            .then(|| Found::measured(guard_reason(evidence), sentence(slo, evidence), Some(slo)))
     };
     let all = || {
-        let (slo, message) = together(draft).filter(|_| alone.is_empty())?;
-        Some((slo, Some(message), "Comparison"))
+        let (slo, message) = together(input, course, judged).filter(|_| alone.is_empty())?;
+        Some(Found::measured(DeviationReason::Comparison, message, Some(slo)))
     };
-    let one = || draft.evidence.iter().enumerate().find_map(deviates);
-    let (slo, message, reason) = excess().or_else(one).or_else(all)?;
-    Some(Found { reason: reason.into(), message: message?, slo: Some(slo), by: String::new(), manual: false })
+    excess().or_else(|| judged.evidence.iter().enumerate().find_map(deviates)).or_else(all)
 }
 
 /// Several SLOs, each of them short of its limit, pass it together (analysis.md 2): the one that says most, and the
 /// sentence about what it sees. What has no data, or is not calibrated, says nothing.
-fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
-    let spec = &draft.observed.spec.spec;
+fn together(input: &Input<'_>, course: &Course, judged: &Judged) -> Option<(usize, String)> {
+    let spec = input.spec();
     let compared = spec.slos.iter().filter(|slo| is_per_tenant(slo)).count();
     let mut said: Vec<(usize, f64, f64)> = Vec::new();
-    for (slo, (evidence, status)) in draft.evidence.iter().zip(&draft.status.slos).enumerate() {
+    for (slo, (evidence, status)) in judged.evidence.iter().zip(&judged.slos).enumerate() {
         let usable = |evidence: &&Evidence| match evidence.verdict {
             Verdict::NoData | Verdict::Uncalibrated => false,
             Verdict::Healthy | Verdict::Inconclusive | Verdict::Deviating => true,
@@ -191,127 +317,10 @@ fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
     if !combined.deviates {
         return None;
     }
-    let step = draft.observed.readings.get(slo)?.step_seconds;
-    let seen = draft.judges.get(slo)?.seen(&draft.observed.spec.judge(slo, step))?;
-    let evidence = Evidence { reason: seen, ..draft.evidence[slo].clone()? };
-    let sentence = evidence.sentence(&spec.slos[slo].name, draft.wave_name());
+    let step = input.reading(slo)?.step_seconds;
+    let seen = judged.judges.get(slo)?.seen(&input.asked.spec.judge(slo, step))?;
+    let evidence = Evidence { reason: seen, ..judged.evidence[slo].clone()? };
+    let sentence = evidence.sentence(&spec.slos[slo].name, course.wave_name());
     let certainty = (combined.certainty * 1e4).floor() / 1e2;
     Some((slo, format!("{sentence}; together with the other SLOs, certainty {certainty:.2}%")))
-}
-
-/// The guard's name for machines.
-pub fn guard_reason(evidence: &Evidence) -> &'static str {
-    match evidence.guard {
-        Some(Guard::BurnRate { .. }) => "BurnRate",
-        Some(Guard::Sharp) => "SharpPath",
-        Some(Guard::Limit) => "Limit",
-        Some(Guard::UpdateCost) => "UpdateCost",
-        Some(Guard::TelemetryLost) => "TelemetryLost",
-        Some(Guard::NoData(_)) => "NoData",
-        Some(Guard::Comparison) => "Comparison",
-        Some(Guard::Uncalibrated) => "Uncalibrated",
-        None => "Inconclusive",
-    }
-}
-
-/// More tenants of a wave failed than it bears: a deviation, or a hold where the cause is plainly infrastructure (R4).
-fn failures(draft: &mut Draft<'_>) -> Option<Found> {
-    if !draft.is_complete() {
-        return None; // of a part of the fleet any share may be failed
-    }
-    let waves = &draft.observed.spec.spec.waves;
-    let last = draft.current_wave().unwrap_or(waves.len().saturating_sub(1));
-    let mut totals = vec![0_usize; waves.len()];
-    let mut failed = vec![Vec::new(); waves.len()];
-    for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
-        let Some(wave) = place.wave else { continue };
-        totals[wave] += 1;
-        // Whose version somebody else wrote says nothing about this rollout: nobody knows how long it has had.
-        if place.standing == Standing::Failed && fleet::own(tenant).is_some() {
-            failed[wave].push(tenant);
-        }
-    }
-    let over = (0..=last).find(|wave| failed[*wave].len() > waves[*wave].max_failures.of(totals[*wave]))?;
-    excess(draft, &waves[over], totals[over], &mut failed[over])
-}
-
-/// What more failed tenants than a wave bears come to, once their cause is known.
-fn excess(draft: &mut Draft<'_>, wave: &Wave, total: usize, failed: &mut [&Tenant]) -> Option<Found> {
-    let allowed = wave.max_failures.of(total);
-    let message =
-        format!("{} of {total} tenants of wave {} failed, more than {allowed}", failed.len(), wave.name);
-    let was_ready =
-        |t: &Tenant| fleet::own(t).is_some_and(|m| fleet::seen_complete(m, &draft.status.waves).is_some());
-    let deadline = draft.observed.spec.spec.tenants.progress_deadline;
-    let held = held_for_failures(draft);
-    let lasted = held.is_some_and(|held| fleet::after(held.last_transition_time, deadline) <= draft.now);
-    if !lasted && failed.iter().filter(|tenant| !was_ready(tenant)).count() <= allowed {
-        // A node that is drained takes ready tenants away for a moment: they have the deadline of an update to return.
-        let until = fleet::after(held.map_or(draft.now, |held| held.last_transition_time), deadline);
-        draft.hold(
-            "TooManyFailures",
-            false,
-            format!("{message}; they were ready before and have until {until}"),
-        );
-        draft.wake(Some(until));
-        return None;
-    }
-    failed.sort_unstable_by_key(|tenant| tenant.id);
-    let ids = failed.iter().take(DIAGNOSED).map(|tenant| tenant.id);
-    let causes: Vec<&Cause> = ids.clone().filter_map(|id| draft.observed.causes.get(&id)).collect();
-    let (mut infrastructure, mut how) = (Vec::new(), String::new());
-    for cause in &causes {
-        match cause {
-            Cause::Infrastructure(what) => infrastructure.push(what),
-            Cause::Application(what) if how.is_empty() => how = format!(": {what}"),
-            Cause::Application(_) | Cause::Unknown => {}
-        }
-    }
-    if causes.len() < ids.len() {
-        let again = held.is_some_and(|held| held.reason == "Infrastructure");
-        let reason = if again { "Infrastructure" } else { "TooManyFailures" };
-        draft.diagnose.extend(ids);
-        draft.hold(reason, false, format!("{message}; looking up why"));
-        None
-    } else if infrastructure.len() == causes.len() {
-        draft.diagnose.extend(ids); // asked again, so that the hold ends with its cause
-        draft.hold(
-            "Infrastructure",
-            false,
-            format!("{message}, because of infrastructure: {}", infrastructure[0]),
-        );
-        None
-    } else {
-        let message = format!("{message}{how}");
-        Some(Found { reason: "TooManyFailures".into(), message, slo: None, by: String::new(), manual: false })
-    }
-}
-
-/// The hold for failed tenants that stands, if one does; its age is that of the failures.
-fn held_for_failures<'a>(draft: &Draft<'a>) -> Option<&'a Condition> {
-    let held = draft
-        .observed
-        .status
-        .conditions
-        .iter()
-        .find(|c| c.type_ == "Held" && c.status == ConditionStatus::True);
-    held.filter(|held| conditions::is_same_hold(&held.reason, "TooManyFailures"))
-}
-
-/// A completed version is taken out: the stable one is again what most of its tenants came from (R19).
-pub(crate) fn forget_stable(draft: &mut Draft<'_>, version: &str) {
-    let mut tally = std::collections::BTreeMap::<&str, u32>::new();
-    for (tenant, _) in draft.fleet() {
-        let came_from = |marker: &&Marker| {
-            *marker.target == *version
-                && *marker.previous != *version
-                && !draft.out.contains(&*marker.previous)
-        };
-        if let Some(marker) = fleet::own(tenant).filter(came_from) {
-            *tally.entry(&marker.previous).or_default() += 1;
-        }
-    }
-    let most = tally.into_iter().max_by_key(|(_, tenants)| *tenants).map(|(version, _)| version.to_owned());
-    draft.status.stable_version = most;
-    draft.status.candidate_version = Some(version.to_owned());
 }

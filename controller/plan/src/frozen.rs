@@ -11,15 +11,17 @@ mod thaw;
 
 use std::sync::Arc;
 
-use breakwater_crds::status::WaveStatus;
+use breakwater_crds::{status::WaveStatus, words::HoldReason};
 use breakwater_slo::{Members, TenantId};
 use jiff::Timestamp;
 
 use crate::{
-    comparing,
-    draft::Draft,
-    judging::as_of,
+    course::Course,
+    input::Input,
+    judged::{as_of, comparing},
     observed::SloReading,
+    roster::Roster,
+    said::Said,
     spec::is_per_tenant,
     study::{Studied, Week},
 };
@@ -58,80 +60,89 @@ pub struct FreezeSlo {
 }
 
 /// The newest wave that has started, with its place.
-fn newest<'d>(draft: &'d Draft<'_>) -> Option<(usize, &'d WaveStatus, Timestamp)> {
-    let started = |(index, wave): (usize, &'d WaveStatus)| Some((index, wave, wave.started_at?));
-    draft.status.waves.iter().enumerate().rev().find_map(started)
+fn newest(course: &Course) -> Option<(usize, &WaveStatus, Timestamp)> {
+    let mut newest_first = course.waves.iter().enumerate().rev();
+    newest_first.find_map(|(index, wave)| Some((index, wave, wave.started_at?)))
 }
 
 /// The SLOs that are frozen: those counted by tenant.
-fn slos(draft: &Draft<'_>) -> Vec<usize> {
-    let spec = &draft.observed.spec.spec.slos;
+fn slos(input: &Input<'_>) -> Vec<usize> {
+    let spec = input.slos();
     (0..spec.len()).filter(|slo| is_per_tenant(&spec[*slo])).collect()
 }
 
 /// What is to be stored now: all of the newest wave's start, once all of it is known and while a part of it is not
 /// stored. Nothing waits for it.
-pub(crate) fn freeze(draft: &Draft<'_>) -> Option<Freeze> {
-    draft.observed.kept?;
-    let (index, wave, started_at) = newest(draft).filter(|_| draft.status.phase.is_under_way())?;
-    let slos = slos(draft);
+pub(crate) fn freeze(input: &Input<'_>, course: &Course, roster: &Roster<'_>) -> Option<Freeze> {
+    input.measured.kept?;
+    let (index, wave, started_at) = newest(course).filter(|_| course.phase.is_under_way())?;
+    let slos = slos(input);
     let is_stored = |slo: &usize| {
-        let kept = draft.observed.readings.get(*slo).and_then(|reading| reading.kept.get(&started_at));
-        kept.is_some_and(|kept| kept.studied.is_some() || !comparing::is_compared(draft, *slo))
+        let kept = input.reading(*slo).and_then(|reading| reading.kept.get(&started_at));
+        kept.is_some_and(|kept| kept.studied.is_some() || !comparing::is_compared(input, course, *slo))
     };
-    if slos.is_empty() || slos.iter().all(is_stored) || !draft.is_complete() {
+    if slos.is_empty() || slos.iter().all(is_stored) || !input.is_complete() {
         return None;
     }
-    let slos = slos.into_iter().map(|slo| freeze_slo(draft, slo, index, started_at));
+    let freezer = Freezer { input, course, roster };
+    let slos = slos.into_iter().map(|slo| freezer.slo(slo, index, started_at));
     Some(Freeze {
         slos: slos.collect::<Option<_>>()?,
-        rollout: draft.observed.name.to_owned(),
-        version: draft.wanted().to_owned(),
+        rollout: input.asked.name.to_owned(),
+        version: course.wanted().to_owned(),
         wave: wave.name.clone(),
         wave_started_at: started_at,
     })
 }
 
-/// `None` while something of it is not known.
-fn freeze_slo(draft: &Draft<'_>, slo: usize, wave: usize, started_at: Timestamp) -> Option<FreezeSlo> {
-    let checked = draft.observed.spec;
-    let reading = draft.observed.readings.get(slo)?;
-    let kept = reading.kept.get(&started_at).map(|kept| &*kept.week);
-    let week = kept.or_else(|| reading.history.get(&as_of(draft, started_at)))?.clone();
-    let studied = match reading.study(&started_at) {
-        Some(Ok(studied)) => Some(studied.clone()),
-        Some(Err(_)) | None if comparing::is_compared(draft, slo) => return None,
-        Some(Err(_)) | None => None,
-    };
-    let members = match &studied {
-        Some(studied) => studied.members.clone(),
-        None => members(draft, wave),
-    };
-    let (name, definition) = (checked.spec.slos[slo].name.clone(), checked.definitions[slo].clone());
-    Some(FreezeSlo { name, definition, studied, members, week })
+/// What a wave's start is frozen from.
+struct Freezer<'f, 'a> {
+    input: &'f Input<'a>,
+    course: &'f Course,
+    roster: &'f Roster<'a>,
 }
 
-/// The live tenants of a wave.
-fn members(draft: &Draft<'_>, wave: usize) -> Members {
-    let own = draft.fleet().filter(|(_, place)| place.wave == Some(wave) && place.standing.is_live());
-    own.map(|(tenant, _)| tenant.id).collect::<Vec<TenantId>>().into()
-}
-
-/// Notes on each wave in how many objects its start is stored.
-pub(crate) fn note(draft: &mut Draft<'_>) {
-    let Some(kept) = draft.observed.kept else { return };
-    for wave in &mut draft.status.waves {
-        wave.frozen = kept.of(wave).map_or(0, |set| set.shards);
+impl Freezer<'_, '_> {
+    /// One SLO; `None` while something of it is not known.
+    fn slo(&self, slo: usize, wave: usize, started_at: Timestamp) -> Option<FreezeSlo> {
+        let (checked, reading) = (self.input.asked.spec, self.input.reading(slo)?);
+        let kept = reading.kept.get(&started_at).map(|kept| &*kept.week);
+        let week = kept.or_else(|| reading.history.get(&as_of(self.input, started_at)))?.clone();
+        let studied = match reading.study(&started_at) {
+            Some(Ok(studied)) => Some(studied.clone()),
+            Some(Err(_)) | None if comparing::is_compared(self.input, self.course, slo) => return None,
+            Some(Err(_)) | None => None,
+        };
+        let members = match &studied {
+            Some(studied) => studied.members.clone(),
+            None => self.members(wave),
+        };
+        let (name, definition) = (checked.spec.slos[slo].name.clone(), checked.definitions[slo].clone());
+        Some(FreezeSlo { name, definition, studied, members, week })
     }
+
+    /// The live tenants of a wave.
+    fn members(&self, wave: usize) -> Members {
+        let fleet = self.roster.fleet();
+        let own = fleet.filter(|(_, place)| place.wave == Some(wave) && place.standing.is_live());
+        own.map(|(tenant, _)| tenant.id).collect::<Vec<TenantId>>().into()
+    }
+}
+
+/// The waves, each with the number of objects in which its start is stored.
+pub(crate) fn noted(input: &Input<'_>, waves: Vec<WaveStatus>) -> Vec<WaveStatus> {
+    let Some(kept) = input.measured.kept else { return waves };
+    let note = |wave: WaveStatus| WaveStatus { frozen: kept.of(&wave).map_or(0, |set| set.shards), ..wave };
+    waves.into_iter().map(note).collect()
 }
 
 /// `RolloutStates` that are of no use while this version is under way: other versions', other starts', and what was
 /// stored before an edit or left by a crash once something better is there. At most what was observed.
-pub(crate) fn outlived(draft: &Draft<'_>) -> Vec<String> {
-    let kept = draft.observed.kept.filter(|_| draft.status.phase.is_under_way());
+pub(crate) fn outlived(input: &Input<'_>, course: &Course) -> Vec<String> {
+    let kept = input.measured.kept.filter(|_| course.phase.is_under_way());
     let outlived = |set: &&Set| {
-        let wave = draft.status.waves.iter().find(|wave| set.is_of(wave));
-        match wave.filter(|_| set.version == draft.wanted()) {
+        let wave = course.waves.iter().find(|wave| set.is_of(wave));
+        match wave.filter(|_| set.version == course.wanted()) {
             None => true,
             Some(wave) => set.is_readable() && kept.and_then(|k| k.of(wave)).is_some_and(|best| best != *set),
         }
@@ -141,18 +152,19 @@ pub(crate) fn outlived(draft: &Draft<'_>) -> Vec<String> {
 }
 
 /// Nothing advances on what a newer controller froze and this one cannot read (R38).
-pub(crate) fn hold_for_newer(draft: &mut Draft<'_>) {
-    let newer = |set: &&Set| !set.is_readable() && draft.status.waves.iter().any(|wave| set.is_of(wave));
-    let Some(set) = draft.observed.kept.and_then(|kept| kept.sets.iter().find(newer)) else { return };
+pub(crate) fn hold_for_newer(input: &Input<'_>, course: &Course) -> Said {
+    let newer = |set: &&Set| !set.is_readable() && course.waves.iter().any(|wave| set.is_of(wave));
+    let Some(set) = input.measured.kept.and_then(|kept| kept.sets.iter().find(newer)) else {
+        return Said::default();
+    };
     let (name, format) = (set.names.first().cloned().unwrap_or_default(), set.format);
-    draft.hold(
-        "NewerState",
-        true,
+    let known = breakwater_crds::state::FORMAT;
+    Said::held(
+        HoldReason::NewerState,
         format!(
-            "RolloutState {name} has format {format}, and this controller knows {}: run the newer one, or delete it",
-            breakwater_crds::state::FORMAT
+            "RolloutState {name} has format {format}, and this controller knows {known}: run the newer one, or delete it"
         ),
-    );
+    )
 }
 
 impl SloReading {

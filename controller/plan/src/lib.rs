@@ -2,69 +2,68 @@
 //!
 //! Neither kube nor tokio is in this crate's dependency tree; the executor gets no choices.
 
-mod account;
-mod actions;
 pub mod alerts;
-mod before;
-mod choose;
-pub mod comparing;
-mod conditions;
+mod asked;
+mod course;
+pub mod design;
 mod deviation;
-mod draft;
-mod errand;
-pub mod fleet;
 pub mod frozen;
 mod gate;
-mod judging;
+mod input;
+mod judged;
+mod moves;
 pub mod observed;
 pub mod outcome;
 pub mod promql;
-mod refuse;
 pub mod release;
-mod report;
-mod revert;
-mod road;
+mod reports;
+pub mod roster;
+mod said;
 pub mod schedule;
-pub mod spared;
 pub mod spec;
 pub mod study;
 mod tell;
 pub mod trace;
-mod troubled;
 pub mod version;
 pub mod waves;
 
-use breakwater_crds::status::Phase;
 use jiff::Timestamp;
 
-pub use deviation::guard_reason;
+pub use judged::guard_reason;
 pub use observed::Observed;
 pub use outcome::Plan;
-pub use refuse::refuse;
+pub use tell::refuse;
 
-use crate::draft::Draft;
+use crate::{deviation::Case, input::Input, moves::Ground, reports::Scene, roster::Roster, tell::Decided};
 
 /// Decides everything that is to happen to one Rollout at `now`.
 ///
+/// A line of steps, each a function from values to a value. Tenants are looked at under the course that the plan begins
+/// with, and once more where that turns: a version starts, deviates, or is adopted.
+///
 /// Planning again on a plan's own result, at the same time, changes nothing; that is a property test.
 pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
-    let mut draft = Draft::new(observed, now);
-    tell::edit(&mut draft);
-    actions::honour(&mut draft);
-    choose::version(&mut draft);
-    draft.muster();
-    judging::judge(&mut draft);
-    account::trace(&mut draft);
-    deviation::decide(&mut draft);
-    match draft.status.phase {
-        Phase::Pending | Phase::Adopting => choose::begin(&mut draft),
-        Phase::Advancing | Phase::Soaking | Phase::AwaitingApproval | Phase::Watching => {
-            road::advance(&mut draft);
-        }
-        Phase::Reverting | Phase::Verifying => revert::carry_through(&mut draft),
-        Phase::Completed | Phase::Reverted | Phase::RevertedPartly => {}
-    }
-    revert::write_back(&mut draft);
-    account::follow(&mut draft);
-    tell::finish(draft)
+    let input = &Input::new(observed, now);
+    let (honoured, asked) = asked::honour(input);
+    let (course, chosen) = course::choose(input, &honoured);
+    let roster = Roster::call(input, &course);
+    let (judged, spoken) = judged::judge(input, &course, &roster);
+    let gates = honoured.gates(input, &course);
+    let case = Case { input, honoured: &honoured, course: &course, roster: &roster, judged: &judged, gates };
+    let (answer, answered) = deviation::answer(case);
+    let said = tell::edit(input).and(asked).and(chosen).and(answer.unanswered(spoken)).and(answered);
+
+    let turned = answer.course.as_ref().unwrap_or(&course);
+    let (again, fresh) = (roster.again(input, &course, turned), judged.again(input, &course, turned));
+    let (roster2, judged2) = (again.as_ref().unwrap_or(&roster), fresh.as_ref().unwrap_or(&judged));
+    let ground = Ground { input, honoured: &honoured, roster: roster2, judged: judged2, held: &said.holds };
+    let moves = moves::make(ground, turned);
+    let roster3 = moves.roster.as_ref().unwrap_or(roster2);
+
+    let decision = Scene { input, course: &course, roster: &roster, judged: &judged, told: &said.told };
+    let all = said.clone().and(moves.said.clone());
+    let end = Scene { course: &moves.course, roster: roster3, judged: judged2, told: &all.told, ..decision };
+    let entries = answer.entries.iter().chain(&moves.entry).cloned().collect();
+    let reports = reports::account(&honoured, entries, &decision, &end);
+    tell::tell(Decided { input, honoured: &honoured, judged: judged2, answer: &answer, moves: &moves, roster: roster3, reports, said: all })
 }

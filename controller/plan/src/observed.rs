@@ -26,9 +26,26 @@ use crate::{
     trace::Trace,
 };
 
-/// One Rollout and all that is known of its fleet at one instant.
+/// One Rollout and all that is known of its fleet at one instant, by where it comes from.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
+    /// The Rollout as people and Git ask for it.
+    pub asked: Asked<'a>,
+    /// The stored status, freshly read.
+    pub status: &'a RolloutStatus,
+    /// Lease epoch of this controller (R26).
+    pub epoch: i64,
+    /// The tenants.
+    pub fleet: Fleet<'a>,
+    /// What was measured, and what was frozen of it.
+    pub measured: Measured<'a>,
+    /// What was decided elsewhere, by people, reviewers and other Rollouts.
+    pub elsewhere: Elsewhere<'a>,
+}
+
+/// The Rollout as people and Git ask for it.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
     /// The Rollout's namespace.
     pub namespace: &'a str,
     /// The Rollout's name.
@@ -43,40 +60,53 @@ pub struct Observed<'a> {
     pub refused: Option<&'a str>,
     /// Name of the `ControllerRevision` that keeps `spec`.
     pub revision: Option<&'a str>,
-    /// The stored status, freshly read.
-    pub status: &'a RolloutStatus,
-    /// Lease epoch of this controller (R26).
-    pub epoch: i64,
+    /// `RolloutActions` of this Rollout without a result of their own, oldest first.
+    pub actions: &'a [Action],
+    /// Why every write is stopped, if the stop `ConfigMap` exists or cannot be read (R36).
+    pub stopped: Option<&'a str>,
+}
+
+/// The tenants, and what is under way with them.
+#[derive(Debug, Clone)]
+pub struct Fleet<'a> {
     /// Whether `tenants` is all there is.
-    pub fleet: Fleet,
+    pub listing: Listing,
     /// The tenants, in no particular order.
     pub tenants: &'a [Tenant],
     /// Tenants whose write was sent and not answered yet; they count as busy (R2).
     pub in_flight: &'a HashSet<TenantId>,
-    /// `RolloutActions` of this Rollout without a result of their own, oldest first.
-    pub actions: &'a [Action],
-    /// `DeviationReports` of this Rollout's name, in no particular order.
-    pub reports: &'a [Report],
-    /// Why every write is stopped, if the stop `ConfigMap` exists or cannot be read (R36).
-    pub stopped: Option<&'a str>,
-    /// One entry per SLO of `spec`, in its order.
-    pub readings: &'a [SloReading],
     /// Tenants whose last write was refused or rewritten by the API server's admission, and how.
     pub problems: &'a HashMap<TenantId, String>,
     /// Why failed tenants are not ready, as far as it was looked up (R4).
     pub causes: &'a HashMap<TenantId, Cause>,
+    /// Jobs of this Rollout's tenants.
+    pub jobs: &'a HashMap<TenantId, Vec<Job>>,
+}
+
+/// What was measured, and what was frozen of it.
+#[derive(Debug, Clone)]
+pub struct Measured<'a> {
+    /// One entry per SLO of the spec, in its order.
+    pub readings: &'a [SloReading],
     /// Alerts of the spec's rules that fire, in words; for the account of a deviation only.
     pub firing: &'a [String],
     /// What was frozen and is stored; `None`: it was not read yet.
     pub kept: Option<&'a Thawed>,
+}
+
+/// What was decided elsewhere, by people, reviewers and other Rollouts.
+#[derive(Debug, Clone)]
+pub struct Elsewhere<'a> {
+    /// `DeviationReports` of this Rollout's name, in no particular order.
+    pub reports: &'a [Report],
     /// Releases that are for this Rollout, assessed, whatever version they speak of.
     pub releases: &'a [Release],
     /// Why Releases cannot be read, if so: then nobody knows what they say.
     pub releases_unread: Option<&'a str>,
+    /// Why no version may start on what is known of Releases: one that the API has was not assessed as it is now.
+    pub releases_behind: Option<&'a str>,
     /// How the Rollout that `gates.soak` names has fared, or why nobody knows; `None`: it was not read yet.
     pub soaked: Option<&'a Result<Soaked, String>>,
-    /// Jobs of this Rollout's tenants.
-    pub jobs: &'a HashMap<TenantId, Vec<Job>>,
 }
 
 /// A Job that is run for a tenant before its version is written.
@@ -114,7 +144,7 @@ pub enum JobState {
 
 /// Whether the list of tenants may be relied on. Unknown is never safe: an incomplete one holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fleet {
+pub enum Listing {
     /// All watches have listed once and run.
     Complete,
     /// They have not, or the kind is missing: why.

@@ -11,8 +11,10 @@ use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
 
 use crate::{
+    alerts::Standing,
     frozen::Freeze,
     observed::{Errand, Marker, Tenant},
+    roster::Place,
     study::Study,
     trace::Trace,
 };
@@ -57,6 +59,10 @@ pub struct Plan {
     pub wake_at: Option<Timestamp>,
     /// What the rollout waits for, in one sentence; "nothing to do" has a reason.
     pub waiting: String,
+    /// Where each tenant stands, in the order in which the tenants were observed.
+    pub places: Vec<Place>,
+    /// The arm of each tenant for alerts, in the same order; empty where no alert is asked about, or no version is under way.
+    pub arms: Vec<Standing>,
 }
 
 impl Plan {

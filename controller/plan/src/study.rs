@@ -13,7 +13,7 @@ pub(crate) use pool::Pool;
 pub use week::{InWeek, Week, Weekly};
 
 use crate::{
-    judging,
+    judged,
     observed::{ByTenant, Counted},
 };
 
@@ -117,7 +117,7 @@ pub struct Sampler<'a> {
 impl<'a> Sampler<'a> {
     /// For steps of `step_seconds`; who is in no arm is in no sample.
     pub fn new(judge: &Config, arms: &'a ByTenant<Arm>, week: &'a Week, step_seconds: i64) -> Self {
-        Self { arms, week, limit: judging::guard_limit(judge), step_seconds, has_shape: judge.compare.shape }
+        Self { arms, week, limit: judged::guard_limit(judge), step_seconds, has_shape: judge.compare.shape }
     }
 
     /// Puts the samples of one step in place of those that are there.

@@ -1,41 +1,136 @@
-//! Telling: counts, summary, history, and what of it is a decision (rules R27, R28, R30-R32). Pure.
+//! Tells the plan: the only place that makes a status, and what of it is a decision (rules R27, R28, R30-R32). Pure.
+
+mod bones;
+mod conditions;
+mod counts;
+mod refuse;
+mod sentence;
+mod troubled;
 
 use breakwater_crds::{
     action::RolloutActionStatus,
-    scalars::Span,
     status::{
-        Brake, ConditionStatus, Counts, Phase, Progress, RevertStatus, RolloutStatus, SloStatus, WaveStatus,
+        Condition, ConditionStatus, ProcessedAction, RolloutStatus, SloStatus, Transition,
     },
+    words::{ConditionType, Severity, TransitionReason},
 };
+use breakwater_slo::State;
+use jiff::Timestamp;
 
+pub(crate) use self::conditions::is_same_hold;
+pub use self::refuse::refuse;
+use self::{bones::skeleton, sentence::Sentence};
 use crate::{
-    account, choose, comparing, conditions,
-    draft::{Draft, clip},
-    fleet::Standing,
-    frozen, judging,
+    asked::Honoured,
+    course::Course,
+    deviation::Answer,
+    frozen,
+    input::Input,
+    judged::{self, Judged, comparing},
+    moves::{self, Moves},
     outcome::{ActionResult, Plan},
-    revert, road, troubled,
+    reports::Reports,
+    roster::{Roster, Standing, alert_arms},
+    said::{Said, Told},
 };
 
-/// Makes the plan of the draft.
-pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
-    count(&mut draft);
-    frozen::note(&mut draft);
-    draft.status.troubled = troubled::troubled(&draft);
-    sentence(&mut draft);
-    draft.status.conditions = conditions::conditions(&draft);
-    transitions_of_holds(&mut draft);
-    draft.status.history.extend(draft.transitions.iter().cloned());
-    let next = road::next_change(&draft);
-    draft.wake(next);
-    checkpoint(&mut draft);
-    draft.status.bound();
-    let decided = skeleton(&draft.status) != skeleton(draft.observed.status);
-    // What a decision leads to is looked at as soon as it is stored.
-    draft.wakes.extend(decided.then_some(draft.now));
-    let watched = draft.status.phase.is_under_way() || draft.status.phase.is_reverting();
-    let confirm = draft.fleet().filter(|(_, p)| p.standing == Standing::Unsure).map(|(t, _)| t.id).collect();
-    let results = draft.status.processed.iter().map(|done| ActionResult {
+/// Everything that a plan is told from.
+pub(crate) struct Decided<'d, 'a> {
+    pub(crate) input: &'d Input<'a>,
+    pub(crate) honoured: &'d Honoured<'a>,
+    pub(crate) judged: &'d Judged,
+    pub(crate) answer: &'d Answer,
+    pub(crate) moves: &'d Moves<'a>,
+    /// The tenants as the plan leaves them.
+    pub(crate) roster: &'d Roster<'a>,
+    pub(crate) reports: Reports,
+    pub(crate) said: Said,
+}
+
+/// An edit that is in force is a transition: whoever asks why something changed finds it among the others (R9, R31).
+pub(crate) fn edit(input: &Input<'_>) -> Said {
+    let mut said = Said::default();
+    let (before, now) = (input.status.observed_generation, input.asked.generation);
+    if before != 0 && before != now && input.asked.refused.is_none() {
+        let revision = input.asked.revision.map_or_else(String::new, |name| format!(", kept as {name}"));
+        let version = &input.spec().version;
+        let message = format!("generation {now} is in force{revision}; it wants {version}");
+        said.tell(TransitionReason::SpecChanged, message);
+    }
+    said
+}
+
+/// A transition as the status keeps it.
+pub(crate) fn transition(told: &Told, now: Timestamp) -> Transition {
+    let Told { reason, severity, message } = told;
+    Transition {
+        at: now,
+        reason: (*reason).into(),
+        message: message.clone(),
+        warning: *severity == Severity::Warning,
+    }
+}
+
+/// Makes the plan.
+pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
+    let Decided { input, honoured, judged, answer, moves, roster, reports, said } = decided;
+    let course = &moves.course;
+    let judges = states(&judged.judges, answer, moves.judges);
+    let told = Telling { input, honoured, course, roster, judged, judges: &judges };
+    let (status, transitions) = told.status(&said, reports.current);
+    let decided = skeleton(&status) != skeleton(input.status);
+    // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
+    let since = course.started_at.filter(|_| course.is_watched()).or(reports.wants_since);
+    Plan {
+        decided,
+        results: status.processed.iter().map(result).collect(),
+        history_wanted: judged::history_wanted(input, course),
+        study: comparing::study(input, course, roster),
+        freeze: frozen::freeze(input, course, roster),
+        outlived: frozen::outlived(input, course),
+        watch_since: since.map(|at| at.max(input.asked.created_at)),
+        wake_at: wake_at(input, roster, &said, decided),
+        confirm: unsure(roster),
+        reports: reports.writes,
+        writes: moves.writes.clone(),
+        jobs: moves.jobs.clone(),
+        diagnose: answer.diagnose.clone(),
+        transitions,
+        judges,
+        traces: reports.traces,
+        waiting: said.waiting.unwrap_or_default(),
+        arms: alert_arms(input, course, roster),
+        places: roster.places().to_vec(),
+        status,
+    }
+}
+
+/// The judges' states once those who go back alone are forgiven, and the moves are made.
+fn states(judges: &[State], answer: &Answer, turn: moves::Judges) -> Vec<State> {
+    let state = |judged: &State| {
+        let mut state = judged.clone();
+        state.forgive(&answer.forgiven);
+        turn.turn(state)
+    };
+    judges.iter().map(state).collect()
+}
+
+/// What a decision leads to is looked at as soon as it is stored.
+fn wake_at(input: &Input<'_>, roster: &Roster<'_>, said: &Said, decided: bool) -> Option<Timestamp> {
+    let now = input.now;
+    let asked = said.wakes.iter().copied().filter(|at| *at > now);
+    asked.chain(roster.next_change(now)).chain(decided.then_some(now)).min()
+}
+
+/// Tenants that must be read afresh before the next plan can be sure.
+fn unsure(roster: &Roster<'_>) -> Vec<breakwater_slo::TenantId> {
+    let unsure = roster.fleet().filter(|(_, place)| place.standing == Standing::Unsure);
+    unsure.map(|(tenant, _)| tenant.id).collect()
+}
+
+/// What an action's own status will say.
+fn result(done: &ProcessedAction) -> ActionResult {
+    ActionResult {
         name: done.name.clone(),
         uid: done.uid.clone(),
         status: RolloutActionStatus {
@@ -43,265 +138,108 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
             message: done.message.clone(),
             processed_at: Some(done.at),
         },
-    });
-    Plan {
-        decided,
-        results: results.collect(),
-        history_wanted: judging::history_wanted(&draft),
-        study: comparing::study(&draft),
-        freeze: frozen::freeze(&draft),
-        outlived: frozen::outlived(&draft),
-        // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
-        watch_since: draft
-            .status
-            .started_at
-            .filter(|_| watched)
-            .or_else(|| account::watch_since(&draft))
-            .map(|at| at.max(draft.observed.created_at)),
-        wake_at: draft.wakes.iter().min().copied(),
-        confirm,
-        status: draft.status,
-        reports: draft.reports.into_values().collect(),
-        writes: draft.writes,
-        jobs: draft.jobs,
-        diagnose: draft.diagnose,
-        transitions: draft.transitions,
-        judges: draft.judges,
-        traces: draft.traces,
-        waiting: draft.waiting,
     }
 }
 
-/// An edit that is in force is a transition: whoever asks why something changed finds it among the others (R9, R31).
-pub(crate) fn edit(draft: &mut Draft<'_>) {
-    let (before, now) = (draft.observed.status.observed_generation, draft.observed.generation);
-    if before == 0 || before == now || draft.observed.refused.is_some() {
-        return;
+/// What the status is told from.
+struct Telling<'t, 'a> {
+    input: &'t Input<'a>,
+    honoured: &'t Honoured<'a>,
+    course: &'t Course,
+    roster: &'t Roster<'a>,
+    judged: &'t Judged,
+    /// The judges' states as the plan leaves them.
+    judges: &'t [State],
+}
+
+impl Telling<'_, '_> {
+    /// The whole new status, and its new transitions.
+    fn status(&self, said: &Said, report: Option<String>) -> (RolloutStatus, Vec<Transition>) {
+        let Self { input, honoured, course, judged, .. } = *self;
+        let stored = input.status;
+        let counted = counts::count(course, self.roster, judged.uninstrumented);
+        let Sentence { summary, message, progress } = sentence::sentence(input, course, said, &counted.counts);
+        let conditions = conditions::conditions(input, course, judged, &said.holds, &message);
+        let mut told = said.told.clone();
+        told.extend(of_conditions(input, course, &conditions));
+        let transitions: Vec<Transition> = told.iter().map(|told| transition(told, input.now)).collect();
+        let spared = course.rejections.spared.tenants(course.wanted()).count();
+        let mut status = RolloutStatus {
+            observed_generation: input.asked.generation,
+            epoch: stored.epoch.max(input.epoch),
+            phase: course.phase,
+            summary,
+            message,
+            progress,
+            stable_version: course.stable.clone(),
+            candidate_version: course.candidate.clone(),
+            lane: course.lane,
+            queued: course.queued.clone(),
+            rejected: course.rejections.listed.clone(),
+            started_at: course.started_at,
+            watching_since: course.watching_since,
+            completed_at: course.completed_at,
+            wave: course.wave.clone(),
+            waves: frozen::noted(input, counted.waves),
+            counts: counted.counts,
+            troubled: troubled::troubled(input, course, self.roster),
+            slos: self.slos(),
+            brakes: honoured.brakes.clone(),
+            acknowledged: honoured.acknowledged.clone(),
+            soaked_days: course.soaked_days.clone(),
+            processed: honoured.processed.clone(),
+            adoption: course.adoption.clone(),
+            revert: course.revert.clone(),
+            report,
+            rejected_for: moves::clamp(spared),
+            accepted_revision: input.asked.revision.map(str::to_owned),
+            conditions,
+            history: stored.history.iter().chain(&transitions).cloned().collect(),
+        };
+        status.bound();
+        (status, transitions)
     }
-    let revision = draft.observed.revision.map_or_else(String::new, |name| format!(", kept as {name}"));
-    let version = &draft.observed.spec.spec.version;
-    draft.tell("SpecChanged", false, format!("generation {now} is in force{revision}; it wants {version}"));
-}
 
-/// The judges' states go into the status with what they were fed (R28); not where nothing is under way.
-fn checkpoint(draft: &mut Draft<'_>) {
-    let watched = draft.status.phase.is_under_way() || draft.status.phase.is_reverting();
-    for (slo, judge) in draft.status.slos.iter_mut().zip(&draft.judges) {
-        slo.evidence = serde_json::to_value(judge).ok().filter(|_| watched);
+    /// The judges' states go into the status with what they were fed (R28); not where nothing is under way.
+    fn slos(&self) -> Vec<SloStatus> {
+        let watched = self.course.is_watched();
+        let evidence = |judge: Option<&State>| serde_json::to_value(judge?).ok().filter(|_| watched);
+        let slos = self.judged.slos.iter().enumerate();
+        slos.map(|(i, slo)| match self.judges.get(i) {
+            judge @ Some(_) => SloStatus { evidence: evidence(judge), ..slo.clone() },
+            None => slo.clone(),
+        })
+        .collect()
     }
-}
-
-/// The part of a status that is decisions: what a crash must not lose (R28). What is left out is never copied: a plan
-/// is made every minute for weeks.
-fn skeleton(status: &RolloutStatus) -> RolloutStatus {
-    let RolloutStatus { slos, adoption, waves, revert, .. } = status;
-    RolloutStatus {
-        summary: String::new(),
-        message: String::new(),
-        progress: Progress::default(),
-        counts: Counts::default(),
-        troubled: Vec::new(),
-        slos: slos.iter().map(slo_bones).collect(),
-        conditions: Vec::new(),
-        history: Vec::new(),
-        adoption: adoption.clone().filter(|adoption| adoption.approved.is_some()),
-        waves: waves.iter().map(wave_bones).collect(),
-        revert: revert.clone().map(|revert| RevertStatus { reverted: 0, failed: 0, ..revert }),
-        observed_generation: status.observed_generation,
-        epoch: status.epoch,
-        phase: status.phase,
-        stable_version: status.stable_version.clone(),
-        candidate_version: status.candidate_version.clone(),
-        queued: status.queued.clone(),
-        lane: status.lane,
-        rejected: status.rejected.clone(),
-        started_at: status.started_at,
-        watching_since: status.watching_since,
-        completed_at: status.completed_at,
-        wave: status.wave.clone(),
-        brakes: status.brakes.clone(),
-        acknowledged: status.acknowledged.clone(),
-        soaked_days: Vec::new(),
-        processed: status.processed.clone(),
-        report: status.report.clone(),
-        rejected_for: status.rejected_for,
-        accepted_revision: status.accepted_revision.clone(),
-    }
-}
-
-fn slo_bones(slo: &SloStatus) -> SloStatus {
-    SloStatus {
-        name: slo.name.clone(),
-        definition: slo.definition.clone(),
-        anew: slo.anew,
-        ..SloStatus::default()
-    }
-}
-
-fn wave_bones(wave: &WaveStatus) -> WaveStatus {
-    WaveStatus { total: 0, updated: 0, ready: 0, failed: 0, soaked_seconds: 0, frozen: 0, ..wave.clone() }
-}
-
-fn count(draft: &mut Draft<'_>) {
-    let mut counts = Counts { uninstrumented: draft.status.counts.uninstrumented, ..Counts::default() };
-    for wave in &mut draft.status.waves {
-        (wave.total, wave.updated, wave.ready, wave.failed) = (0, 0, 0, 0);
-    }
-    for place in &draft.places {
-        let standing = &place.standing;
-        match standing {
-            Standing::Dormant => counts.dormant += 1,
-            Standing::Claimed => counts.claimed += 1,
-            Standing::Unconsented => counts.unconsented += 1,
-            Standing::Unreadable => counts.unreadable += 1,
-            Standing::Ahead => counts.ahead += 1,
-            Standing::Unmatched => counts.unmatched += 1,
-            Standing::Contested => counts.contested += 1,
-            Standing::NotReleased => counts.not_released += 1,
-            Standing::Outgoing => counts.to_revert += 1,
-            Standing::Failed | Standing::ReturnFailed => counts.failed += 1,
-            Standing::Ready { .. } => counts.ready += 1,
-            Standing::Spared => counts.spared += 1,
-            Standing::Ignored
-            | Standing::Unsure
-            | Standing::Pending
-            | Standing::Updating { .. }
-            | Standing::Returning { .. }
-            | Standing::Returned { .. } => {}
-        }
-        if !standing.is_live() {
-            continue;
-        }
-        let updated = u32::from(standing.is_updated());
-        counts.live += 1;
-        counts.updated += updated;
-        if let Some(wave) = place.wave.and_then(|wave| draft.status.waves.get_mut(wave)) {
-            wave.total += 1;
-            wave.updated += updated;
-            wave.ready += u32::from(standing.ready_warm_at().is_some());
-            wave.failed += u32::from(*standing == Standing::Failed);
-        }
-    }
-    draft.status.counts = counts;
-    draft.status.rejected_for = revert::clamp(draft.spared.tenants(draft.wanted()).count());
-}
-
-/// One line of state and one sentence of why.
-fn sentence(draft: &mut Draft<'_>) {
-    let phase = draft.status.phase;
-    let hold = draft.holds.first().cloned();
-    draft.status.summary = match &hold {
-        Some(hold) => format!("{} ({})", phase.as_str(), hold.reason),
-        None => phase.as_str().to_owned(),
-    };
-    let settled = match phase {
-        Phase::Completed => {
-            draft.status.stable_version.as_ref().map(|version| format!("version {version} is the stable one"))
-        }
-        Phase::Reverted | Phase::RevertedPartly => Some(reverted_sentence(draft)),
-        _ => None,
-    };
-    let refused = draft.observed.refused.map(|why| format!("the newest spec is refused: {why}"));
-    let message =
-        refused.or(hold.map(|hold| hold.message)).or(settled).unwrap_or_else(|| draft.waiting.clone());
-    draft.status.message = clip(&message);
-    let waves = draft.status.waves.len();
-    let (updated, live) = (draft.status.counts.updated, draft.status.counts.live);
-    let index = draft.current_wave().filter(|_| draft.status.phase.is_under_way());
-    draft.status.progress = Progress {
-        wave: match (index, draft.status.phase) {
-            (Some(index), _) => format!("{}/{waves}", index + 1),
-            (None, Phase::Watching | Phase::Completed) => format!("{waves}/{waves}"),
-            (None, _) => String::new(),
-        },
-        updated: format!("{updated}/{live}"),
-        soak_left: index.filter(|_| phase == Phase::Soaking).map_or_else(String::new, |index| {
-            let spec = &draft.observed.spec.spec.waves[index];
-            let left = road::soak_of(draft, spec)
-                .as_seconds()
-                .saturating_sub(draft.status.waves[index].soaked_seconds);
-            Span::seconds(left).rounded()
-        }),
-    };
-}
-
-/// A hold or stop that is in force, in one sentence.
-pub(crate) fn brake(brake: &Brake) -> String {
-    let Brake { name, kind, reason, requested_by, since: _, until: _ } = brake;
-    let why = if reason.is_empty() { "no reason given" } else { reason };
-    format!("{kind:?} {name} by {requested_by}: {why}")
-}
-
-fn reverted_sentence(draft: &Draft<'_>) -> String {
-    let wanted = &draft.observed.spec.spec.version;
-    let revert = draft.status.revert.as_ref();
-    match revert.filter(|revert| revert.version == *wanted) {
-        Some(revert) => {
-            format!("{}; {} tenants are back, {} are not", revert.message, revert.reverted, revert.failed)
-        }
-        None => format!("version {wanted} is rejected: set spec.version to a patch release, or retry it"),
-    }
-}
-
-/// Owners that have not released the version, and how they would (R24).
-pub(crate) fn owners_sentence(draft: &Draft<'_>) -> String {
-    let owners = choose::owners(draft);
-    let n: u32 = owners.iter().map(|owner| owner.tenants).sum();
-    let listed: Vec<String> =
-        owners.iter().take(3).map(|o| format!("{} ({})", o.manager, o.tenants)).collect();
-    let first = owners.first().map(|owner| owner.manager.clone()).unwrap_or_default();
-    let listed = listed.join(", ");
-    format!("{n} tenants' versions are owned by {listed}; {}", snippet(&first))
-}
-
-/// The exact words that release a field, for the deployers that are known.
-fn snippet(manager: &str) -> String {
-    let yaml = match manager {
-        m if m.starts_with("argocd") => {
-            "release it with syncOptions [RespectIgnoreDifferences=true] and ignoreDifferences [{managedFieldsManagers: [breakwater]}]"
-        }
-        m if m.contains("kustomize-controller") || m.contains("flux") => {
-            "release it with the annotation kustomize.toolkit.fluxcd.io/ssa: IfNotPresent, or by leaving the field out of the manifest"
-        }
-        m if m.contains("helm") => "release it by leaving the version out of the values, or take it over",
-        _ => "release it by leaving the field out of what it applies, or take it over",
-    };
-    format!("{yaml}; then: takeFrom: [{manager}]")
 }
 
 /// A hold that begins, changes its cause, or ends is a transition, once (R31).
-fn transitions_of_holds(draft: &mut Draft<'_>) {
-    let reason = |status: &RolloutStatus, type_: &str| {
-        let condition =
-            status.conditions.iter().find(|c| c.type_ == type_ && c.status == ConditionStatus::True);
-        condition.map(|condition| (condition.reason.clone(), condition.message.clone()))
-    };
-    let was = reason(draft.observed.status, "Held");
-    let is = reason(&draft.status, "Held");
-    match (was, is) {
-        (before, Some((reason, message))) if before.as_ref().is_none_or(|(old, _)| *old != reason) => {
-            draft.tell("Held", true, format!("{reason}: {message}"));
+fn of_conditions(input: &Input<'_>, course: &Course, new: &[Condition]) -> Vec<Told> {
+    let old = &input.status.conditions;
+    let mut said = Said::default();
+    match (true_condition(old, ConditionType::Held), true_condition(new, ConditionType::Held)) {
+        (before, Some(held)) if before.is_none_or(|old| old.reason != held.reason) => {
+            said.tell(TransitionReason::Held, format!("{}: {}", held.reason, held.message));
         }
         // A revert ends every hold; that nothing holds any more is no news beside it.
-        (Some((reason, _)), None) if !draft.status.phase.is_reverting() => {
-            draft.tell("Resumed", false, format!("{reason} is over"));
+        (Some(held), None) if !course.phase.is_reverting() => {
+            said.tell(TransitionReason::Resumed, format!("{} is over", held.reason));
         }
         _ => {}
     }
-    if let (None, Some((_, message))) =
-        (reason(draft.observed.status, "Blind"), reason(&draft.status, "Blind"))
+    if let (None, Some(blind)) =
+        (true_condition(old, ConditionType::Blind), true_condition(new, ConditionType::Blind))
     {
-        draft.tell("Blind", true, message);
+        said.tell(TransitionReason::Blind, blind.message.clone());
     }
-    if let (None, Some(why)) = (
-        draft
-            .observed
-            .status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == "Accepted" && c.status == ConditionStatus::False),
-        draft.observed.refused,
-    ) {
-        draft.tell("SpecRefused", true, why);
+    let was_refused =
+        old.iter().any(|c| c.type_ == ConditionType::Accepted && c.status == ConditionStatus::False);
+    if let Some(why) = input.asked.refused.filter(|_| !was_refused) {
+        said.tell(TransitionReason::SpecRefused, why);
     }
+    said.told
+}
+
+fn true_condition(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == type_ && c.status == ConditionStatus::True)
 }

@@ -13,7 +13,7 @@ use super::{
     Freeze, FreezeSlo,
     pack::{self, Cell},
 };
-use crate::draft::clip_to;
+use crate::said::clip_to;
 
 /// Room in every shard for what is not the members' row or an SLO's: names, times, punctuation.
 const FRAME_BYTES: usize = 2 * 1024;

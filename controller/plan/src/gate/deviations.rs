@@ -1,15 +1,16 @@
 //! Deviations of a Rollout's other versions that nobody has answered (`gates.openDeviations`). Pure.
 
 use super::Problem;
-use crate::{draft::Draft, observed::Report};
+use crate::{input::Input, observed::Report, reports::Ledger};
 
 /// What is open against a version, if anything is.
-pub(super) fn open(draft: &Draft<'_>, version: &str) -> Option<Problem> {
+pub(super) fn open(input: &Input<'_>, ledger: &Ledger<'_>, version: &str) -> Option<Problem> {
+    let stored = input.elsewhere.reports.iter();
     let mut open: Vec<&Report> =
-        draft.observed.reports.iter().filter(|report| stands_in_the_way(draft, report, version)).collect();
+        stored.filter(|report| stands_in_the_way(input, ledger, report, version)).collect();
     open.sort_by(|a, b| (b.status.decided_at, &b.name).cmp(&(a.status.decided_at, &a.name)));
     let newest = open.first()?;
-    let (name, namespace) = (&newest.name, draft.observed.namespace);
+    let (name, namespace) = (&newest.name, input.asked.namespace);
     let more = if open.len() > 1 { format!(" and {} more are", open.len() - 1) } else { " is".into() };
     Some(Problem {
         text: format!("DeviationReport {name} of {}{more} open", newest.spec.version),
@@ -22,13 +23,13 @@ pub(super) fn open(draft: &Draft<'_>, version: &str) -> Option<Problem> {
 
 /// A report about another version that neither people, nor the version's Release, have answered nor a Retry has closed,
 /// this plan's included.
-fn stands_in_the_way(draft: &Draft<'_>, report: &Report, version: &str) -> bool {
-    let status = draft.reports.get(&report.name).map_or(&report.status, |write| &write.status);
+fn stands_in_the_way(input: &Input<'_>, ledger: &Ledger<'_>, report: &Report, version: &str) -> bool {
+    let status = ledger.status(report);
     let fixes = |name: &str| {
-        let mut of_it = draft.observed.releases.iter().filter(|release| release.version == version);
+        let mut of_it = input.elsewhere.releases.iter().filter(|release| release.version == version);
         of_it.any(|release| release.fixes.iter().any(|fixed| fixed == name))
     };
-    report.spec.rollout == draft.observed.name
+    report.spec.rollout == input.asked.name
         && report.spec.version != version
         && status.closed_by.is_none()
         && !report.spec.is_answered_for(version)

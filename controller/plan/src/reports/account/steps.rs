@@ -7,12 +7,13 @@ use breakwater_crds::{report::Outcome, scalars::Span};
 use breakwater_slo::{Arm, Compare, Config, Counts, Kind, Reading, Series, TenantId};
 use jiff::Timestamp;
 
+use super::{Ledger, Scene};
 use crate::{
-    draft::Draft,
-    fleet::{self, Place},
-    judging::instant,
+    course::Course,
+    input::Input,
+    judged::instant,
     observed::{Readiness, SloReading, StepData, Tenant},
-    report,
+    roster::{Place, after, own},
     trace::{self, Frame, Side, Trace, WINDOW_SECONDS},
 };
 
@@ -49,59 +50,77 @@ pub(crate) fn take(
     }
 }
 
-/// Takes in the steps that are read while a version goes out, and for two hours after: there the judge looks at the
+/// The traces with the steps that are read while a version goes out, and for two hours after: there the judge looks at the
 /// returned tenants alone, and an account at everybody whom the version touched.
-pub(crate) fn trace(draft: &mut Draft<'_>) {
-    if draft.status.phase.is_under_way() {
-        return;
+pub(crate) fn trace(scene: &Scene<'_, '_>, end: &Scene<'_, '_>, ledger: &Ledger<'_>) -> Vec<Arc<Trace>> {
+    let (input, course) = (scene.input, scene.course);
+    // A version that starts in this plan is traced anew.
+    if end.course.starts && !course.starts {
+        return end.judged.traces.clone();
     }
-    let Some((version, decided_at)) = aftermath(draft) else { return };
-    let checked = draft.observed.spec;
-    let known =
-        |i: usize| draft.status.slos.get(i).is_some_and(|slo| slo.definition == checked.definitions[i]);
-    let mut traces = Vec::with_capacity(checked.spec.slos.len());
-    for i in 0..checked.spec.slos.len() {
-        let reading = draft.observed.readings.get(i).filter(|reading| reading.step_seconds > 0);
+    let Some(out) = aftermath(input, course, ledger, course.report.as_deref()) else {
+        return scene.judged.traces.clone();
+    };
+    let definitions = &input.asked.spec.definitions;
+    let known = |i: usize| scene.judged.slos.get(i).is_some_and(|slo| slo.definition == definitions[i]);
+    let traced = |i: usize| {
+        let reading = input.reading(i).filter(|reading| reading.step_seconds > 0);
         let carried = reading.and_then(|reading| reading.trace.clone()).filter(|_| known(i));
         let mut trace = carried.unwrap_or_default();
         if let Some(reading) = reading {
-            take_all(draft, i, reading, (&version, decided_at), &mut trace);
+            take_all(scene, i, reading, &out, &mut trace);
         }
-        traces.push(trace);
-    }
-    draft.traces = traces;
+        trace
+    };
+    (0..input.slos().len()).map(traced).collect()
 }
 
-/// The version that goes or went out and when that was decided, while its account is still added to.
-fn aftermath(draft: &Draft<'_>) -> Option<(String, Timestamp)> {
-    if draft.status.phase.is_under_way() {
+/// A version that goes or went out, while its account is still added to.
+struct Aftermath {
+    version: String,
+    decided_at: Timestamp,
+}
+
+/// What went out last, if that is still accounted for; `current` is the name of its report.
+fn aftermath(
+    input: &Input<'_>,
+    course: &Course,
+    ledger: &Ledger<'_>,
+    current: Option<&str>,
+) -> Option<Aftermath> {
+    if course.phase.is_under_way() {
         return None;
     }
-    let (_, version, status) = report::current(draft)?;
-    let moment = status.moment().filter(|_| status.outcome.is_none_or(Outcome::is_revert))?;
-    let over = fleet::after(moment, Span::seconds(WINDOW_SECONDS + GRACE_SECONDS));
-    (draft.status.phase.is_reverting() || draft.now < over).then_some((version, moment))
+    let (version, status) = ledger.named(current?)?;
+    let decided_at = status.moment().filter(|_| status.outcome.is_none_or(Outcome::is_revert))?;
+    let over = after(decided_at, Span::seconds(WINDOW_SECONDS + GRACE_SECONDS));
+    let version = version.to_owned();
+    (course.phase.is_reverting() || input.now < over).then_some(Aftermath { version, decided_at })
 }
 
 /// From when on steps are wanted for an account alone, if they are.
-pub(crate) fn watch_since(draft: &Draft<'_>) -> Option<Timestamp> {
-    let (_, decided_at) = aftermath(draft)?;
-    let (_, _, status) = report::current(draft)?;
+pub(super) fn watch_since(
+    scene: &Scene<'_, '_>,
+    ledger: &Ledger<'_>,
+    current: Option<&str>,
+    traces: &[Arc<Trace>],
+) -> Option<Timestamp> {
+    let Aftermath { decided_at, .. } = aftermath(scene.input, scene.course, ledger, current)?;
+    let (_, status) = ledger.named(current?)?;
     let horizon = decided_at.as_second().saturating_add(WINDOW_SECONDS);
     let drawn = status.slos.iter().filter_map(|slo| slo.chart.as_ref()).map(trace::end_seconds).min();
     let from = drawn.unwrap_or(i64::MIN).max(decided_at.as_second());
-    (from < horizon && !draft.traces.iter().all(|t| t.until_seconds() >= Some(horizon)))
-        .then(|| instant(from))
+    (from < horizon && !traces.iter().all(|t| t.until_seconds() >= Some(horizon))).then(|| instant(from))
 }
 
 fn take_all(
-    draft: &Draft<'_>,
+    scene: &Scene<'_, '_>,
     index: usize,
     reading: &SloReading,
-    (version, decided_at): (&str, Timestamp),
+    out: &Aftermath,
     trace: &mut Arc<Trace>,
 ) {
-    let config = draft.observed.spec.judge(index, reading.step_seconds);
+    let config = scene.input.asked.spec.judge(index, reading.step_seconds);
     for step in reading.recent.iter().chain(&reading.steps) {
         if trace.until_seconds() >= Some(step.end_seconds) {
             continue;
@@ -109,8 +128,8 @@ fn take_all(
         let frame = frame(&config, step.end_seconds);
         match &step.data {
             StepData::Counts(counts) => {
-                let seen = draft.fleet().filter_map(|(tenant, place)| {
-                    let side = side(tenant, place, version, decided_at, frame)?;
+                let seen = scene.roster.fleet().filter_map(|(tenant, place)| {
+                    let side = side(tenant, place, out, frame)?;
                     Some((tenant.id, side, counted(*counts.get(tenant.id)?)?))
                 });
                 let seen: Vec<_> = seen.collect();
@@ -125,12 +144,13 @@ fn take_all(
 }
 
 /// Where a tenant stood during a step of the way back, by its marker.
-fn side(tenant: &Tenant, place: &Place, version: &str, decided_at: Timestamp, frame: Frame) -> Option<Side> {
+fn side(tenant: &Tenant, place: &Place, out: &Aftermath, frame: Frame) -> Option<Side> {
+    let Aftermath { version, decided_at } = out;
     let end = instant(frame.end_seconds);
-    match fleet::own(tenant) {
-        Some(marker) if *marker.target == *version => Some(Side::Candidate),
+    match own(tenant) {
+        Some(marker) if *marker.target == **version => Some(Side::Candidate),
         // A revert writes where it goes as both.
-        Some(marker) if marker.written_at >= decided_at && marker.target == marker.previous => {
+        Some(marker) if marker.written_at >= *decided_at && marker.target == marker.previous => {
             let back = match &tenant.readiness {
                 Readiness::Ready { since } => marker.written_at < end && *since < end,
                 Readiness::NotReady { .. } => false,

@@ -7,22 +7,28 @@ mod words;
 use std::{collections::HashMap, sync::Arc};
 
 use breakwater_crds::{
-    report::{DeviationReportStatus, Outcome, SloAccount, WORST_MAX, WaveCount, WorstTenant},
+    report::{
+        Appended, DeviationReportStatus, Outcome, SloAccount, WORST_MAX, WaveCount, WorstTenant,
+    },
     rollout::Comparison,
     scalars::Span,
-    status::{Transition, VERSIONS_MAX, VersionCount},
+    status::{Brake, Transition, VERSIONS_MAX, VersionCount},
+    words::TransitionReason,
 };
 use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
-pub(crate) use steps::{take, trace, watch_since};
+pub(crate) use steps::take;
+pub(super) use steps::trace;
 
+use super::{Ledger, Reports, Scene};
 use crate::{
+    asked,
     deviation::Found,
-    draft::{Draft, clip},
-    fleet::{self, Standing},
-    judging::instant,
+    judged::{instant, verdict},
     observed::{Readiness, Tenant},
-    report,
+    roster::{Roster, Standing, after, own},
+    said::clip,
+    tell::transition,
     trace::{self, Felt, Trace, WINDOW_SECONDS, neat},
 };
 
@@ -32,75 +38,112 @@ const WINDOW: Span = Span::seconds(WINDOW_SECONDS);
 const APPEND_EVERY_SECONDS: i64 = 300;
 
 /// The first account of a deviation.
-pub(crate) fn open(draft: &mut Draft<'_>, found: &Found, outcome: Outcome) -> DeviationReportStatus {
-    pin(draft);
-    let evidence = found.slo.and_then(|i| draft.evidence[i].as_ref());
+pub(super) fn open(
+    scene: &Scene<'_, '_>,
+    brakes: &[Brake],
+    traces: &[Arc<Trace>],
+    found: &Found,
+    outcome: Outcome,
+) -> DeviationReportStatus {
+    let evidence = found.slo.and_then(|i| scene.judged.evidence[i].as_ref());
     let mut status = DeviationReportStatus {
         outcome: Some(outcome),
-        reason: found.reason.clone(),
+        reason: found.reason.into(),
         message: clip(&found.message),
-        slo: found.slo.map(|i| draft.observed.spec.spec.slos[i].name.clone()),
+        slo: found.slo.map(|i| scene.input.slos()[i].name.clone()),
         value: evidence.and_then(|e| e.value),
         baseline: evidence.and_then(|e| e.baseline),
         limit: evidence.and_then(|e| e.limit),
         window: evidence.map(|e| Span::seconds(e.window_seconds)),
         requested_by: found.by.clone(),
-        wave: draft.wave_name().to_owned(),
-        started_at: draft.status.started_at,
-        decided_at: Some(draft.now),
-        waves: touched(draft),
+        wave: scene.course.wave_name().to_owned(),
+        started_at: scene.course.started_at,
+        decided_at: Some(scene.input.now),
+        waves: touched(scene),
         ..DeviationReportStatus::default()
     };
-    tell_all(draft, &mut status, found);
+    tell_all(scene, brakes, traces, &mut status, found);
     status
 }
 
 /// A deviation that only held is reverted now: the account is of this moment from here on.
-pub(crate) fn turn_to_revert(draft: &mut Draft<'_>, status: &mut DeviationReportStatus, found: &Found) {
-    pin(draft);
-    status.revert_decided_at = Some(draft.now);
-    status.waves = touched(draft);
+pub(super) fn turn_to_revert(
+    scene: &Scene<'_, '_>,
+    brakes: &[Brake],
+    traces: &[Arc<Trace>],
+    status: &mut DeviationReportStatus,
+    found: &Found,
+) {
+    status.revert_decided_at = Some(scene.input.now);
+    status.waves = touched(scene);
     if !found.by.is_empty() {
         status.requested_by.clone_from(&found.by);
     }
-    tell_all(draft, status, found);
+    tell_all(scene, brakes, traces, status, found);
 }
 
-/// What is felt from now on is added to what was.
-fn pin(draft: &mut Draft<'_>) {
-    let now = draft.now.as_second();
-    draft.traces.iter_mut().for_each(|trace| Arc::make_mut(trace).pin(now));
+/// The same version deviates for another reason, or more is done about it.
+pub(super) fn append(
+    scene: &Scene<'_, '_>,
+    status: &mut DeviationReportStatus,
+    found: &Found,
+    turns: bool,
+) {
+    let last = status.appended.last().map(|more| (&more.reason, &more.message));
+    let (reason, message) = last.unwrap_or((&status.reason, &status.message));
+    let next = clip(&found.message);
+    if (turns || *reason != found.reason) && *message != next {
+        status.appended.push(Appended { at: scene.input.now, reason: found.reason.into(), message: next });
+    }
+}
+
+/// The traces from which what is felt from now on is added to what was.
+pub(super) fn pinned(scene: &Scene<'_, '_>, traces: &[Arc<Trace>]) -> Vec<Arc<Trace>> {
+    let now = scene.input.now.as_second();
+    let pin = |trace: &Arc<Trace>| {
+        let mut pinned = trace.clone();
+        Arc::make_mut(&mut pinned).pin(now);
+        pinned
+    };
+    traces.iter().map(pin).collect()
 }
 
 /// Everything that is known at the moment of the decision.
-fn tell_all(draft: &Draft<'_>, status: &mut DeviationReportStatus, found: &Found) {
-    let judged = found.slo.and_then(|i| draft.judges[i].until_seconds()).map(instant);
-    status.detected_at = Some(judged.map_or(draft.now, |judged| judged.min(draft.now)));
-    status.slos = (0..draft.observed.spec.spec.slos.len()).map(|i| slo(draft, i)).collect();
+fn tell_all(
+    scene: &Scene<'_, '_>,
+    brakes: &[Brake],
+    traces: &[Arc<Trace>],
+    status: &mut DeviationReportStatus,
+    found: &Found,
+) {
+    let (input, now) = (scene.input, scene.input.now);
+    let judged = found.slo.and_then(|i| scene.judged.judges[i].until_seconds()).map(instant);
+    status.detected_at = Some(judged.map_or(now, |judged| judged.min(now)));
+    status.slos = (0..input.slos().len()).map(|i| slo(scene, i)).collect();
     let others = status.slos.iter().map(|slo| slo.others).max().unwrap_or(0);
-    let wave = draft.observed.spec.spec.waves.iter().find(|wave| wave.name == draft.wave_name());
-    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::Enabled;
+    let wave = input.spec().waves.iter().find(|wave| wave.name == scene.course.wave_name());
+    let is_compared = input.spec().judge.comparison == Comparison::Enabled;
     status.compared_with =
         words::compared_with(others, wave.map(|wave| wave.baseline).filter(|_| is_compared));
-    status.generation = Some(draft.observed.generation);
-    status.revision = draft.observed.revision.map(str::to_owned);
-    status.versions = versions(draft);
-    status.brakes = draft.status.brakes.iter().map(crate::tell::brake).collect();
-    status.alerts = draft.observed.firing.to_vec();
-    let begins = draft.now.as_second().saturating_sub(WINDOW_SECONDS);
-    let since = draft.traces.iter().filter_map(|trace| trace.since_seconds()).max();
+    status.generation = Some(input.asked.generation);
+    status.revision = input.asked.revision.map(str::to_owned);
+    status.versions = versions(scene.roster);
+    status.brakes = brakes.iter().map(asked::sentence).collect();
+    status.alerts = input.measured.firing.to_vec();
+    let begins = now.as_second().saturating_sub(WINDOW_SECONDS);
+    let since = traces.iter().filter_map(|trace| trace.since_seconds()).max();
     let started = status.started_at.map_or(i64::MIN, Timestamp::as_second);
     status.known_since = since.filter(|since| *since > begins.max(started)).map(instant);
-    sum_up(draft, status);
-    tell_changes(draft, status);
+    sum_up(scene, traces, status);
+    tell_changes(scene, status);
 }
 
 /// Tenants touched so far, by wave.
-fn touched(draft: &Draft<'_>) -> Vec<WaveCount> {
-    let waves = &draft.observed.spec.spec.waves;
+fn touched(scene: &Scene<'_, '_>) -> Vec<WaveCount> {
+    let waves = &scene.input.spec().waves;
     let mut touched = vec![0_u32; waves.len()];
-    for (tenant, place) in draft.fleet().filter(|(_, place)| place.standing.is_updated()) {
-        if let Some(wave) = place.wave.filter(|_| fleet::own(tenant).is_some()) {
+    for (tenant, place) in scene.roster.fleet().filter(|(_, place)| place.standing.is_updated()) {
+        if let Some(wave) = place.wave.filter(|_| own(tenant).is_some()) {
             touched[wave] += 1;
         }
     }
@@ -109,25 +152,25 @@ fn touched(draft: &Draft<'_>) -> Vec<WaveCount> {
 }
 
 /// One SLO as it was configured, asked and judged.
-fn slo(draft: &Draft<'_>, index: usize) -> SloAccount {
-    let spec = &draft.observed.spec.spec.slos[index];
-    let step = draft.observed.readings.get(index).map_or(0, |reading| reading.step_seconds);
-    let evidence = draft.evidence.get(index).and_then(Option::as_ref);
-    let is_compared = draft.observed.spec.spec.judge.comparison == Comparison::Enabled;
-    let judge = draft.judges.get(index).filter(|judge| **judge != State::default());
+fn slo(scene: &Scene<'_, '_>, index: usize) -> SloAccount {
+    let (input, judged) = (scene.input, scene.judged);
+    let (spec, step) = (&input.slos()[index], input.step_seconds(index));
+    let evidence = judged.evidence.get(index).and_then(Option::as_ref);
+    let is_compared = input.spec().judge.comparison == Comparison::Enabled;
+    let judge = judged.judges.get(index).filter(|judge| **judge != State::default());
     let mut account = SloAccount {
         name: spec.name.clone(),
         measures: words::measures(spec),
         objective: spec.objective,
-        limits: words::limits(&draft.observed.spec.judge(index, step.max(1)), is_compared),
-        query: words::query(draft.observed.spec, index, step),
+        limits: words::limits(&input.asked.spec.judge(index, step.max(1)), is_compared),
+        query: words::query(input.asked.spec, index, step),
         step: (step > 0).then(|| Span::seconds(step)),
         judge: judge.and_then(|judge| serde_json::to_value(judge).ok()),
         ..SloAccount::default()
     };
     if let Some(evidence) = evidence {
-        account.verdict = Some(format!("{:?}", evidence.verdict));
-        account.message = evidence.sentence(&spec.name, draft.wave_name());
+        account.verdict = Some(verdict(evidence).into());
+        account.message = evidence.sentence(&spec.name, scene.course.wave_name());
         (account.value, account.baseline, account.limit) =
             (evidence.value, evidence.baseline, evidence.limit);
         account.window = Some(Span::seconds(evidence.window_seconds));
@@ -135,37 +178,38 @@ fn slo(draft: &Draft<'_>, index: usize) -> SloAccount {
         account.others = evidence.baseline_coverage.tenants;
         account.ln_e = evidence.ln_e.filter(|ln_e| ln_e.is_finite());
     }
-    if let Some(status) = draft.status.slos.get(index) {
+    if let Some(status) = judged.slos.get(index) {
         (account.certainty, account.detectable) = (status.certainty, status.detectable);
     }
     account
 }
 
 /// Charts, harm and the tenants that felt it, as far as the traces know.
-fn sum_up(draft: &Draft<'_>, status: &mut DeviationReportStatus) {
+fn sum_up(scene: &Scene<'_, '_>, traces: &[Arc<Trace>], status: &mut DeviationReportStatus) {
     let Some(moment) = status.moment().map(Timestamp::as_second) else { return };
     let horizon = moment.saturating_add(WINDOW_SECONDS);
-    for (account, trace) in status.slos.iter_mut().zip(&draft.traces) {
+    for (account, trace) in status.slos.iter_mut().zip(traces) {
         trace.draw(&mut account.chart, horizon);
         if trace.pinned_seconds() == Some(moment) {
             account.harm = trace.harm();
         }
     }
     let mine = |trace: &&Arc<Trace>| trace.pinned_seconds() == Some(moment);
-    let first = draft.traces.iter().filter(mine).filter_map(|trace| trace.first_harm_seconds()).min();
+    let first = traces.iter().filter(mine).filter_map(|trace| trace.first_harm_seconds()).min();
     status.first_harm_at = first.map(instant).or(status.first_harm_at);
-    if let Some((worst, left)) = worst(draft, status, moment) {
+    if let Some((worst, left)) = worst(scene, traces, status, moment) {
         status.worst = worst;
         status.left_out.retain(|out| out.what != "worst");
         status.leave_out("worst", left);
     } else if status.worst.is_empty() {
-        status.worst = guilty(draft, status);
+        status.worst = guilty(scene, status);
     }
 }
 
 /// The tenants that felt it most and how many more there are: of the SLO that spoke, or of the one with most harm.
 fn worst(
-    draft: &Draft<'_>,
+    scene: &Scene<'_, '_>,
+    traces: &[Arc<Trace>],
     status: &DeviationReportStatus,
     moment: i64,
 ) -> Option<(Vec<WorstTenant>, usize)> {
@@ -176,7 +220,7 @@ fn worst(
             |(_, a): &(usize, &SloAccount), (_, b): &(usize, &SloAccount)| excess(a).total_cmp(&excess(b));
         status.slos.iter().enumerate().max_by(by_harm).map(|(i, _)| i)
     };
-    let trace = draft.traces.get(spoke.or_else(most)?)?;
+    let trace = traces.get(spoke.or_else(most)?)?;
     if trace.pinned_seconds() != Some(moment) {
         return None; // a trace that began after the decision knows less than the report
     }
@@ -192,17 +236,17 @@ fn worst(
         excess: Some(neat(felt.excess)),
         since: felt.since_seconds.map(instant),
     };
-    let names = names(draft, felt.iter().map(|(id, _)| *id));
+    let names = names(scene.roster, felt.iter().map(|(id, _)| *id));
     let worst = felt.iter().filter_map(|(id, felt)| Some(tenant(names.get(id)?.clone(), felt)));
     Some((worst.collect(), left))
 }
 
 /// The tenants that the guard names, where no trace knows better.
-fn guilty(draft: &Draft<'_>, status: &DeviationReportStatus) -> Vec<WorstTenant> {
-    let slos = &draft.observed.spec.spec.slos;
+fn guilty(scene: &Scene<'_, '_>, status: &DeviationReportStatus) -> Vec<WorstTenant> {
+    let slos = scene.input.slos();
     let spoke = slos.iter().position(|slo| Some(&slo.name) == status.slo.as_ref());
-    let Some(evidence) = spoke.and_then(|i| draft.evidence.get(i)?.as_ref()) else { return Vec::new() };
-    let names = names(draft, evidence.guilty.iter().map(|(id, _)| *id));
+    let Some(evidence) = spoke.and_then(|i| scene.judged.evidence.get(i)?.as_ref()) else { return Vec::new() };
+    let names = names(scene.roster, evidence.guilty.iter().map(|(id, _)| *id));
     let guilty = evidence.guilty.iter().filter_map(|(id, counts)| {
         let (bad, total) = (neat(counts.bad), neat(counts.total));
         Some(WorstTenant { tenant: names.get(id)?.clone(), bad, total, excess: None, since: None })
@@ -211,9 +255,9 @@ fn guilty(draft: &Draft<'_>, status: &DeviationReportStatus) -> Vec<WorstTenant>
 }
 
 /// `namespace/name` of a few tenants, in one pass over the fleet.
-fn names(draft: &Draft<'_>, ids: impl Iterator<Item = TenantId>) -> HashMap<TenantId, String> {
+fn names(roster: &Roster<'_>, ids: impl Iterator<Item = TenantId>) -> HashMap<TenantId, String> {
     let mut names: HashMap<TenantId, String> = ids.map(|id| (id, String::new())).collect();
-    for tenant in draft.observed.tenants {
+    for (tenant, _) in roster.fleet() {
         if let Some(name) = names.get_mut(&tenant.id) {
             *name = full_name(tenant);
         }
@@ -227,9 +271,9 @@ fn full_name(tenant: &Tenant) -> String {
 }
 
 /// Versions that tenants are on, most common first.
-fn versions(draft: &Draft<'_>) -> Vec<VersionCount> {
+fn versions(roster: &Roster<'_>) -> Vec<VersionCount> {
     let mut tally = HashMap::<&str, u32>::new();
-    for (tenant, _) in draft.fleet().filter(|(_, place)| place.standing.is_live()) {
+    for (tenant, _) in roster.fleet().filter(|(_, place)| place.standing.is_live()) {
         if let Some(version) = tenant.version.version() {
             *tally.entry(version).or_default() += 1;
         }
@@ -244,38 +288,40 @@ fn versions(draft: &Draft<'_>) -> Vec<VersionCount> {
 }
 
 /// Requests since the version's start, and what else changed in the window, each once and in order.
-fn tell_changes(draft: &Draft<'_>, status: &mut DeviationReportStatus) {
+fn tell_changes(scene: &Scene<'_, '_>, status: &mut DeviationReportStatus) {
     let Some(moment) = status.moment() else { return };
     let from = Timestamp::from_second(moment.as_second().saturating_sub(WINDOW_SECONDS)).unwrap_or(moment);
-    let to = fleet::after(moment, WINDOW);
+    let to = after(moment, WINDOW);
     let started = status.started_at.unwrap_or(from);
-    let told: Vec<&Transition> = draft.status.history.iter().chain(&draft.transitions).collect();
-    let (asked, else_): (Vec<&Transition>, Vec<&Transition>) = told
-        .into_iter()
-        .filter(|told| told.at <= to)
-        .partition(|told| matches!(told.reason.as_str(), "ActionHonoured" | "ActionRefused"));
+    let new = scene.told.iter().map(|told| transition(told, scene.input.now));
+    let told = scene.input.status.history.iter().cloned().chain(new);
+    let (asked, else_): (Vec<Transition>, Vec<Transition>) =
+        told.filter(|told| told.at <= to).partition(is_of_an_action);
     add(&mut status.actions, asked.into_iter().filter(|told| told.at >= started.min(from)));
     add(&mut status.changes, else_.into_iter().filter(|told| told.at >= from));
 }
 
+fn is_of_an_action(told: &Transition) -> bool {
+    told.reason == TransitionReason::ActionHonoured || told.reason == TransitionReason::ActionRefused
+}
+
 /// Adds what is newer than the list and not in it.
-fn add<'a>(list: &mut Vec<Transition>, more: impl Iterator<Item = &'a Transition>) {
+fn add(list: &mut Vec<Transition>, more: impl Iterator<Item = Transition>) {
     let newest = list.last().map(|told| told.at);
     // The history cuts messages shorter than a plan that has just told them.
     let same = |a: &Transition, b: &Transition| a.at == b.at && a.reason == b.reason;
     let known = list.clone();
-    let new = more.filter(|told| {
+    list.extend(more.filter(|told| {
         newest.is_none_or(|newest| told.at >= newest) && !known.iter().any(|known| same(known, told))
-    });
-    list.extend(new.cloned());
+    }));
 }
 
 /// Tenants that did not come back.
-pub(crate) fn not_back(draft: &Draft<'_>) -> Vec<String> {
+pub(super) fn not_back(roster: &Roster<'_>) -> Vec<String> {
     let gone = |standing: &Standing| {
         matches!(standing, Standing::ReturnFailed | Standing::Contested | Standing::Outgoing)
     };
-    let left = draft.fleet().filter(|(_, place)| gone(&place.standing));
+    let left = roster.fleet().filter(|(_, place)| gone(&place.standing));
     let mut left: Vec<&Tenant> = left.map(|(tenant, _)| tenant).collect();
     left.sort_unstable_by_key(|tenant| tenant.id);
     left.into_iter().map(full_name).collect()
@@ -283,30 +329,63 @@ pub(crate) fn not_back(draft: &Draft<'_>) -> Vec<String> {
 
 /// Adds to the account what came since: every five minutes, at every change of phase, and once more when two hours
 /// are over.
-pub(crate) fn follow(draft: &mut Draft<'_>) {
-    let Some((name, version, mut status)) = report::current(draft) else { return };
-    let Some(moment) = status.moment() else { return };
-    let horizon = moment.as_second().saturating_add(WINDOW_SECONDS);
-    if draft.now.as_second() >= horizon && draft.status.phase.is_under_way() {
-        let over = |trace: &&mut Arc<Trace>| trace.pinned_seconds().is_some();
-        draft.traces.iter_mut().filter(over).for_each(|trace| Arc::make_mut(trace).unpin());
+pub(super) fn follow(
+    scene: &Scene<'_, '_>,
+    ledger: Ledger<'_>,
+    current: Option<String>,
+    traces: Vec<Arc<Trace>>,
+) -> Reports {
+    let known = current.as_deref().and_then(|name| Some((name, ledger.named(name)?)));
+    let Some((name, (version, known))) = known else {
+        return Reports { wants_since: None, writes: ledger.into_writes(), current, traces };
+    };
+    let (name, version, mut status) = (name.to_owned(), version.to_owned(), known.clone());
+    let traces = unpinned(scene, &status, traces);
+    let before = scene.input.status.phase;
+    let turned = scene.course.phase != before;
+    let reverting = scene.course.phase.is_reverting() || before.is_reverting();
+    let ledger = if status.moment().is_some() && (is_behind(&traces, &status) || turned && reverting) {
+        if reverting {
+            tell_way_back(scene, &mut status, &version);
+        }
+        sum_up(scene, &traces, &mut status);
+        tell_changes(scene, &mut status);
+        ledger.storing(scene.input.asked.name, name, &version, status)
+    } else {
+        ledger
+    };
+    let wants_since = steps::watch_since(scene, &ledger, current.as_deref(), &traces);
+    Reports { wants_since, writes: ledger.into_writes(), current, traces }
+}
+
+/// Last second of an account: two hours after its moment.
+fn horizon(status: &DeviationReportStatus) -> Option<i64> {
+    Some(status.moment()?.as_second().saturating_add(WINDOW_SECONDS))
+}
+
+/// The traces once an account of a version that is still under way is over.
+fn unpinned(
+    scene: &Scene<'_, '_>,
+    status: &DeviationReportStatus,
+    traces: Vec<Arc<Trace>>,
+) -> Vec<Arc<Trace>> {
+    let over = horizon(status).is_some_and(|horizon| scene.input.now.as_second() >= horizon);
+    if !over || !scene.course.phase.is_under_way() {
+        return traces;
     }
-    let turned = draft.status.phase != draft.observed.status.phase;
-    let reverting = draft.status.phase.is_reverting() || draft.observed.status.phase.is_reverting();
-    if !(is_behind(draft, &status, horizon) || turned && reverting) {
-        return;
-    }
-    if reverting {
-        tell_way_back(draft, &mut status, &version, moment);
-    }
-    sum_up(draft, &mut status);
-    tell_changes(draft, &mut status);
-    report::store(draft, name, &version, status);
+    let unpin = |mut trace: Arc<Trace>| {
+        if trace.pinned_seconds().is_some() {
+            Arc::make_mut(&mut trace).unpin();
+        }
+        trace
+    };
+    traces.into_iter().map(unpin).collect()
 }
 
 /// Whether so much more was counted than the charts show that they are worth a write.
-fn is_behind(draft: &Draft<'_>, status: &DeviationReportStatus, horizon: i64) -> bool {
-    status.slos.iter().zip(&draft.traces).any(|(slo, trace)| {
+fn is_behind(traces: &[Arc<Trace>], status: &DeviationReportStatus) -> bool {
+    let Some(horizon) = horizon(status) else { return false };
+    status.slos.iter().zip(traces).any(|(slo, trace)| {
         let Some(drawable) = trace.drawable_seconds(horizon) else { return false };
         let drawn = slo.chart.as_ref().map_or(i64::MIN, trace::end_seconds);
         let last = trace.until_seconds() >= Some(horizon);
@@ -315,11 +394,12 @@ fn is_behind(draft: &Draft<'_>, status: &DeviationReportStatus, horizon: i64) ->
 }
 
 /// When the first tenant was written back, and when the last one that came back was ready.
-fn tell_way_back(draft: &Draft<'_>, status: &mut DeviationReportStatus, version: &str, moment: Timestamp) {
+fn tell_way_back(scene: &Scene<'_, '_>, status: &mut DeviationReportStatus, version: &str) {
+    let Some(moment) = status.moment() else { return };
     let mut first = status.first_write_at;
     let mut last = status.last_ready_at;
-    for (tenant, place) in draft.fleet() {
-        let Some(marker) = fleet::own(tenant) else { continue };
+    for (tenant, place) in scene.roster.fleet() {
+        let Some(marker) = own(tenant) else { continue };
         if marker.written_at < moment || *marker.target == *version {
             continue;
         }
@@ -331,7 +411,7 @@ fn tell_way_back(draft: &Draft<'_>, status: &mut DeviationReportStatus, version:
     }
     status.first_write_at = first;
     // Once all are back that stands: who restarts later did not come back later.
-    let all = draft.status.revert.as_ref().is_some_and(|revert| revert.back_at.is_some());
+    let all = scene.course.revert.as_ref().is_some_and(|revert| revert.back_at.is_some());
     if status.last_ready_at.is_none() && all {
         status.last_ready_at = last;
     }

@@ -1,18 +1,23 @@
 //! The tenants a human may want to look at, worst first, at most 32 (rule R27). Pure.
 
-use breakwater_crds::status::{ENTRY_MESSAGE_MAX, TROUBLED_MAX, TroubledTenant};
+use breakwater_crds::{
+    marker::CONSENT_LABEL,
+    status::{ENTRY_MESSAGE_MAX, TROUBLED_MAX, TroubledTenant},
+    words,
+};
 
 use crate::{
-    draft::{Draft, clip_to},
-    fleet::{self, Place, Standing},
+    course::Course,
+    input::Input,
     observed::{Readiness, Reading, Tenant},
-    revert,
+    roster::{Place, Roster, Standing, own},
+    said::clip_to,
 };
 
 /// Names them. Words are made for those only that are listed.
-pub(crate) fn troubled(draft: &Draft<'_>) -> Vec<TroubledTenant> {
-    let of_rank = |(tenant, place)| Some((trouble(draft, tenant, place)?, tenant, place));
-    let mut listed: Vec<(Trouble, &Tenant, &Place)> = draft.fleet().filter_map(of_rank).collect();
+pub(super) fn troubled(input: &Input<'_>, course: &Course, roster: &Roster<'_>) -> Vec<TroubledTenant> {
+    let of_rank = |(tenant, place)| Some((trouble(input, course, tenant, place)?, tenant, place));
+    let mut listed: Vec<(Trouble, &Tenant, &Place)> = roster.fleet().filter_map(of_rank).collect();
     let key = |(trouble, tenant, _): &(Trouble, &Tenant, &Place)| {
         (*trouble, tenant.namespace.clone(), tenant.name.clone())
     };
@@ -22,13 +27,13 @@ pub(crate) fn troubled(draft: &Draft<'_>) -> Vec<TroubledTenant> {
     }
     listed.sort_by_key(key);
     let named = listed.into_iter().map(|(trouble, tenant, place)| {
-        let wave = place.wave.and_then(|wave| draft.status.waves.get(wave)).map(|wave| wave.name.clone());
+        let wave = place.wave.and_then(|wave| course.waves.get(wave)).map(|wave| wave.name.clone());
         TroubledTenant {
             namespace: tenant.namespace.to_string(),
             name: tenant.name.to_string(),
             wave: wave.unwrap_or_default(),
-            reason: trouble.reason().into(),
-            message: clip_to(&trouble.message(draft, tenant), ENTRY_MESSAGE_MAX),
+            reason: trouble.word().into(),
+            message: clip_to(&trouble.message(input, course, tenant), ENTRY_MESSAGE_MAX),
         }
     });
     named.collect()
@@ -51,22 +56,22 @@ enum Trouble {
 }
 
 impl Trouble {
-    const fn reason(self) -> &'static str {
+    const fn word(self) -> words::Trouble {
         match self {
-            Self::RevertFailed => "RevertFailed",
-            Self::NoSafeVersion | Self::Untouched => "NoSafeVersion",
-            Self::Failed => "Failed",
-            Self::Contested => "Contested",
-            Self::WriteRefused => "WriteRefused",
-            Self::OwnerNotReleased => "OwnerNotReleased",
-            Self::Reverted => "Reverted",
-            Self::Unreadable => "Unreadable",
-            Self::Claimed => "Claimed",
-            Self::NoConsent => "NoConsent",
+            Self::RevertFailed => words::Trouble::RevertFailed,
+            Self::NoSafeVersion | Self::Untouched => words::Trouble::NoSafeVersion,
+            Self::Failed => words::Trouble::Failed,
+            Self::Contested => words::Trouble::Contested,
+            Self::WriteRefused => words::Trouble::WriteRefused,
+            Self::OwnerNotReleased => words::Trouble::OwnerNotReleased,
+            Self::Reverted => words::Trouble::Reverted,
+            Self::Unreadable => words::Trouble::Unreadable,
+            Self::Claimed => words::Trouble::Claimed,
+            Self::NoConsent => words::Trouble::NoConsent,
         }
     }
 
-    fn message(self, draft: &Draft<'_>, tenant: &Tenant) -> String {
+    fn message(self, input: &Input<'_>, course: &Course, tenant: &Tenant) -> String {
         let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
         match self {
             Self::RevertFailed | Self::Failed => match &tenant.readiness {
@@ -78,37 +83,37 @@ impl Trouble {
                 "it was found on a rejected version, and nobody knows which one it had before".into()
             }
             Self::Contested => format!("version changed by {owner}"),
-            Self::WriteRefused => draft.observed.problems.get(&tenant.id).cloned().unwrap_or_default(),
+            Self::WriteRefused => input.fleet.problems.get(&tenant.id).cloned().unwrap_or_default(),
             Self::OwnerNotReleased => format!("version is owned by {owner}"),
             Self::Unreadable => match &tenant.version {
                 Reading::Unreadable(why) => why.to_string(),
                 Reading::Version(_) => String::new(),
             },
             Self::Reverted => {
-                let wanted = draft.wanted();
-                let since = draft.spared.since(tenant.id, wanted).map(|at| format!(" since {at:.0}"));
+                let wanted = course.wanted();
+                let since = course.rejections.spared.since(tenant.id, wanted).map(|at| format!(" since {at:.0}"));
                 format!("{wanted} is rejected for it alone{}", since.unwrap_or_default())
             }
             Self::Claimed => "marked by another Rollout".into(),
             Self::NoConsent => {
-                format!("namespace lacks the label {}", breakwater_crds::marker::CONSENT_LABEL)
+                format!("namespace lacks the label {}", CONSENT_LABEL)
             }
         }
     }
 }
 
-fn trouble(draft: &Draft<'_>, tenant: &Tenant, place: &Place) -> Option<Trouble> {
-    let problems = &draft.observed.problems;
+fn trouble(input: &Input<'_>, course: &Course, tenant: &Tenant, place: &Place) -> Option<Trouble> {
+    let (problems, out) = (input.fleet.problems, &course.rejections.out);
     let refused =
         || (!problems.is_empty() && problems.contains_key(&tenant.id)).then_some(Trouble::WriteRefused);
     let untouched = || {
-        let on_rejected = |version: &std::sync::Arc<str>| draft.out.contains(&**version);
-        let on_rejected = !draft.out.is_empty() && tenant.version.version().is_some_and(on_rejected);
-        (on_rejected && fleet::own(tenant).is_none()).then_some(Trouble::Untouched)
+        let on_rejected = |version: &std::sync::Arc<str>| out.contains(&**version);
+        let on_rejected = !out.is_empty() && tenant.version.version().is_some_and(on_rejected);
+        (on_rejected && own(tenant).is_none()).then_some(Trouble::Untouched)
     };
     match &place.standing {
         Standing::ReturnFailed => Some(Trouble::RevertFailed),
-        Standing::Outgoing if !revert::has_safe_version(draft, tenant) => Some(Trouble::NoSafeVersion),
+        Standing::Outgoing if !course.way(input).has_safe(tenant) => Some(Trouble::NoSafeVersion),
         Standing::Failed => Some(Trouble::Failed),
         Standing::Contested => Some(Trouble::Contested),
         Standing::NotReleased => Some(Trouble::OwnerNotReleased),

@@ -3,9 +3,10 @@
 use breakwater_crds::status::WaveStatus;
 use breakwater_slo::TenantId;
 
+use super::as_of;
 use crate::{
-    draft::Draft,
-    judging::as_of,
+    course::Course,
+    input::Input,
     observed::SloReading,
     study::{InWeek, Week, Weekly},
 };
@@ -20,10 +21,10 @@ pub(crate) struct Before<'a> {
 }
 
 impl<'a> Before<'a> {
-    pub(crate) fn new(draft: &Draft<'_>, reading: &'a SloReading) -> Self {
+    pub(crate) fn new(input: &Input<'_>, course: &Course, reading: &'a SloReading) -> Self {
         let frozen = |wave: &WaveStatus| Some(&*reading.kept.get(&wave.started_at?)?.week);
-        let read = |wave: &WaveStatus| reading.history.get(&as_of(draft, wave.started_at?));
-        let waves = &draft.status.waves;
+        let read = |wave: &WaveStatus| reading.history.get(&as_of(input, wave.started_at?));
+        let waves = &course.waves;
         Self {
             waves: waves
                 .iter()

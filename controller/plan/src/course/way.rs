@@ -1,0 +1,66 @@
+//! Where a tenant goes back to: its own last verified version, else the stable one (R17, R22). Pure.
+
+use std::sync::Arc;
+
+use breakwater_slo::TenantId;
+
+use super::Rejections;
+use crate::{
+    gate,
+    input::Input,
+    observed::Tenant,
+    roster::{Standing, own},
+};
+
+/// Which versions tenants may go back to.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'c, 'a> {
+    input: &'c Input<'a>,
+    rejections: &'c Rejections,
+    stable: Option<&'c str>,
+}
+
+impl<'c, 'a> Way<'c, 'a> {
+    pub(crate) fn new(input: &'c Input<'a>, rejections: &'c Rejections, stable: Option<&'c str>) -> Self {
+        Self { input, rejections, stable }
+    }
+
+    /// The version that a tenant goes back to, where `recorded` is the one that it came from: never one that is rejected,
+    /// be it for this tenant alone, or withdrawn.
+    pub(crate) fn safe<'v>(&self, tenant: TenantId, recorded: &'v str) -> Option<&'v str>
+    where
+        'c: 'v,
+    {
+        let fits = |version: &&str| {
+            let rejected = self.rejections.is_out(version)
+                || self.rejections.spared.since(tenant, version).is_some();
+            !rejected && gate::withdrawn(self.input, version).is_none()
+        };
+        Some(recorded).filter(fits).or(self.stable.filter(fits))
+    }
+
+    /// True where the tenant has a version to go back to.
+    pub(crate) fn has_safe(&self, tenant: &Tenant) -> bool {
+        own(tenant).is_some_and(|marker| self.safe(tenant.id, &marker.previous).is_some())
+    }
+
+    /// What a forward write records as the version to come back to (R17). Where every one is rejected the fix still goes
+    /// in; a revert then finds no safe version, and says so.
+    pub(crate) fn previous(&self, tenant: &Tenant) -> Option<Arc<str>> {
+        let present = tenant.version.version()?;
+        let recorded = own(tenant)
+            .filter(|marker| marker.target == *present && self.stable != Some(&**present))
+            .map_or(present, |marker| &marker.previous);
+        let safe = self.safe(tenant.id, recorded).unwrap_or(recorded);
+        Some(if *safe == **recorded { recorded.clone() } else { safe.into() })
+    }
+
+    /// True for a tenant that `wanted` is rejected for alone, wherever it stands on its way back: no wave waits for it. Not
+    /// where it stays on the version all the same, because nobody knows another one for it.
+    pub(crate) fn is_spared(&self, tenant: &Tenant, standing: &Standing, wanted: &str) -> bool {
+        standing.is_live()
+            && !standing.is_updated()
+            && self.rejections.spared.since(tenant.id, wanted).is_some()
+            && !self.rejections.is_out(wanted)
+    }
+}

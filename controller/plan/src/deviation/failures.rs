@@ -1,0 +1,124 @@
+//! Tenants that do not become ready: a deviation, or a hold where the cause is plainly infrastructure (R4). Pure.
+
+use breakwater_crds::{
+    rollout::Wave,
+    status::{Condition, ConditionStatus},
+    words::{ConditionType, DeviationReason, HoldReason},
+};
+use breakwater_slo::TenantId;
+use jiff::Timestamp;
+
+use super::{Case, Found};
+use crate::{
+    observed::{Cause, Tenant},
+    roster::{Standing, after, own, seen_complete},
+    said::Said,
+    tell::is_same_hold,
+};
+
+/// How many failed tenants are looked at to learn the cause.
+const DIAGNOSED: usize = 5;
+
+/// What failed tenants come to: a deviation, or a hold, and whose cause is to be looked up.
+type Failures = (Option<Found>, Vec<TenantId>, Said);
+
+/// A wave whose failed tenants are more than it bears.
+struct Excess<'c, 'a> {
+    wave: &'a Wave,
+    total: usize,
+    failed: Vec<&'a Tenant>,
+    /// The hold for failed tenants that stands, if one does; its age is that of the failures.
+    held: Option<&'a Condition>,
+    case: Case<'c, 'a>,
+}
+
+/// Looks for more failed tenants of a wave than it bears.
+pub(super) fn look(case: Case<'_, '_>) -> Failures {
+    let none = (None, Vec::new(), Said::default());
+    if !case.input.is_complete() {
+        return none; // of a part of the fleet any share may be failed
+    }
+    let waves = &case.input.spec().waves;
+    let last = case.course.current_wave().unwrap_or(waves.len().saturating_sub(1));
+    let mut totals = vec![0_usize; waves.len()];
+    let mut failed = vec![Vec::new(); waves.len()];
+    for (tenant, place) in case.roster.fleet().filter(|(_, place)| place.standing.is_live()) {
+        let Some(wave) = place.wave else { continue };
+        totals[wave] += 1;
+        // Whose version somebody else wrote says nothing about this rollout: nobody knows how long it has had.
+        if place.standing == Standing::Failed && own(tenant).is_some() {
+            failed[wave].push(tenant);
+        }
+    }
+    let over = |wave: &usize| failed[*wave].len() > waves[*wave].max_failures.of(totals[*wave]);
+    let Some(over) = (0..=last).find(over) else { return none };
+    let mut failed = std::mem::take(&mut failed[over]);
+    failed.sort_unstable_by_key(|tenant| tenant.id);
+    let (wave, total, held) = (&waves[over], totals[over], held(&case));
+    Excess { wave, total, failed, held, case }.answer()
+}
+
+fn held<'a>(case: &Case<'_, 'a>) -> Option<&'a Condition> {
+    let mut conditions = case.input.status.conditions.iter();
+    let held =
+        conditions.find(|c| c.type_ == ConditionType::Held && c.status == ConditionStatus::True);
+    held.filter(|held| is_same_hold(&held.reason, HoldReason::TooManyFailures.as_str()))
+}
+
+impl Excess<'_, '_> {
+    fn answer(&self) -> Failures {
+        let allowed = self.wave.max_failures.of(self.total);
+        let (n, total, name) = (self.failed.len(), self.total, &self.wave.name);
+        let message = format!("{n} of {total} tenants of wave {name} failed, more than {allowed}");
+        match self.may_return(allowed) {
+            Some(until) => {
+                let message = format!("{message}; they were ready before and have until {until}");
+                let mut said = Said::held(HoldReason::TooManyFailures, message);
+                said.wake(until);
+                (None, Vec::new(), said)
+            }
+            None => self.by_cause(message),
+        }
+    }
+
+    /// Until when tenants that were ready before have to return: a node that is drained takes ready tenants away for a
+    /// moment, and they have the deadline of an update.
+    fn may_return(&self, allowed: usize) -> Option<Timestamp> {
+        let waves = &self.case.course.waves;
+        let was_ready = |t: &Tenant| own(t).is_some_and(|m| seen_complete(m, waves).is_some());
+        let never_ready = self.failed.iter().filter(|tenant| !was_ready(tenant)).count();
+        let now = self.case.input.now;
+        let since = self.held.map_or(now, |held| held.last_transition_time);
+        let until = after(since, self.case.input.spec().tenants.progress_deadline);
+        let lasted = self.held.is_some() && until <= now;
+        (!lasted && never_ready <= allowed).then_some(until)
+    }
+
+    /// What the failures come to once their cause is known.
+    fn by_cause(&self, message: String) -> Failures {
+        let ids: Vec<TenantId> = self.failed.iter().take(DIAGNOSED).map(|tenant| tenant.id).collect();
+        let known = &self.case.input.fleet.causes;
+        let causes: Vec<&Cause> = ids.iter().filter_map(|id| known.get(id)).collect();
+        let (mut infrastructure, mut how) = (Vec::new(), String::new());
+        for cause in &causes {
+            match cause {
+                Cause::Infrastructure(what) => infrastructure.push(what),
+                Cause::Application(what) if how.is_empty() => how = format!(": {what}"),
+                Cause::Application(_) | Cause::Unknown => {}
+            }
+        }
+        if causes.len() < ids.len() {
+            let again = self.held.is_some_and(|held| held.reason == HoldReason::Infrastructure.as_str());
+            let reason = if again { HoldReason::Infrastructure } else { HoldReason::TooManyFailures };
+            (None, ids, Said::held(reason, format!("{message}; looking up why")))
+        } else if infrastructure.len() == causes.len() {
+            let message = format!("{message}, because of infrastructure: {}", infrastructure[0]);
+            // Asked again, so that the hold ends with its cause.
+            (None, ids, Said::held(HoldReason::Infrastructure, message))
+        } else {
+            let message = format!("{message}{how}");
+            let found = Found::measured(DeviationReason::TooManyFailures, message, None);
+            (Some(found), Vec::new(), Said::default())
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What was observed, with the time, and what is worked out of it at most once per plan. Pure.
+
+use std::{cell::OnceCell, collections::BTreeSet, ops::Deref};
+
+use breakwater_crds::{rollout::RolloutSpec, slo::Slo};
+use jiff::Timestamp;
+
+use crate::{
+    observed::{Claim, Listing, Observed, SloReading},
+    roster::own,
+};
+
+/// A version that a tenant runs, and the one that it came from by our hand.
+type Running<'a> = (&'a str, Option<&'a str>);
+
+/// The observation that a plan is made of. No step changes it.
+pub(crate) struct Input<'a> {
+    observed: &'a Observed<'a>,
+    /// The time.
+    pub(crate) now: Timestamp,
+    /// A fleet runs few versions, and few steps ask for them: looked up when first asked.
+    running: OnceCell<BTreeSet<Running<'a>>>,
+}
+
+impl<'a> Deref for Input<'a> {
+    type Target = Observed<'a>;
+
+    fn deref(&self) -> &Observed<'a> {
+        self.observed
+    }
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(observed: &'a Observed<'a>, now: Timestamp) -> Self {
+        Self { observed, now, running: OnceCell::new() }
+    }
+
+    /// The accepted spec.
+    pub(crate) fn spec(&self) -> &'a RolloutSpec {
+        &self.observed.asked.spec.spec
+    }
+
+    /// The accepted spec's SLOs.
+    pub(crate) fn slos(&self) -> &'a [Slo] {
+        &self.spec().slos
+    }
+
+    /// What was read for one SLO.
+    pub(crate) fn reading(&self, slo: usize) -> Option<&'a SloReading> {
+        self.observed.measured.readings.get(slo)
+    }
+
+    /// Length of an SLO's step, in seconds; 0 while it is not known.
+    pub(crate) fn step_seconds(&self, slo: usize) -> i64 {
+        self.reading(slo).map_or(0, |reading| reading.step_seconds)
+    }
+
+    /// True when the list of tenants may be relied on.
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self.observed.fleet.listing, Listing::Complete)
+    }
+
+    /// Versions that tenants of this Rollout run, or came from to `version`; `version` itself is not among them.
+    pub(crate) fn running(&self, version: &str) -> BTreeSet<&'a str> {
+        let pairs = self.running.get_or_init(|| pairs(self.observed));
+        let of = |(found, previous): &Running<'a>| {
+            if *found == version { *previous } else { Some(*found) }
+        };
+        pairs.iter().filter_map(of).filter(|found| *found != version).collect()
+    }
+}
+
+fn pairs<'a>(observed: &Observed<'a>) -> BTreeSet<Running<'a>> {
+    let mut pairs = BTreeSet::new();
+    for tenant in observed.fleet.tenants {
+        let own = own(tenant);
+        let claimed = tenant.marker.as_deref().is_some_and(|marker| marker.claim == Claim::Other);
+        let ours = own.is_some() || (tenant.selected && !tenant.excluded);
+        let there = tenant.consented && !tenant.terminating && !claimed;
+        if let Some(version) = tenant.version.version().filter(|_| ours && there) {
+            pairs.insert((&**version, own.map(|marker| &*marker.previous)));
+        }
+    }
+    pairs
+}
