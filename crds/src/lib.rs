@@ -21,6 +21,7 @@ pub mod selector;
 pub mod slo;
 pub mod state;
 pub mod status;
+pub mod words;
 
 pub use action::{RolloutActionSpec, RolloutActionStatus, Verb};
 pub use release::{ReleaseSpec, ReleaseStatus};
