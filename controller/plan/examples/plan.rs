@@ -9,7 +9,10 @@ use std::{
 use breakwater_crds::{RolloutSpec, RolloutStatus, marker::stable_hash};
 use breakwater_plan::{
     Observed, Plan,
-    observed::{Claim, Fleet, Marker, ObjectFacts, Readiness, Reading, SloReading, Step, StepData, Tenant},
+    observed::{
+        Asked, Claim, Elsewhere, Fleet, Listing, Marker, Measured, ObjectFacts, Readiness, Reading,
+        SloReading, Step, StepData, Tenant,
+    },
     plan,
     spec::Checked,
     study::Week,
@@ -103,30 +106,35 @@ fn measure(n: usize) -> Result<(), Error> {
     let observe =
         |tenants: &[Tenant], status: &RolloutStatus, readings: &[SloReading], at: Timestamp, label: &str| {
             let observed = Observed {
-                namespace: "ops",
-                name: "app",
-                created_at: now,
-                generation: 1,
-                spec: &spec,
-                refused: None,
-                revision: None,
+                asked: Asked {
+                    namespace: "ops",
+                    name: "app",
+                    created_at: now,
+                    generation: 1,
+                    spec: &spec,
+                    refused: None,
+                    revision: None,
+                    actions: &[],
+                    stopped: None,
+                },
                 status,
                 epoch: 1,
-                fleet: Fleet::Complete,
-                tenants,
-                in_flight: &in_flight,
-                actions: &[],
-                reports: &[],
-                stopped: None,
-                readings,
-                problems: &problems,
-                causes: &causes,
-                firing: &[],
-                kept: None,
-                releases: &[],
-                releases_unread: None,
-                soaked: None,
-                jobs: &jobs,
+                fleet: Fleet {
+                    listing: Listing::Complete,
+                    tenants,
+                    in_flight: &in_flight,
+                    problems: &problems,
+                    causes: &causes,
+                    jobs: &jobs,
+                },
+                measured: Measured { readings, firing: &[], kept: None },
+                elsewhere: Elsewhere {
+                    reports: &[],
+                    releases: &[],
+                    releases_unread: None,
+                    releases_behind: None,
+                    soaked: None,
+                },
             };
             let times = times(&observed, at);
             let plan = plan(&observed, at);

@@ -157,7 +157,8 @@ impl Desk<'_, '_> {
             );
         }
         let bound = matches!(action.spec.verb, Verb::Approve | Verb::Promote | Verb::Revert);
-        let under_way = action.spec.version.is_some() && action.spec.version == self.honoured.course.candidate;
+        let under_way =
+            action.spec.version.is_some() && action.spec.version == self.honoured.course.candidate;
         match self.honoured.course.started_at {
             Some(started) if bound && under_way && action.created_at < whole_second(started) => {
                 Err("it is older than this version's start: create another one".into())
@@ -342,8 +343,7 @@ impl Desk<'_, '_> {
             return Err(format!("version {asked} is neither wanted, nor under way, nor the stable one"));
         }
         let subject = action.spec.subject.as_deref().unwrap_or_default();
-        let (mut acknowledged, effect) =
-            self.gates().acknowledge(subject, asked, &self.word(action))?;
+        let (mut acknowledged, effect) = self.gates().acknowledge(subject, asked, &self.word(action))?;
         acknowledged.drain(..acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX));
         self.honoured.acknowledged = acknowledged;
         Ok(effect)
@@ -361,9 +361,8 @@ impl Desk<'_, '_> {
         if reports.iter().any(|report| report.status.closed_by.as_ref() == Some(&action.name)) {
             return done; // a crash came between report and status
         }
-        let open = reports
-            .iter()
-            .filter(|r| r.spec.version == asked && (r.status.rejects() || rejects_for_some(r)));
+        let open =
+            reports.iter().filter(|r| r.spec.version == asked && (r.status.rejects() || rejects_for_some(r)));
         let mut closed = Vec::new();
         for report in open {
             let mut status = report.status.clone();

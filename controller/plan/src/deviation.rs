@@ -275,9 +275,8 @@ fn already_rejected(case: Case<'_, '_>, version: &str) -> Option<Found> {
 /// An SLO's guard deviates, more tenants than may be are guilty by themselves, or the comparisons of all SLOs together
 /// deviate: not where what one says is about such tenants and answered by sending them back (R22).
 fn measured(input: &Input<'_>, course: &Course, judged: &Judged, alone: &Alone) -> Option<Found> {
-    let sentence = |slo: usize, evidence: &Evidence| {
-        evidence.sentence(&input.slos()[slo].name, course.wave_name())
-    };
+    let sentence =
+        |slo: usize, evidence: &Evidence| evidence.sentence(&input.slos()[slo].name, course.wave_name());
     let excess = || {
         let (slo, words) = alone.excess.as_ref()?;
         let evidence = judged.evidence[*slo].as_ref()?;

@@ -1,6 +1,6 @@
 //! What was observed, with the time, and what is worked out of it at most once per plan. Pure.
 
-use std::{cell::OnceCell, collections::BTreeSet, ops::Deref};
+use std::{collections::BTreeSet, ops::Deref};
 
 use breakwater_crds::{rollout::RolloutSpec, slo::Slo};
 use jiff::Timestamp;
@@ -18,8 +18,8 @@ pub(crate) struct Input<'a> {
     observed: &'a Observed<'a>,
     /// The time.
     pub(crate) now: Timestamp,
-    /// A fleet runs few versions, and few steps ask for them: looked up when first asked.
-    running: OnceCell<BTreeSet<Running<'a>>>,
+    /// What a fleet runs: few versions. Without Releases nobody asks, and no tenant is looked at for it.
+    running: BTreeSet<Running<'a>>,
 }
 
 impl<'a> Deref for Input<'a> {
@@ -32,7 +32,8 @@ impl<'a> Deref for Input<'a> {
 
 impl<'a> Input<'a> {
     pub(crate) fn new(observed: &'a Observed<'a>, now: Timestamp) -> Self {
-        Self { observed, now, running: OnceCell::new() }
+        let asks = !observed.elsewhere.releases.is_empty();
+        Self { observed, now, running: if asks { pairs(observed) } else { BTreeSet::new() } }
     }
 
     /// The accepted spec.
@@ -60,13 +61,13 @@ impl<'a> Input<'a> {
         matches!(self.observed.fleet.listing, Listing::Complete)
     }
 
-    /// Versions that tenants of this Rollout run, or came from to `version`; `version` itself is not among them.
+    /// Versions that tenants of this Rollout run, or came from to `version`, where there are Releases; `version` itself is
+    /// not among them.
     pub(crate) fn running(&self, version: &str) -> BTreeSet<&'a str> {
-        let pairs = self.running.get_or_init(|| pairs(self.observed));
         let of = |(found, previous): &Running<'a>| {
             if *found == version { *previous } else { Some(*found) }
         };
-        pairs.iter().filter_map(of).filter(|found| *found != version).collect()
+        self.running.iter().filter_map(of).filter(|found| *found != version).collect()
     }
 }
 

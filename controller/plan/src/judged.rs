@@ -477,11 +477,8 @@ pub(crate) fn as_of(input: &Input<'_>, started: Timestamp) -> Timestamp {
     let spans: Vec<(Timestamp, Timestamp)> = input.elsewhere.reports.iter().filter_map(rejected).collect();
     let mut at = started;
     // Each turn leaves one more of them behind.
-    while let Some((begun, _)) =
-        spans.iter().find(|(begun, ended)| *begun < at && after(*ended, WEEK) > at)
-    {
+    while let Some((begun, _)) = spans.iter().find(|(begun, ended)| *begun < at && after(*ended, WEEK) > at) {
         at = *begun;
     }
     at
 }
-

@@ -65,5 +65,14 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let end = Scene { course: &moves.course, roster: roster3, judged: judged2, told: &all.told, ..decision };
     let entries = answer.entries.iter().chain(&moves.entry).cloned().collect();
     let reports = reports::account(&honoured, entries, &decision, &end);
-    tell::tell(Decided { input, honoured: &honoured, judged: judged2, answer: &answer, moves: &moves, roster: roster3, reports, said: all })
+    tell::tell(Decided {
+        input,
+        honoured: &honoured,
+        judged: judged2,
+        answer: &answer,
+        moves: &moves,
+        roster: roster3,
+        reports,
+        said: all,
+    })
 }

@@ -14,10 +14,7 @@ use breakwater_crds::{
 };
 use jiff::Timestamp;
 
-pub(crate) use self::{
-    account::take,
-    ledger::Ledger,
-};
+pub(crate) use self::{account::take, ledger::Ledger};
 use crate::{
     asked::Honoured,
     course::Course,

@@ -8,11 +8,11 @@ use breakwater_crds::scalars::Span;
 use jiff::Timestamp;
 
 use self::rules::{Ground, is_spared, standing};
+pub use self::standing::{Place, Standing};
 pub(crate) use self::{
     arms::{alert_arms, arm},
     rules::seen_complete,
 };
-pub use self::standing::{Place, Standing};
 use crate::{
     course::Course,
     input::Input,
@@ -71,7 +71,6 @@ impl<'a> Roster<'a> {
         });
         instants.filter(|at| *at > now).min()
     }
-
 }
 
 /// The marker, if it is this Rollout's.

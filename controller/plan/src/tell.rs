@@ -9,9 +9,7 @@ mod troubled;
 
 use breakwater_crds::{
     action::RolloutActionStatus,
-    status::{
-        Condition, ConditionStatus, ProcessedAction, RolloutStatus, SloStatus, Transition,
-    },
+    status::{Condition, ConditionStatus, ProcessedAction, RolloutStatus, SloStatus, Transition},
     words::{ConditionType, Severity, TransitionReason},
 };
 use breakwater_slo::State;
@@ -158,7 +156,8 @@ impl Telling<'_, '_> {
         let Self { input, honoured, course, judged, .. } = *self;
         let stored = input.status;
         let counted = counts::count(course, self.roster, judged.uninstrumented);
-        let Sentence { summary, message, progress } = sentence::sentence(input, course, said, &counted.counts);
+        let Sentence { summary, message, progress } =
+            sentence::sentence(input, course, said, &counted.counts);
         let conditions = conditions::conditions(input, course, judged, &said.holds, &message);
         let mut told = said.told.clone();
         told.extend(of_conditions(input, course, &conditions));

@@ -22,7 +22,7 @@ use breakwater_crds::{
 };
 use breakwater_slo::{Counts, TenantId};
 
-use crate::judging::instant;
+use crate::judged::instant;
 
 /// How long before and after the decision counts are kept, in seconds.
 pub(crate) const WINDOW_SECONDS: i64 = 2 * 3_600;

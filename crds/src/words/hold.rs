@@ -80,6 +80,8 @@ words! {
         Emergency: "An Emergency release wants one human."
             => human("`kubectl breakwater acknowledge NAME emergency --reason ...`.");
         ReleasesUnread: "Releases cannot be listed, so nobody knows what they say." => human("The chart's RBAC and CRDs.");
+        ReleasesBehind: "A Release was not assessed as it is now, so nobody knows what it says."
+            => passing("Wait; the sentence names it. If it stays: the controller's log, and the Release's status.");
         RevertGated: "The version before does not run on the new schema: no revert by itself, however the SLOs fare."
             => human("The `DeviationReport` has the steps down; run them, then `kubectl breakwater acknowledge NAME \
                revert --reason ...`; or close the report, and the version goes on.");

@@ -49,18 +49,13 @@ pub(crate) fn begin(
     let (course, said) = learn(course, versions, live);
     // Who had no safe version may have one now.
     let adopted = Roster::call(input, &course);
-    let gates = gates.under(&course);
-    let (course, more) = go_on(input, course, &adopted, &gates);
+    let known = course.clone();
+    let (course, more) = go_on(input, course, &adopted, &gates.under(&known));
     (course, said.and(more))
 }
 
 /// What becomes of the wanted version on a fleet whose stable version is known.
-fn go_on(
-    input: &Input<'_>,
-    course: Course,
-    roster: &Roster<'_>,
-    gates: &Gates<'_, '_>,
-) -> (Course, Said) {
+fn go_on(input: &Input<'_>, course: Course, roster: &Roster<'_>, gates: &Gates<'_, '_>) -> (Course, Said) {
     let wanted = course.wish.clone();
     let live = roster.count(Standing::is_live);
     if course.rejections.is_out(&wanted) {
@@ -125,9 +120,10 @@ fn reject(input: &Input<'_>, course: Course, roster: &Roster<'_>) -> (Course, Sa
     said.tell(TransitionReason::Rejected, &message);
     let on_it = |tenant: &Tenant| tenant.version.version().is_some_and(|version| **version == *wanted);
     let left = roster.fleet().any(|(tenant, place)| place.standing == Standing::Outgoing && on_it(tenant));
-    let mut open = input.elsewhere.reports.iter().filter(|r| {
-        r.spec.version == wanted && matches!(r.status.outcome, None | Some(Outcome::Reverting))
-    });
+    let mut open =
+        input.elsewhere.reports.iter().filter(|r| {
+            r.spec.version == wanted && matches!(r.status.outcome, None | Some(Outcome::Reverting))
+        });
     let open = open.find(|report| report.status.rejects());
     if !left && open.is_none() {
         return (Course { phase: Phase::Reverted, adoption: None, candidate: None, ..course }, said);
@@ -154,12 +150,7 @@ fn reject(input: &Input<'_>, course: Course, roster: &Roster<'_>) -> (Course, Sa
 
 /// What must be true before the first tenant is touched: deviations answered, owners released, every tenant in a wave.
 /// Without a hold the version may start, and the warnings are told.
-fn before_start(
-    input: &Input<'_>,
-    wanted: &str,
-    roster: &Roster<'_>,
-    gates: &Gates<'_, '_>,
-) -> Said {
+fn before_start(input: &Input<'_>, wanted: &str, roster: &Roster<'_>, gates: &Gates<'_, '_>) -> Said {
     let (mut said, mut warned) = (Said::default(), Vec::new());
     if let Some(why) = input.elsewhere.releases_behind {
         said.hold(HoldReason::ReleasesBehind, format!("version {wanted} waits: {why}"));
@@ -211,8 +202,7 @@ fn ask(
     let found: Vec<String> =
         versions.iter().take(4).map(|v| format!("{} on {}", v.tenants, v.version)).collect();
     let (first, found) = (&input.spec().waves[0].name, found.join(", "));
-    let waiting =
-        format!("found {live} tenants: {found}; approve wave {first} of {} to begin", course.wish);
+    let waiting = format!("found {live} tenants: {found}; approve wave {first} of {} to begin", course.wish);
     let mut said = Said::default();
     if course.phase != Phase::Adopting {
         said.tell(TransitionReason::Adopting, &waiting);
@@ -243,9 +233,8 @@ fn all_on(roster: &Roster<'_>, wanted: &str) -> bool {
 fn versions(input: &Input<'_>, course: &Course, roster: &Roster<'_>) -> Vec<VersionCount> {
     let wanted = &course.wish;
     let whole = all_on(roster, wanted);
-    let unfit = |version: &str| {
-        course.rejections.is_out(version) || gate::withdrawn(input, version).is_some()
-    };
+    let unfit =
+        |version: &str| course.rejections.is_out(version) || gate::withdrawn(input, version).is_some();
     let mut tally: BTreeMap<&str, u32> = BTreeMap::new();
     for (tenant, place) in roster.fleet() {
         // What a rival wrote over ours was verified by nobody.

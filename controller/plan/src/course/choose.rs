@@ -49,9 +49,8 @@ fn under_way(input: &Input<'_>, course: Course, gates: &Gates<'_, '_>) -> (Cours
         return (course.enter(Phase::Pending), Said::default());
     };
     let wish = course.wish.clone();
-    let goes_on = candidate == wish
-        || course.rejections.is_out(&wish)
-        || gate::withdrawn(input, &wish).is_some();
+    let goes_on =
+        candidate == wish || course.rejections.is_out(&wish) || gate::withdrawn(input, &wish).is_some();
     if goes_on {
         return (Course { queued: None, ..course }, Said::default());
     }
@@ -69,12 +68,7 @@ fn under_way(input: &Input<'_>, course: Course, gates: &Gates<'_, '_>) -> (Cours
 }
 
 /// Git set the version back to the stable one: that is a revert by hand.
-fn set_back(
-    input: &Input<'_>,
-    course: Course,
-    candidate: &str,
-    gates: &Gates<'_, '_>,
-) -> (Course, Said) {
+fn set_back(input: &Input<'_>, course: Course, candidate: &str, gates: &Gates<'_, '_>) -> (Course, Said) {
     let wish = &course.wish;
     let message = format!("spec.version was set back from {candidate} to the stable version {wish}");
     let mut said = Said::default();
@@ -96,12 +90,7 @@ fn queue(course: Course, why: String) -> (Course, Said) {
 }
 
 /// Lets the wanted version take over, unless a gate keeps it waiting.
-fn supersede(
-    input: &Input<'_>,
-    course: Course,
-    candidate: &str,
-    gates: &Gates<'_, '_>,
-) -> (Course, Said) {
+fn supersede(input: &Input<'_>, course: Course, candidate: &str, gates: &Gates<'_, '_>) -> (Course, Said) {
     let wish = course.wish.clone();
     if let Some(why) = input.elsewhere.releases_behind {
         return queue(course, format!("version {wish} waits: {why}"));

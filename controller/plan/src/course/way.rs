@@ -32,8 +32,8 @@ impl<'c, 'a> Way<'c, 'a> {
         'c: 'v,
     {
         let fits = |version: &&str| {
-            let rejected = self.rejections.is_out(version)
-                || self.rejections.spared.since(tenant, version).is_some();
+            let rejected =
+                self.rejections.is_out(version) || self.rejections.spared.since(tenant, version).is_some();
             !rejected && gate::withdrawn(self.input, version).is_none()
         };
         Some(recorded).filter(fits).or(self.stable.filter(fits))

@@ -185,8 +185,7 @@ fn reject_for(case: Case<'_, '_>, version: &str, slo: usize, ids: &[TenantId]) -
     let rejected = names.into_iter().map(|tenant| RejectedFor { tenant, at, reason: reason.into() });
     let tenants: Vec<RejectedFor> = rejected.collect();
     let (version, found) = (version.to_owned(), Found::measured(reason, message, Some(slo)));
-    let deviation =
-        Entry::Deviation { version: version.clone(), found, outcome: Outcome::TenantsReverted };
+    let deviation = Entry::Deviation { version: version.clone(), found, outcome: Outcome::TenantsReverted };
     (vec![deviation, Entry::RejectedFor { version, tenants }], said)
 }
 

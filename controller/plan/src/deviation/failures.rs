@@ -60,8 +60,7 @@ pub(super) fn look(case: Case<'_, '_>) -> Failures {
 
 fn held<'a>(case: &Case<'_, 'a>) -> Option<&'a Condition> {
     let mut conditions = case.input.status.conditions.iter();
-    let held =
-        conditions.find(|c| c.type_ == ConditionType::Held && c.status == ConditionStatus::True);
+    let held = conditions.find(|c| c.type_ == ConditionType::Held && c.status == ConditionStatus::True);
     held.filter(|held| is_same_hold(&held.reason, HoldReason::TooManyFailures.as_str()))
 }
 

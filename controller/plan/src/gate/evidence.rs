@@ -56,8 +56,8 @@ pub(super) fn migrations(input: &Input<'_>, version: &str) -> Option<Problem> {
     let by_job = spec.revert.down_job.is_some();
     crossings(input, version).iter().find_map(|(running, crossing, back)| {
         let Crossing { impact, revert, why_impact, why_revert, .. } = crossing;
-        let revert_is_fine =
-            *revert == RevertSafety::RevertSafe || (*revert == RevertSafety::RevertNeedsDown && by_job && !back);
+        let revert_is_fine = *revert == RevertSafety::RevertSafe
+            || (*revert == RevertSafety::RevertNeedsDown && by_job && !back);
         let (what, why) = match impact {
             Impact::Downtime | Impact::Unknown if !back => (impact.to_string(), why_impact),
             Impact::OffHours if !back && !has_off_hours => {

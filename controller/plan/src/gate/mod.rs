@@ -145,7 +145,6 @@ impl<'g, 'a> Gates<'g, 'a> {
             return Err(format!("{why}: no acknowledgement passes that"));
         }
         let problems = self.problems(subject, version);
-        let subject = subject.as_str();
         let Some(text) = problems.first().map(|problem| problem.text.clone()) else {
             return Err(format!(
                 "gate {subject} has nothing against version {version}: there is nothing to acknowledge"
@@ -177,8 +176,7 @@ impl<'g, 'a> Gates<'g, 'a> {
         if self.is_acknowledged(subject, version, &problem) {
             return Passage::Open;
         }
-        let mend =
-            problem.mend.clone().unwrap_or_else(|| format!("pass it: {}", self.how(subject, version)));
+        let mend = problem.mend.clone().unwrap_or_else(|| format!("pass it: {}", self.how(subject, version)));
         let why = format!("version {version} waits: {}; {mend}", problem.text);
         Passage::Shut(subject.hold_reason(), why)
     }
@@ -208,9 +206,7 @@ impl<'g, 'a> Gates<'g, 'a> {
     fn is_acknowledged(&self, subject: GateSubject, version: &str, problem: &Problem) -> bool {
         let said = problem.hash();
         self.acknowledged.iter().any(|acknowledged| {
-            acknowledged.subject == subject.as_str()
-                && acknowledged.version == version
-                && acknowledged.said == said
+            acknowledged.subject == subject && acknowledged.version == version && acknowledged.said == said
         })
     }
 }
@@ -219,9 +215,7 @@ impl Passage {
     /// In an emergency people are told, and nothing waits (R35).
     fn only_warns(self, subject: GateSubject) -> Self {
         match self {
-            Self::Shut(_, why) => {
-                Self::warned(subject, format!("emergency: it starts all the same; {why}"))
-            }
+            Self::Shut(_, why) => Self::warned(subject, format!("emergency: it starts all the same; {why}")),
             Self::Open | Self::Warned(..) => self,
         }
     }

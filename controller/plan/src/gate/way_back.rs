@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use breakwater_crds::{gates::Gate, report::DownStep, words::{GateSubject, RevertSafety}};
+use breakwater_crds::{
+    gates::Gate,
+    report::DownStep,
+    words::{GateSubject, RevertSafety},
+};
 
 use super::{Gates, Problem, WHY_MAX};
 use crate::{

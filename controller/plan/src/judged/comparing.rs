@@ -23,19 +23,12 @@ use crate::{
 /// Whether an SLO is compared at all.
 pub(crate) fn is_compared(input: &Input<'_>, course: &Course, slo: usize) -> bool {
     let spec = input.spec();
-    spec.judge.comparison == Asked::Enabled
-        && is_per_tenant(&spec.slos[slo])
-        && course.phase.is_under_way()
+    spec.judge.comparison == Asked::Enabled && is_per_tenant(&spec.slos[slo]) && course.phase.is_under_way()
 }
 
 /// Whether an SLO's comparison may speak now, and with what was frozen. While a new wave's past is being read, the wave
 /// before it speaks on.
-pub(crate) fn comparison(
-    input: &Input<'_>,
-    course: &Course,
-    slo: usize,
-    reading: &SloReading,
-) -> Comparison {
+pub(crate) fn comparison(input: &Input<'_>, course: &Course, slo: usize, reading: &SloReading) -> Comparison {
     if !is_compared(input, course, slo) {
         return Comparison::Off;
     }
@@ -89,8 +82,7 @@ pub(crate) fn past(
 pub(crate) fn study(input: &Input<'_>, course: &Course, roster: &Roster<'_>) -> Option<Arc<Study>> {
     let compared: Vec<usize> =
         (0..input.slos().len()).filter(|slo| is_compared(input, course, *slo)).collect();
-    let (index, wave) =
-        course.waves.iter().enumerate().rev().find(|(_, wave)| wave.started_at.is_some())?;
+    let (index, wave) = course.waves.iter().enumerate().rev().find(|(_, wave)| wave.started_at.is_some())?;
     let wave_started_at = wave.started_at?;
     let known = |slo: &usize| {
         input.reading(*slo).is_some_and(|reading| matches!(reading.study(&wave_started_at), Some(Ok(_))))
@@ -135,13 +127,7 @@ pub(crate) fn study(input: &Input<'_>, course: &Course, roster: &Roster<'_>) -> 
 }
 
 /// What a wave's comparison is like.
-fn design(
-    input: &Input<'_>,
-    course: &Course,
-    wave: usize,
-    waves: Vec<Members>,
-    members: usize,
-) -> Design {
+fn design(input: &Input<'_>, course: &Course, wave: usize, waves: Vec<Members>, members: usize) -> Design {
     let is_complete = course.waves.get(wave).is_some_and(|wave| wave.completed_at.is_some());
     let nobody_waits = is_complete && course.waves.iter().skip(wave + 1).all(|later| later.total == 0);
     design_of(input.spec(), wave, nobody_waits, waves, members)
@@ -166,7 +152,8 @@ pub(crate) fn sufficient(input: &Input<'_>, course: &Course, judges: &[State], w
     }
     let least = spec.judge.must_detect;
     let found = |slo: &usize| judges.get(*slo).is_some_and(|judge| judge.excluded(least));
-    let Some(slo) = (0..spec.slos.len()).filter(|slo| is_compared(input, course, *slo)).find(|slo| !found(slo))
+    let Some(slo) =
+        (0..spec.slos.len()).filter(|slo| is_compared(input, course, *slo)).find(|slo| !found(slo))
     else {
         return Sufficient::Yes;
     };
@@ -184,8 +171,7 @@ pub(crate) fn sufficient(input: &Input<'_>, course: &Course, judges: &[State], w
         spec_wave.name,
         Span::seconds(course.waves[wave].soaked_seconds).rounded()
     );
-    let most =
-        course.soak_of(spec_wave).as_seconds().saturating_mul(i64::from(spec.judge.max_soak.get()));
+    let most = course.soak_of(spec_wave).as_seconds().saturating_mul(i64::from(spec.judge.max_soak.get()));
     if course.waves[wave].soaked_seconds < most {
         return Sufficient::NotYet(why);
     }

@@ -32,11 +32,7 @@ pub(crate) fn guard_limit(config: &Config) -> f64 {
 }
 
 /// One sample per watched tenant, and the tails of a latency's shape.
-pub(super) fn sample(
-    scene: &Scene<'_, '_>,
-    counted: &Counted,
-    end_seconds: i64,
-) -> (Vec<Sample>, Vec<Tail>) {
+pub(super) fn sample(scene: &Scene<'_, '_>, counted: &Counted, end_seconds: i64) -> (Vec<Sample>, Vec<Tail>) {
     let Scene { input, course, roster, reading, config } = *scene;
     let (step_seconds, limit) = (config.step_seconds, guard_limit(config));
     let (Ok(start), Ok(end)) =

@@ -34,11 +34,7 @@ impl Stretch {
     /// late as well.
     pub(super) fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         let (Some(a), Some(b)) = (one, other) else { return one.or(other) };
-        Some(Self {
-            before: a.before.min(b.before),
-            late: a.late.max(b.late),
-            until: a.until.min(b.until),
-        })
+        Some(Self { before: a.before.min(b.before), late: a.late.max(b.late), until: a.until.min(b.until) })
     }
 }
 

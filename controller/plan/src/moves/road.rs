@@ -101,9 +101,7 @@ pub(super) fn closed(ground: Ground<'_, '_>, course: &Course) -> (Option<String>
     let input = ground.input;
     let windows = match course.lane {
         Lane::Emergency => schedule::Windows::None,
-        Lane::Normal | Lane::Patch if gate::off_hours(input, course.wanted()) => {
-            schedule::Windows::OffHours
-        }
+        Lane::Normal | Lane::Patch if gate::off_hours(input, course.wanted()) => schedule::Windows::OffHours,
         Lane::Normal | Lane::Patch => schedule::Windows::All,
     };
     match input.asked.spec.schedule.gate(input.now, windows) {
@@ -194,8 +192,7 @@ impl Road<'_, '_> {
         let complete = self.is_complete(spec, tally);
         if complete && course.waves[index].completed_at.is_none() {
             course = with_wave(course, index, |wave| wave.completed_at = Some(now));
-            let failed =
-                if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
+            let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
             let message =
                 format!("wave {}: {} tenants are updated and ready{failed}", spec.name, tally.ready);
             said.tell(TransitionReason::WaveUpdated, message);
@@ -224,8 +221,7 @@ impl Road<'_, '_> {
     /// A wave without live tenants is passed if it may be empty; one whose tenants must not be missed holds until they
     /// are back. A whole fleet that is gone or asleep passes nothing: on waking it would be updated all at once.
     fn pass_empty(&self, course: Course, index: usize, spec: &Wave) -> Leg {
-        let phase =
-            if course.waves[index].completed_at.is_none() { Phase::Advancing } else { course.phase };
+        let phase = if course.waves[index].completed_at.is_none() { Phase::Advancing } else { course.phase };
         let course = course.enter(phase);
         let (reason, message) = if self.ground.roster.count(Standing::is_live) == 0 {
             (HoldReason::NoTenants, nobody(self.ground.roster))
@@ -281,8 +277,7 @@ impl Road<'_, '_> {
         let mut since_start = history.take_while(|told| {
             told.reason != TransitionReason::Started && told.reason != TransitionReason::Superseded
         });
-        let asked =
-            since_start.any(|t| t.reason == TransitionReason::ApprovalNeeded && t.message == message);
+        let asked = since_start.any(|t| t.reason == TransitionReason::ApprovalNeeded && t.message == message);
         if !asked {
             said.tell(TransitionReason::ApprovalNeeded, message.clone());
         }
@@ -293,8 +288,7 @@ impl Road<'_, '_> {
         let mut tally = Tally::default();
         let way = course.way(self.ground.input);
         let reached = self.ground.roster.fleet();
-        let reached =
-            reached.filter(|(_, p)| course.is_reached(p.wave, index) && p.standing.is_live());
+        let reached = reached.filter(|(_, p)| course.is_reached(p.wave, index) && p.standing.is_live());
         for (tenant, place) in reached {
             let in_wave = usize::from(place.wave == Some(index));
             tally.total += in_wave;
@@ -307,8 +301,7 @@ impl Road<'_, '_> {
                 Standing::Failed => tally.failed += in_wave,
                 standing => {
                     tally.waiting += 1;
-                    tally.next_deadline =
-                        tally.next_deadline.into_iter().chain(standing.deadline()).min();
+                    tally.next_deadline = tally.next_deadline.into_iter().chain(standing.deadline()).min();
                 }
             }
         }
@@ -436,8 +429,7 @@ impl Road<'_, '_> {
         let tally = self.tally(course, course.waves.len());
         let touched = self.ground.roster.count(|s| matches!(s, Standing::Ready { .. })) > 0;
         let evidence = &self.ground.judged.evidence;
-        let healthy =
-            evidence.iter().all(|e| e.as_ref().is_some_and(|e| e.verdict == Verdict::Healthy));
+        let healthy = evidence.iter().all(|e| e.as_ref().is_some_and(|e| e.verdict == Verdict::Healthy));
         if let Some(hold) = self.held.first() {
             Some(hold.message.clone())
         } else if tally.waiting > 0 || !self.ground.input.fleet.in_flight.is_empty() {

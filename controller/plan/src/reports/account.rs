@@ -7,9 +7,7 @@ mod words;
 use std::{collections::HashMap, sync::Arc};
 
 use breakwater_crds::{
-    report::{
-        Appended, DeviationReportStatus, Outcome, SloAccount, WORST_MAX, WaveCount, WorstTenant,
-    },
+    report::{Appended, DeviationReportStatus, Outcome, SloAccount, WORST_MAX, WaveCount, WorstTenant},
     rollout::Comparison,
     scalars::Span,
     status::{Brake, Transition, VERSIONS_MAX, VersionCount},
@@ -48,7 +46,7 @@ pub(super) fn open(
     let evidence = found.slo.and_then(|i| scene.judged.evidence[i].as_ref());
     let mut status = DeviationReportStatus {
         outcome: Some(outcome),
-        reason: found.reason.into(),
+        reason: found.reason.clone(),
         message: clip(&found.message),
         slo: found.slo.map(|i| scene.input.slos()[i].name.clone()),
         value: evidence.and_then(|e| e.value),
@@ -83,17 +81,12 @@ pub(super) fn turn_to_revert(
 }
 
 /// The same version deviates for another reason, or more is done about it.
-pub(super) fn append(
-    scene: &Scene<'_, '_>,
-    status: &mut DeviationReportStatus,
-    found: &Found,
-    turns: bool,
-) {
+pub(super) fn append(scene: &Scene<'_, '_>, status: &mut DeviationReportStatus, found: &Found, turns: bool) {
     let last = status.appended.last().map(|more| (&more.reason, &more.message));
     let (reason, message) = last.unwrap_or((&status.reason, &status.message));
     let next = clip(&found.message);
     if (turns || *reason != found.reason) && *message != next {
-        status.appended.push(Appended { at: scene.input.now, reason: found.reason.into(), message: next });
+        status.appended.push(Appended { at: scene.input.now, reason: found.reason.clone(), message: next });
     }
 }
 
@@ -245,7 +238,9 @@ fn worst(
 fn guilty(scene: &Scene<'_, '_>, status: &DeviationReportStatus) -> Vec<WorstTenant> {
     let slos = scene.input.slos();
     let spoke = slos.iter().position(|slo| Some(&slo.name) == status.slo.as_ref());
-    let Some(evidence) = spoke.and_then(|i| scene.judged.evidence.get(i)?.as_ref()) else { return Vec::new() };
+    let Some(evidence) = spoke.and_then(|i| scene.judged.evidence.get(i)?.as_ref()) else {
+        return Vec::new();
+    };
     let names = names(scene.roster, evidence.guilty.iter().map(|(id, _)| *id));
     let guilty = evidence.guilty.iter().filter_map(|(id, counts)| {
         let (bad, total) = (neat(counts.bad), neat(counts.total));

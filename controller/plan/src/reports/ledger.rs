@@ -60,8 +60,7 @@ impl<'a> Ledger<'a> {
 
     /// Name and account of the report that is open for a version, if one is: a stored one, or one that this plan makes.
     pub(crate) fn open(&self, version: &str) -> Option<(&str, &DeviationReportStatus)> {
-        let stored =
-            self.stored.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none());
+        let stored = self.stored.iter().find(|r| r.spec.version == version && r.status.closed_by.is_none());
         let new = || self.writes.values().find(|write| write.spec.version == version);
         let (name, status) = match stored {
             Some(stored) => (&stored.name, self.status(stored)),

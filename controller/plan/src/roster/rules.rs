@@ -138,14 +138,16 @@ fn goes_back(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> bool {
 
 /// The version that it came from, or the stable one, is rejected neither for all nor for it alone.
 fn has_way_back(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> bool {
-    let is_safe =
-        |version: &str| !ground.rejections.is_out(version) && ground.rejections.spared.since(tenant.id, version).is_none();
+    let is_safe = |version: &str| {
+        !ground.rejections.is_out(version) && ground.rejections.spared.since(tenant.id, version).is_none()
+    };
     is_safe(&marker.previous) || ground.stable.is_some_and(is_safe)
 }
 
 /// The wanted version is rejected for this tenant, and not for all.
 pub(super) fn is_spared(tenant: &Tenant, ground: &Ground<'_>) -> bool {
-    ground.rejections.spared.since(tenant.id, ground.wanted).is_some() && !ground.rejections.is_out(ground.wanted)
+    ground.rejections.spared.since(tenant.id, ground.wanted).is_some()
+        && !ground.rejections.is_out(ground.wanted)
 }
 
 /// True where a tenant's version is rejected for it alone, and it has another one to go to.
@@ -227,4 +229,3 @@ pub(crate) fn seen_complete(marker: &Marker, waves: &[WaveStatus]) -> Option<Tim
     let complete = waves.iter().find(|wave| *wave.name == *marker.wave)?.completed_at;
     complete.filter(|at| marker.written_at <= *at)
 }
-

@@ -91,7 +91,8 @@ impl Trouble {
             },
             Self::Reverted => {
                 let wanted = course.wanted();
-                let since = course.rejections.spared.since(tenant.id, wanted).map(|at| format!(" since {at:.0}"));
+                let since =
+                    course.rejections.spared.since(tenant.id, wanted).map(|at| format!(" since {at:.0}"));
                 format!("{wanted} is rejected for it alone{}", since.unwrap_or_default())
             }
             Self::Claimed => "marked by another Rollout".into(),

@@ -1,10 +1,11 @@
 //! Anything at random: fleets, specs and histories. Every plan on the way is checked by the oracles and by planning
 //! again; at the end all disturbances cease, and the fleet comes to rest where it must.
 
+use breakwater_crds::words::{Impact, RevertSafety};
 use breakwater_crds::{RolloutStatus, Verb, status::Phase};
 use breakwater_plan::{
-    observed::{Cause, Claim, Fleet, JobState, Marker, Reading},
-    release::{Impact, Release, Revert},
+    observed::{Cause, Claim, JobState, Listing, Marker, Reading},
+    release::Release,
 };
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use serde_json::{Value, json};
@@ -188,8 +189,8 @@ fn happen(world: &mut World, event: &Event) {
         Event::Edit(number) => world.edit(edit(*number, world)),
         Event::Act(verb, version, wave) => act(world, *verb, VERSIONS[*version], *wave),
         Event::Stop(on) => world.stopped = on.then(|| "ConfigMap breakwater-stop exists".into()),
-        Event::FleetKnown(true) => world.fleet = Fleet::Complete,
-        Event::FleetKnown(false) => world.fleet = Fleet::Incomplete("listing".into()),
+        Event::FleetKnown(true) => world.listing = Listing::Complete,
+        Event::FleetKnown(false) => world.listing = Listing::Incomplete("listing".into()),
         Event::Cause(0) => world.cause = Cause::Unknown,
         Event::Cause(1) => world.cause = Cause::Application("CrashLoopBackOff".into()),
         Event::Cause(_) => world.cause = Cause::Infrastructure("Unschedulable".into()),
@@ -217,11 +218,11 @@ fn release(world: &mut World, version: &str, kind: u8) {
     world.releases.retain(|release| release.version != version);
     let (impact, revert) = match kind {
         0 => return,
-        1 => (Impact::Quiet, Revert::RevertSafe),
-        2 => (Impact::OffHours, Revert::RevertSafe),
-        3 | 4 => (Impact::Quiet, Revert::RevertLosesData),
-        5 => (Impact::Quiet, Revert::RevertNeedsDown),
-        _ => (Impact::Unknown, Revert::Unknown),
+        1 => (Impact::Quiet, RevertSafety::RevertSafe),
+        2 => (Impact::OffHours, RevertSafety::RevertSafe),
+        3 | 4 => (Impact::Quiet, RevertSafety::RevertLosesData),
+        5 => (Impact::Quiet, RevertSafety::RevertNeedsDown),
+        _ => (Impact::Unknown, RevertSafety::Unknown),
     };
     let withdrawn = (kind == 7).then(|| "it loses drafts".to_owned());
     world.releases.push(Release { withdrawn, ..crate::releases::release(version, impact, revert) });
@@ -344,7 +345,7 @@ fn calm(world: &mut World) {
         sim.touch();
     }
     world.sims.retain(|sim| !sim.tenant.terminating);
-    (world.fleet, world.stopped) = (Fleet::Complete, None);
+    (world.listing, world.stopped) = (Listing::Complete, None);
     world.answers_reports = true;
     world.outages.retain(|(_, to)| *to < now);
     world.outages.clear();

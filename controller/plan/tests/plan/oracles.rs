@@ -1,5 +1,6 @@
 //! What must be true of every plan, whatever the scenario (testbed.md, oracles).
 
+use breakwater_crds::words::{GateSubject, RevertSafety};
 use std::collections::{BTreeMap, BTreeSet};
 
 use breakwater_crds::{
@@ -11,10 +12,10 @@ use breakwater_crds::{
 };
 use breakwater_plan::{
     Observed, Plan,
-    fleet::after,
     observed::{Claim, JobState, Marker, Readiness, Tenant},
     outcome::{Purpose, Write},
-    release::{Revert, crossing},
+    release::crossing,
+    roster::after,
     schedule::{Gate, Windows},
 };
 use jiff::Timestamp;
@@ -26,7 +27,9 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
     blast_radius(observed, plan);
     status_is_bounded(plan);
     one_wave_is_in_flight(plan);
-    if observed.stopped.is_some() || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop) {
+    if observed.asked.stopped.is_some()
+        || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop)
+    {
         assert!(plan.writes.is_empty(), "R36: {} writes while stopped", plan.writes.len());
     }
     for write in &plan.writes {
@@ -59,7 +62,7 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
 
 /// Versions that reports reject once this plan's are stored, and the one that is taken out.
 fn rejected(observed: &Observed<'_>, plan: &Plan) -> BTreeSet<String> {
-    let mut reports = observed.reports.to_vec();
+    let mut reports = observed.elsewhere.reports.to_vec();
     crate::world::store(&mut reports, plan);
     let mut out: BTreeSet<String> = reports
         .iter()
@@ -93,7 +96,7 @@ impl Alone {
 }
 
 fn rejected_alone(observed: &Observed<'_>, plan: &Plan) -> Alone {
-    let mut reports = observed.reports.to_vec();
+    let mut reports = observed.elsewhere.reports.to_vec();
     crate::world::store(&mut reports, plan);
     let open = reports.iter().filter(|report| report.status.closed_by.is_none());
     let listed = open.flat_map(|report| {
@@ -106,10 +109,10 @@ fn rejected_alone(observed: &Observed<'_>, plan: &Plan) -> Alone {
 /// R22: no plan rejects a version for more single tenants than may be, nor for one that it was not written to; none that
 /// was listed is taken off the list.
 fn blast_radius(observed: &Observed<'_>, plan: &Plan) {
-    let spec = &observed.spec.spec;
+    let spec = &observed.asked.spec.spec;
     for write in &plan.reports {
         let list = &write.status.rejected_for;
-        let old = observed.reports.iter().find(|report| report.name == write.name);
+        let old = observed.elsewhere.reports.iter().find(|report| report.name == write.name);
         let old = old.map_or(&[][..], |report| &report.status.rejected_for);
         assert!(list.starts_with(old), "R22: {old:?} became {list:?}");
         let new = &list[old.len()..];
@@ -124,7 +127,10 @@ fn blast_radius(observed: &Observed<'_>, plan: &Plan) {
                 format!("{}/{}", tenant.namespace, tenant.name) == rejected.tenant
                     && own(tenant).is_some_and(|marker| *marker.target == *write.spec.version)
             };
-            assert!(observed.tenants.iter().any(|tenant| on_it(&tenant)), "R22: {rejected:?} is not on it");
+            assert!(
+                observed.fleet.tenants.iter().any(|tenant| on_it(&tenant)),
+                "R22: {rejected:?} is not on it"
+            );
         }
         assert!(plan.decided, "R28: a version is rejected for a tenant, and that is not stored first");
     }
@@ -132,14 +138,15 @@ fn blast_radius(observed: &Observed<'_>, plan: &Plan) {
 
 /// R21: nobody goes back over a schema that the version before does not run on, unless somebody said so or its Job is done.
 fn the_schema_lets_it_back(observed: &Observed<'_>, plan: &Plan, write: &Write) {
-    let gates = &observed.spec.spec.gates;
+    let gates = &observed.asked.spec.spec.gates;
     let newer = write.tenant.version.version().unwrap();
-    let Some(crossing) = crossing(observed.releases, &write.version, newer) else { return };
-    if gates.migrations != Gates::Require || crossing.revert == Revert::RevertSafe {
+    let Some(crossing) = crossing(observed.elsewhere.releases, &write.version, newer) else { return };
+    if gates.migrations != Gates::Require || crossing.revert == RevertSafety::RevertSafe {
         return;
     }
-    let said = plan.status.acknowledged.iter().any(|a| a.subject == "revert" && a.version == **newer);
-    let done = observed.jobs.get(&write.tenant.id).is_some_and(|jobs| {
+    let said =
+        plan.status.acknowledged.iter().any(|a| a.subject == GateSubject::Revert && a.version == **newer);
+    let done = observed.fleet.jobs.get(&write.tenant.id).is_some_and(|jobs| {
         jobs.iter().any(|job| job.errand.newer == *newer && job.state == JobState::Succeeded)
     });
     assert!(
@@ -153,7 +160,11 @@ fn the_schema_lets_it_back(observed: &Observed<'_>, plan: &Plan, write: &Write) 
 /// A withdrawn version never starts, nor is gone back to.
 fn no_withdrawn_version_starts(observed: &Observed<'_>, plan: &Plan) {
     let withdrawn = |version: &str| {
-        observed.releases.iter().any(|release| release.version == version && release.withdrawn.is_some())
+        observed
+            .elsewhere
+            .releases
+            .iter()
+            .any(|release| release.version == version && release.withdrawn.is_some())
     };
     for write in &plan.writes {
         assert!(
@@ -170,14 +181,14 @@ fn jobs_are_few_and_come_before_their_write(observed: &Observed<'_>, plan: &Plan
     for job in &plan.jobs {
         let tenant = job.tenant.id;
         let known =
-            observed.jobs.get(&tenant).is_some_and(|jobs| jobs.iter().any(|k| k.errand == job.errand));
+            observed.fleet.jobs.get(&tenant).is_some_and(|jobs| jobs.iter().any(|k| k.errand == job.errand));
         assert!(!known, "a Job for {} is there already", job.tenant.name);
         assert!(
             plan.writes.iter().all(|write| write.tenant.id != tenant),
             "{} is written beside its Job",
             job.tenant.name
         );
-        assert!(observed.stopped.is_none(), "R36: a Job while stopped");
+        assert!(observed.asked.stopped.is_none(), "R36: a Job while stopped");
     }
 }
 
@@ -185,16 +196,20 @@ fn jobs_are_few_and_come_before_their_write(observed: &Observed<'_>, plan: &Plan
 fn no_version_starts_over_an_open_report(observed: &Observed<'_>, plan: &Plan) {
     let starts = plan.status.phase.is_under_way() && plan.status.started_at != observed.status.started_at;
     let Some(version) = plan.status.candidate_version.as_deref().filter(|_| starts) else { return };
-    if observed.spec.spec.gates.open_deviations != Gates::Require {
+    if observed.asked.spec.spec.gates.open_deviations != Gates::Require {
         return;
     }
-    let mut reports = observed.reports.to_vec();
+    let mut reports = observed.elsewhere.reports.to_vec();
     crate::world::store(&mut reports, plan);
-    let acknowledged =
-        plan.status.acknowledged.iter().any(|a| a.subject == "openDeviations" && a.version == version);
+    let acknowledged = plan
+        .status
+        .acknowledged
+        .iter()
+        .any(|a| a.subject == GateSubject::OpenDeviations && a.version == version);
     let open = reports.iter().find(|report| {
         let answered = report.spec.is_answered_for(version) || report.status.closed_by.is_some();
         let fixed = observed
+            .elsewhere
             .releases
             .iter()
             .any(|release| release.version == version && release.fixes.contains(&report.name));
@@ -237,7 +252,7 @@ fn own(tenant: &Tenant) -> Option<&Marker> {
 }
 
 fn touches_only_its_own(observed: &Observed<'_>, write: &Write) {
-    let tenant = observed.tenants.iter().find(|tenant| tenant.id == write.tenant.id).unwrap();
+    let tenant = observed.fleet.tenants.iter().find(|tenant| tenant.id == write.tenant.id).unwrap();
     assert_eq!(*tenant, write.tenant, "a write on what was not observed");
     let mine = own(tenant).is_some() || (tenant.selected && !tenant.excluded);
     assert!(mine, "{} is neither selected nor marked", tenant.name);
@@ -247,7 +262,7 @@ fn touches_only_its_own(observed: &Observed<'_>, write: &Write) {
         own(tenant).is_none_or(|marker| tenant.version.version() == Some(&marker.target)),
         "R24: contested"
     );
-    assert!(!observed.in_flight.contains(&tenant.id), "a tenant that is in flight");
+    assert!(!observed.fleet.in_flight.contains(&tenant.id), "a tenant that is in flight");
     assert_eq!(write.marker.target, write.version);
     assert_eq!(write.marker.epoch, observed.epoch, "R26");
     assert_ne!(tenant.version.version(), Some(&write.version), "a write that changes nothing: {tenant:?}");
@@ -267,12 +282,12 @@ fn forward(
     assert!(!out.contains(&*write.version), "R19: a forward write of the rejected {}", write.version);
     assert!(tenant.selected && !tenant.excluded && !tenant.dormant, "R6, R17: {tenant:?}");
     assert!(own(tenant).is_some() || tenant.foreign_owner.is_none(), "R24: not released");
-    assert!(!observed.spec.spec.paused && status.brakes.is_empty(), "a forward write while held");
-    let held = status.conditions.iter().find(|c| c.type_ == "Held").unwrap();
+    assert!(!observed.asked.spec.spec.paused && status.brakes.is_empty(), "a forward write while held");
+    let held = status.conditions.iter().find(|c| c.type_.as_str() == "Held").unwrap();
     assert_eq!(held.reason, "None", "a forward write while held");
     let windows = if status.lane == Lane::Emergency { Windows::None } else { Windows::All };
     assert!(
-        matches!(observed.spec.schedule.gate(now, windows), Gate::Open { .. }),
+        matches!(observed.asked.spec.schedule.gate(now, windows), Gate::Open { .. }),
         "R8: a forward write outside windows"
     );
     let wave = status.waves.iter().position(|wave| *wave.name == *write.marker.wave).unwrap();
@@ -288,8 +303,9 @@ fn forward(
         || stable == Some(&*write.marker.previous);
     assert!(known, "R17: previous is {}, of {tenant:?}", write.marker.previous);
     let rejected = |version: &str| out.contains(version) || alone.since(tenant, version).is_some();
-    let withdrawn =
-        |version: &str| observed.releases.iter().any(|r| r.version == version && r.withdrawn.is_some());
+    let withdrawn = |version: &str| {
+        observed.elsewhere.releases.iter().any(|r| r.version == version && r.withdrawn.is_some())
+    };
     let verified_there_is = stable.is_some_and(|stable| !rejected(stable) && !withdrawn(stable));
     assert!(!verified_there_is || !rejected(&write.marker.previous), "R17, R22: previous is rejected");
 }
@@ -310,9 +326,9 @@ fn back(plan: &Plan, write: &Write, out: &BTreeSet<String>, alone: &Alone) {
 
 /// R2: updated but not ready, in flight, and about to be written.
 fn forward_concurrency(observed: &Observed<'_>, plan: &Plan, writes: usize, now: Timestamp) {
-    let spec = &observed.spec.spec;
+    let spec = &observed.asked.spec.spec;
     let wanted = plan.status.candidate_version.as_deref();
-    let busy = observed.tenants.iter().filter(|tenant| {
+    let busy = observed.fleet.tenants.iter().filter(|tenant| {
         let live =
             tenant.selected && !tenant.excluded && !tenant.terminating && tenant.consented && !tenant.dormant;
         let here = own(tenant).is_some_and(|marker| Some(&*marker.target) == wanted);
@@ -325,7 +341,7 @@ fn forward_concurrency(observed: &Observed<'_>, plan: &Plan, writes: usize, now:
     let current =
         in_flight.or_else(|| plan.status.waves.iter().rposition(|wave| wave.started_at.is_some())).unwrap();
     let allowed = spec.waves[current].max_concurrent.of(plan.status.waves[current].total as usize);
-    let total = busy.count() + observed.in_flight.len() + writes;
+    let total = busy.count() + observed.fleet.in_flight.len() + writes;
     assert!(total <= allowed, "R2: {total} are updated or about to be, and {allowed} may");
 }
 
@@ -338,18 +354,22 @@ fn back_concurrency(
     alone: &Alone,
     now: Timestamp,
 ) {
-    let spec = &observed.spec.spec.revert;
+    let spec = &observed.asked.spec.spec.revert;
     let stable = plan.status.stable_version.as_deref();
     let out_of = plan.status.phase.is_reverting()
         || matches!(plan.status.phase, Phase::Reverted | Phase::RevertedPartly);
     let decided = plan.status.revert.as_ref().filter(|_| out_of).map(|revert| revert.decided_at);
     let reachable = |tenant: &&Tenant| !tenant.terminating && tenant.consented && own(tenant).is_some();
     let steady = |tenant: &&Tenant| own(tenant).map(|marker| &marker.target) == tenant.version.version();
-    let mine = || observed.tenants.iter().filter(reachable).filter(steady);
+    let mine = || observed.fleet.tenants.iter().filter(reachable).filter(steady);
     let rejected =
         |tenant: &Tenant, version: &str| out.contains(version) || alone.since(tenant, version).is_some();
     let withdrawn = |version: &str| {
-        observed.releases.iter().any(|release| release.version == version && release.withdrawn.is_some())
+        observed
+            .elsewhere
+            .releases
+            .iter()
+            .any(|release| release.version == version && release.withdrawn.is_some())
     };
     let fits = |tenant: &Tenant, version: &str| !rejected(tenant, version) && !withdrawn(version);
     let safe = |tenant: &Tenant| {
@@ -374,17 +394,17 @@ fn back_concurrency(
     let allowed = spec.max_concurrent.of(touched.max(1));
     let (returning, awake) = (returning.count(), writes.iter().filter(|write| !write.tenant.dormant).count());
     assert!(
-        awake == 0 || returning + observed.in_flight.len() + awake <= allowed,
+        awake == 0 || returning + observed.fleet.in_flight.len() + awake <= allowed,
         "R18: {returning} + {awake} of {allowed}"
     );
-    let stopped =
-        observed.stopped.is_some() || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop);
+    let stopped = observed.asked.stopped.is_some()
+        || plan.status.brakes.iter().any(|brake| brake.kind == BrakeKind::Stop);
     let can_go =
-        mine().filter(to_go).filter(|tenant| safe(tenant) && !observed.in_flight.contains(&tenant.id));
+        mine().filter(to_go).filter(|tenant| safe(tenant) && !observed.fleet.in_flight.contains(&tenant.id));
     let waits = can_go.count();
-    let room = allowed.saturating_sub(returning + observed.in_flight.len());
+    let room = allowed.saturating_sub(returning + observed.fleet.in_flight.len());
     // What the schema lets nobody do by itself is another oracle's.
-    let asked = !observed.releases.is_empty();
+    let asked = !observed.elsewhere.releases.is_empty();
     assert!(
         stopped || asked || waits == 0 || room == 0 || !writes.is_empty(),
         "R18: {waits} could go back, and none does"

@@ -1,7 +1,7 @@
 //! R17 to R20: how a version gets out.
 
 use breakwater_crds::{Outcome, RolloutStatus, Verb, report::Attribution, status::Phase};
-use breakwater_plan::observed::{Claim, Fleet};
+use breakwater_plan::observed::{Claim, Listing};
 use serde_json::json;
 
 use crate::world::{Behaviour, World, marker, minutes, sim};
@@ -97,7 +97,7 @@ fn r17_a_tenant_that_was_never_touched_is_listed_and_left_alone() {
     world.until_phase(Phase::Reverted);
     assert_eq!(world.version_of("born"), "6.6.6");
     let listed = world.status.troubled.iter().find(|tenant| tenant.name == "born").unwrap();
-    assert_eq!(listed.reason, "NoSafeVersion");
+    assert_eq!(listed.reason.as_str(), "NoSafeVersion");
 }
 
 #[test]
@@ -180,12 +180,12 @@ fn r18_it_is_level_triggered_also_after_reverted_and_survives_edits() {
 #[test]
 fn r18_a_fleet_that_is_not_all_known_reverts_what_is_known_and_does_not_end() {
     let mut world = reverting();
-    world.fleet = Fleet::Incomplete("listing".into());
+    world.listing = Listing::Incomplete("listing".into());
     for _ in 0..30 {
         world.pass(minutes(1));
     }
     assert_eq!((world.on("6.6.6"), world.status.phase), (0, Phase::Reverting));
-    world.fleet = Fleet::Complete;
+    world.listing = Listing::Complete;
     world.until_phase(Phase::Reverted);
 }
 
@@ -284,7 +284,7 @@ fn r19_a_completed_version_is_taken_out_by_an_action_to_what_each_tenant_had() {
     world.until_phase(Phase::Reverted);
     assert_eq!((world.on("1.0.0"), world.on("0.9.0")), (12, 1));
     assert_eq!(world.status.stable_version.as_deref(), Some("1.0.0"));
-    assert_eq!(world.reports[0].status.reason, "Manual");
+    assert_eq!(world.reports[0].status.reason.as_str(), "Manual");
     world.edit(json!({"version": "3.0.0"}));
     world.until_phase(Phase::Completed);
     assert_eq!(world.on("3.0.0"), 13);

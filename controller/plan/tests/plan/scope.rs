@@ -1,7 +1,7 @@
 //! R22: a tenant that is guilty by itself goes back alone, and the version is rejected for it and nobody else.
 
 use breakwater_crds::{Outcome, RolloutStatus, Verb, status::Phase};
-use breakwater_plan::observed::Fleet;
+use breakwater_plan::observed::Listing;
 use serde_json::{Value, json};
 
 use crate::world::{Behaviour, World, merged, minutes, sim, spec, store};
@@ -27,7 +27,7 @@ fn way(world: &World, name: &str) -> Vec<String> {
 }
 
 fn reason(world: &World, name: &str) -> Option<String> {
-    world.status.troubled.iter().find(|tenant| tenant.name == name).map(|tenant| tenant.reason.clone())
+    world.status.troubled.iter().find(|tenant| tenant.name == name).map(|tenant| tenant.reason.to_string())
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn r22_one_tenant_that_burns_goes_back_alone_and_all_others_go_on_to_the_end() {
     assert_eq!(way(&world, "a0"), ["2.0.0", "1.0.0"], "it is not tried again");
     assert_eq!((world.status.counts.spared, world.status.rejected_for, world.reports.len()), (1, 1, 1));
     let for_its_sake = |message: &str| message.starts_with("SharpPath") || message.starts_with("Reverting");
-    let mut held = world.transitions.iter().filter(|told| told.reason == "Held");
+    let mut held = world.transitions.iter().filter(|told| told.reason.as_str() == "Held");
     assert!(!held.any(|told| for_its_sake(&told.message)), "nobody was held for its sake");
 }
 
@@ -134,7 +134,11 @@ fn r22_an_hour_that_is_read_at_once_names_the_one_tenant_as_well() {
     world.ail("a0", "2.0.0", 0.9);
     world.outages.push((world.now, world.now + minutes(60)));
     world.until("a0 is back", |world| world.status.counts.spared == 1);
-    assert_eq!(world.reports[0].status.reason, "BurnRate", "the page's window is full as well by then");
+    assert_eq!(
+        world.reports[0].status.reason.as_str(),
+        "BurnRate",
+        "the page's window is full as well by then"
+    );
     world.until_phase(Phase::Completed);
     assert_eq!(world.on("2.0.0"), 23);
 }
@@ -274,10 +278,10 @@ fn r22_who_has_nowhere_to_go_holds_and_a_fleet_that_is_not_all_known_waits() {
 
     let mut world = self::world(json!({}));
     world.until_wave("one", Phase::Soaking);
-    world.fleet = Fleet::Incomplete("listing".into());
+    world.listing = Listing::Incomplete("listing".into());
     world.pass(minutes(10));
     assert!(world.reports.is_empty() && world.version_of("a0") == "2.0.0");
-    world.fleet = Fleet::Complete;
+    world.listing = Listing::Complete;
     world.until("a0 is back", |world| world.status.counts.spared == 1);
 }
 

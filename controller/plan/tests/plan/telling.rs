@@ -28,7 +28,10 @@ fn r27_the_status_is_bounded_at_a_hundred_thousand_tenants_in_trouble() {
     let plan = world.think();
     assert!(serde_json::to_vec(&plan.status).unwrap().len() < STATUS_MAX_BYTES);
     assert_eq!(plan.status.troubled.len(), TROUBLED_MAX);
-    assert!(plan.status.troubled.iter().all(|tenant| tenant.reason == "Unreadable"), "the worst first");
+    assert!(
+        plan.status.troubled.iter().all(|tenant| tenant.reason.as_str() == "Unreadable"),
+        "the worst first"
+    );
     assert_eq!(
         plan.status.counts.live
             + plan.status.counts.dormant
@@ -118,7 +121,7 @@ fn r29_a_conditions_time_is_that_of_its_last_change() {
             .status
             .conditions
             .iter()
-            .find(|condition| condition.type_ == type_)
+            .find(|condition| condition.type_.as_str() == type_)
             .unwrap()
             .last_transition_time
     };
@@ -148,7 +151,7 @@ fn r30_messages_say_which_slo_value_limit_and_window() {
         world
             .transitions
             .iter()
-            .any(|told| told.reason == "Deviation" && told.warning && told.message == said)
+            .any(|told| told.reason.as_str() == "Deviation" && told.warning && told.message == said)
     );
 }
 

@@ -1,12 +1,13 @@
 //! R10 to R14: what is watched, and what its absence does.
 
 use breakwater_crds::status::Phase;
+use breakwater_crds::words::Word;
 use serde_json::json;
 
 use crate::world::{Behaviour, World, merged, minutes, spec};
 
 fn verdict(world: &World) -> Option<&str> {
-    world.status.slos.first().and_then(|slo| slo.verdict.as_deref())
+    world.status.slos.first().and_then(|slo| slo.verdict.as_ref().map(Word::as_str))
 }
 
 #[test]
@@ -107,7 +108,8 @@ fn r11_no_data_of_one_slo_holds_although_the_other_is_healthy() {
     world.pass(minutes(10));
     world.delays = vec![0, 3600];
     world.pass(minutes(10));
-    let verdicts: Vec<_> = world.status.slos.iter().map(|slo| slo.verdict.clone().unwrap()).collect();
+    let verdicts: Vec<_> =
+        world.status.slos.iter().map(|slo| slo.verdict.as_ref().unwrap().to_string()).collect();
     assert_eq!(
         (verdicts, world.condition("Held").1.as_str()),
         (vec!["Healthy".into(), "NoData".to_owned()], "NoData")

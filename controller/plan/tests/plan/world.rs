@@ -18,8 +18,8 @@ use breakwater_plan::{
     Observed, Plan,
     frozen::{self, Freeze, Stored, Thawed},
     observed::{
-        Action, ByTenant, Cause, Claim, Counted, Fleet, Job, JobState, Marker, ObjectFacts, Readiness,
-        Reading, Report, SloReading, Slower, Step, StepData, Tenant,
+        Action, Asked, ByTenant, Cause, Claim, Counted, Elsewhere, Fleet, Job, JobState, Listing, Marker,
+        Measured, ObjectFacts, Readiness, Reading, Report, SloReading, Slower, Step, StepData, Tenant,
     },
     outcome::{JobWrite, Purpose, Write},
     plan,
@@ -102,7 +102,7 @@ pub struct World {
     pub actions: Vec<Action>,
     pub answers: BTreeMap<String, (ActionResult, String)>,
     pub reports: Vec<Report>,
-    pub fleet: Fleet,
+    pub listing: Listing,
     pub stopped: Option<String>,
     pub in_flight: HashSet<TenantId>,
     pub problems: HashMap<TenantId, String>,
@@ -111,6 +111,8 @@ pub struct World {
     pub releases: Vec<Release>,
     /// Why they cannot be listed.
     pub releases_unread: Option<String>,
+    /// Why what is known of them is not what the API has.
+    pub releases_behind: Option<String>,
     /// What the Rollout of `gates.soak` has soaked.
     pub soaked: Option<Result<Soaked, String>>,
     /// Jobs, as the API has them.
@@ -289,13 +291,14 @@ impl World {
             actions: Vec::new(),
             answers: BTreeMap::new(),
             reports: Vec::new(),
-            fleet: Fleet::Complete,
+            listing: Listing::Complete,
             stopped: None,
             in_flight: HashSet::new(),
             problems: HashMap::new(),
             causes: HashMap::new(),
             releases: Vec::new(),
             releases_unread: None,
+            releases_behind: None,
             soaked: None,
             jobs: HashMap::new(),
             job_ends: JobState::Succeeded,
@@ -434,11 +437,12 @@ impl World {
     }
 
     pub fn told(&self, reason: &str) -> usize {
-        self.transitions.iter().filter(|told| told.reason == reason).count()
+        self.transitions.iter().filter(|told| told.reason.as_str() == reason).count()
     }
 
     pub fn condition(&self, type_: &str) -> (bool, String) {
-        let found = self.status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        let found =
+            self.status.conditions.iter().find(|condition| condition.type_.as_str() == type_).unwrap();
         (found.status == breakwater_crds::status::ConditionStatus::True, found.reason.clone())
     }
 
@@ -452,30 +456,39 @@ impl World {
         kept: &'a Thawed,
     ) -> Observed<'a> {
         Observed {
-            namespace: "ops",
-            name: "app",
-            created_at: self.created_at,
-            generation: self.generation,
-            spec: &self.spec,
-            refused: self.refused.as_deref(),
-            revision: Some("app-1"),
+            asked: Asked {
+                namespace: "ops",
+                name: "app",
+                created_at: self.created_at,
+                generation: self.generation,
+                spec: &self.spec,
+                refused: self.refused.as_deref(),
+                revision: Some("app-1"),
+                actions: &self.actions,
+                stopped: self.stopped.as_deref(),
+            },
             status,
             epoch: self.epoch,
-            fleet: self.fleet.clone(),
-            tenants,
-            in_flight: &self.in_flight,
-            actions: &self.actions,
-            reports,
-            stopped: self.stopped.as_deref(),
-            readings,
-            problems: &self.problems,
-            causes: &self.causes,
-            firing: &self.firing,
-            kept: (!self.states_unread).then_some(kept),
-            releases: &self.releases,
-            releases_unread: self.releases_unread.as_deref(),
-            soaked: self.soaked.as_ref(),
-            jobs: &self.jobs,
+            fleet: Fleet {
+                listing: self.listing.clone(),
+                tenants,
+                in_flight: &self.in_flight,
+                problems: &self.problems,
+                causes: &self.causes,
+                jobs: &self.jobs,
+            },
+            measured: Measured {
+                readings,
+                firing: &self.firing,
+                kept: (!self.states_unread).then_some(kept),
+            },
+            elsewhere: Elsewhere {
+                reports,
+                releases: &self.releases,
+                releases_unread: self.releases_unread.as_deref(),
+                releases_behind: self.releases_behind.as_deref(),
+                soaked: self.soaked.as_ref(),
+            },
         }
     }
 
