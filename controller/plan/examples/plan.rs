@@ -97,6 +97,21 @@ fn times(observed: &Observed<'_>, at: Timestamp) -> Vec<f64> {
     times
 }
 
+/// A Rollout that nobody speaks to.
+fn asked(spec: &Checked, created_at: Timestamp) -> Asked<'_> {
+    Asked {
+        namespace: "ops",
+        name: "app",
+        created_at,
+        generation: 1,
+        spec,
+        refused: None,
+        revision: None,
+        actions: &[],
+        stopped: None,
+    }
+}
+
 fn measure(n: usize) -> Result<(), Error> {
     let spec = spec()?;
     let now: Timestamp = "2026-03-02T10:00:00Z".parse()?;
@@ -106,17 +121,7 @@ fn measure(n: usize) -> Result<(), Error> {
     let observe =
         |tenants: &[Tenant], status: &RolloutStatus, readings: &[SloReading], at: Timestamp, label: &str| {
             let observed = Observed {
-                asked: Asked {
-                    namespace: "ops",
-                    name: "app",
-                    created_at: now,
-                    generation: 1,
-                    spec: &spec,
-                    refused: None,
-                    revision: None,
-                    actions: &[],
-                    stopped: None,
-                },
+                asked: asked(&spec, now),
                 status,
                 epoch: 1,
                 fleet: Fleet {

@@ -88,10 +88,16 @@ impl AlertRule {
     }
 }
 
-/// Every mistake in `spec.alerts`.
-pub fn check(alerts: &[Alert], path: &str) -> Vec<FieldError> {
-    let each = alerts.iter().enumerate().map(|(i, alert)| AlertRule::parse(alert, &format!("{path}[{i}]")));
-    each.filter_map(Result::err).flatten().collect()
+/// Parses `spec.alerts`; every mistake in it where there is one.
+pub fn parse(alerts: &[Alert], path: &str) -> Result<Vec<AlertRule>, Vec<FieldError>> {
+    let (mut rules, mut errors) = (Vec::new(), Vec::new());
+    for (i, alert) in alerts.iter().enumerate() {
+        match AlertRule::parse(alert, &format!("{path}[{i}]")) {
+            Ok(rule) => rules.push(rule),
+            Err(more) => errors.extend(more),
+        }
+    }
+    if errors.is_empty() { Ok(rules) } else { Err(errors) }
 }
 
 /// An alert that fires.

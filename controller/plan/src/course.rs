@@ -4,6 +4,7 @@
 
 mod begin;
 mod choose;
+mod owners;
 mod rejections;
 mod way;
 
@@ -15,8 +16,9 @@ use breakwater_crds::{
 use jiff::Timestamp;
 
 pub(crate) use self::{
-    begin::{begin, forget_stable, nobody, owners_sentence},
+    begin::{begin, forget_stable, nobody},
     choose::choose,
+    owners::owners_sentence,
     rejections::Rejections,
     way::Way,
 };

@@ -69,7 +69,7 @@ impl Judged {
     }
 
     /// Nothing, where a version starts: the evidence is of another one.
-    pub(crate) fn again(&self, input: &Input<'_>, before: &Course, turned: &Course) -> Option<Self> {
+    pub(crate) fn again(input: &Input<'_>, before: &Course, turned: &Course) -> Option<Self> {
         (turned.starts && !before.starts).then(|| Self::blank(input, Vec::new()))
     }
 
@@ -196,7 +196,7 @@ fn checkpoint(status: &SloStatus) -> (State, u32) {
     (read(guards).unwrap_or_default(), status.anew.saturating_add(1))
 }
 
-impl<'a> Court<'_, 'a> {
+impl Court<'_, '_> {
     /// Judges one SLO; `known` is what the stored status says of the version under way.
     fn rule(&self, index: usize, known: &[SloStatus]) -> Ruling {
         let (slo, definition) = (&self.input.slos()[index], &self.input.asked.spec.definitions[index]);

@@ -34,7 +34,10 @@ pub use observed::Observed;
 pub use outcome::Plan;
 pub use tell::refuse;
 
-use crate::{deviation::Case, input::Input, moves::Ground, reports::Scene, roster::Roster, tell::Decided};
+use crate::{
+    deviation::Case, input::Input, judged::Judged, moves::Ground, reports::Scene, roster::Roster,
+    tell::Decided,
+};
 
 /// Decides everything that is to happen to one Rollout at `now`.
 ///
@@ -54,24 +57,24 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let said = tell::edit(input).and(asked).and(chosen).and(answer.unanswered(spoken)).and(answered);
 
     let turned = answer.course.as_ref().unwrap_or(&course);
-    let (again, fresh) = (roster.again(input, &course, turned), judged.again(input, &course, turned));
-    let (roster2, judged2) = (again.as_ref().unwrap_or(&roster), fresh.as_ref().unwrap_or(&judged));
-    let ground = Ground { input, honoured: &honoured, roster: roster2, judged: judged2, held: &said.holds };
+    let (again, anew) = (Roster::again(input, &course, turned), Judged::again(input, &course, turned));
+    let (tenants, slos) = (again.as_ref().unwrap_or(&roster), anew.as_ref().unwrap_or(&judged));
+    let ground = Ground { input, honoured: &honoured, roster: tenants, judged: slos, held: &said.holds };
     let moves = moves::make(ground, turned);
-    let roster3 = moves.roster.as_ref().unwrap_or(roster2);
+    let tenants = moves.roster.as_ref().unwrap_or(tenants);
 
     let decision = Scene { input, course: &course, roster: &roster, judged: &judged, told: &said.told };
     let all = said.clone().and(moves.said.clone());
-    let end = Scene { course: &moves.course, roster: roster3, judged: judged2, told: &all.told, ..decision };
+    let end = Scene { input, course: &moves.course, roster: tenants, judged: slos, told: &all.told };
     let entries = answer.entries.iter().chain(&moves.entry).cloned().collect();
     let reports = reports::account(&honoured, entries, &decision, &end);
     tell::tell(Decided {
         input,
         honoured: &honoured,
-        judged: judged2,
+        judged: slos,
         answer: &answer,
         moves: &moves,
-        roster: roster3,
+        roster: tenants,
         reports,
         said: all,
     })

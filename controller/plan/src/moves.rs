@@ -98,7 +98,7 @@ pub(crate) struct Moves<'a> {
     pub(crate) said: Said,
 }
 
-impl<'a> Moves<'a> {
+impl Moves<'_> {
     /// Nothing moves.
     fn none(course: Course) -> Self {
         Self {

@@ -40,7 +40,7 @@ impl<'a> Roster<'a> {
     }
 
     /// Looks at every tenant again, where a course turned into another one under which they may stand elsewhere.
-    pub(crate) fn again(&self, input: &Input<'a>, before: &Course, turned: &Course) -> Option<Self> {
+    pub(crate) fn again(input: &Input<'a>, before: &Course, turned: &Course) -> Option<Self> {
         (!Ground::of(input, before).is_like(&Ground::of(input, turned))).then(|| Self::call(input, turned))
     }
 

@@ -40,6 +40,8 @@ pub struct Checked {
     pub spec: RolloutSpec,
     /// Its windows and freezes.
     pub schedule: Schedule,
+    /// `spec.alerts`, parsed.
+    pub alerts: Vec<alerts::AlertRule>,
     /// Per SLO a hash of its definition: an edited SLO starts its evidence anew (R9).
     pub definitions: Vec<String>,
 }
@@ -53,15 +55,15 @@ impl Checked {
         for (i, slo) in spec.slos.iter().enumerate() {
             check_slo(spec, slo, &format!("spec.slos[{i}]"), &mut errors);
         }
-        errors.extend(alerts::check(&spec.alerts, "spec.alerts"));
+        let alerts = alerts::parse(&spec.alerts, "spec.alerts").map_err(|more| errors.extend(more)).ok();
         if let Some(prometheus) = &spec.prometheus {
             errors.extend(promql::check_matchers(&prometheus.matchers, "spec.prometheus.matchers"));
         }
-        match schedule {
-            Some(schedule) if errors.is_empty() => {
+        match (schedule, alerts) {
+            (Some(schedule), Some(alerts)) if errors.is_empty() => {
                 let definitions = spec.slos.iter().map(definition).collect();
                 let spec = RolloutSpec { waves: spec.all_waves(), ..spec.clone() };
-                Ok(Self { spec, schedule, definitions })
+                Ok(Self { spec, schedule, alerts, definitions })
             }
             _ => Err(errors),
         }

@@ -152,7 +152,7 @@ fn matchers_are_read_as_alertmanager_reads_them() {
     for text in ["", "a", "=b", "a=\"b", "a=\"b\"c", "a=~\"(\"", "a=b c", "1a=b", "a!b", "a-b=c"] {
         let mut alert = spec(AlertAction::Hold, "");
         alert.matchers = vec!["a=b".to_owned(), text.to_owned()];
-        let errors = check(&[alert], "spec.alerts");
+        let errors = parse(&[alert], "spec.alerts").unwrap_err();
         assert_eq!(errors.len(), 1, "{text}");
         assert_eq!(errors[0].path, "spec.alerts[0].matchers[1]", "{text}");
     }

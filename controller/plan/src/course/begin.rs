@@ -1,16 +1,19 @@
 //! From nothing, or from a stable version, to a version under way: adoption, gates, start, rejection (R19, R33). Pure.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use breakwater_crds::{
     report::Outcome,
     rollout::{Adopt, Unmatched},
     scalars::Span,
-    status::{Adoption, OwnerCount, Phase, VERSIONS_MAX, VersionCount},
+    status::{Adoption, Phase, VERSIONS_MAX, VersionCount},
     words::{HoldReason, Severity, TransitionReason},
 };
 
-use super::Course;
+use super::{
+    Course,
+    owners::{owners, owners_sentence},
+};
 use crate::{
     gate::{self, Gates, Passage},
     input::Input,
@@ -177,7 +180,9 @@ fn before_start(input: &Input<'_>, wanted: &str, roster: &Roster<'_>, gates: &Ga
         said.hold(HoldReason::Unmatched, message);
     }
     if said.holds.is_empty() {
-        warned.into_iter().for_each(|(reason, why)| said.tell_as(reason, Severity::Warning, why));
+        for (reason, why) in warned {
+            said.tell_as(reason, Severity::Warning, why);
+        }
     }
     said
 }
@@ -255,48 +260,6 @@ fn versions(input: &Input<'_>, course: &Course, roster: &Roster<'_>) -> Vec<Vers
     versions.sort_by(|a, b| (b.tenants, &b.version).cmp(&(a.tenants, &a.version)));
     versions.truncate(VERSIONS_MAX);
     versions
-}
-
-/// Managers that own versions and have not released them.
-fn owners(roster: &Roster<'_>) -> Vec<OwnerCount> {
-    let mut tally: BTreeMap<&str, u32> = BTreeMap::new();
-    for (tenant, place) in roster.fleet() {
-        if let (Some(owner), Standing::NotReleased) = (&tenant.foreign_owner, &place.standing) {
-            *tally.entry(owner).or_default() += 1;
-        }
-    }
-    let count =
-        |(manager, tenants): (&str, u32)| OwnerCount { manager: manager.into(), tenants, released: false };
-    let mut owners: Vec<OwnerCount> = tally.into_iter().map(count).collect();
-    owners.sort_by_key(|owner| Reverse(owner.tenants));
-    owners.truncate(VERSIONS_MAX);
-    owners
-}
-
-/// Owners that have not released the version, and how they would (R24).
-pub(crate) fn owners_sentence(roster: &Roster<'_>) -> String {
-    let owners = owners(roster);
-    let n: u32 = owners.iter().map(|owner| owner.tenants).sum();
-    let listed: Vec<String> =
-        owners.iter().take(3).map(|o| format!("{} ({})", o.manager, o.tenants)).collect();
-    let first = owners.first().map(|owner| owner.manager.clone()).unwrap_or_default();
-    let listed = listed.join(", ");
-    format!("{n} tenants' versions are owned by {listed}; {}", snippet(&first))
-}
-
-/// The exact words that release a field, for the deployers that are known.
-fn snippet(manager: &str) -> String {
-    let yaml = match manager {
-        m if m.starts_with("argocd") => {
-            "release it with syncOptions [RespectIgnoreDifferences=true] and ignoreDifferences [{managedFieldsManagers: [breakwater]}]"
-        }
-        m if m.contains("kustomize-controller") || m.contains("flux") => {
-            "release it with the annotation kustomize.toolkit.fluxcd.io/ssa: IfNotPresent, or by leaving the field out of the manifest"
-        }
-        m if m.contains("helm") => "release it by leaving the version out of the values, or take it over",
-        _ => "release it by leaving the field out of what it applies, or take it over",
-    };
-    format!("{yaml}; then: takeFrom: [{manager}]")
 }
 
 /// A completed version is taken out: the stable one is again what most of its tenants came from (R19).

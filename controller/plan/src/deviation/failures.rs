@@ -76,7 +76,7 @@ impl Excess<'_, '_> {
                 said.wake(until);
                 (None, Vec::new(), said)
             }
-            None => self.by_cause(message),
+            None => self.by_cause(&message),
         }
     }
 
@@ -94,7 +94,7 @@ impl Excess<'_, '_> {
     }
 
     /// What the failures come to once their cause is known.
-    fn by_cause(&self, message: String) -> Failures {
+    fn by_cause(&self, message: &str) -> Failures {
         let ids: Vec<TenantId> = self.failed.iter().take(DIAGNOSED).map(|tenant| tenant.id).collect();
         let known = &self.case.input.fleet.causes;
         let causes: Vec<&Cause> = ids.iter().filter_map(|id| known.get(id)).collect();

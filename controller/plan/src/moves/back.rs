@@ -54,13 +54,12 @@ pub(super) fn write_back(ground: Ground<'_, '_>, course: &Course) -> Returns {
         let (Some(marker), Some((target, before))) = (own(tenant), ready.tenants.get(&i)) else {
             continue;
         };
-        match before {
-            Some(errand) => returns.jobs.push(JobWrite { tenant: tenant.clone(), errand: errand.clone() }),
-            None => {
-                let versions = (target.clone(), target.clone());
-                let back = write(input, course, tenant, versions, &marker.wave, Purpose::Revert);
-                returns.writes.push(back);
-            }
+        if let Some(errand) = before {
+            returns.jobs.push(JobWrite { tenant: tenant.clone(), errand: errand.clone() });
+        } else {
+            let versions = (target.clone(), target.clone());
+            let back = write(input, course, tenant, versions, &marker.wave, Purpose::Revert);
+            returns.writes.push(back);
         }
     }
     returns.said = ready.errands.holds();

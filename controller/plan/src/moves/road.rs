@@ -158,14 +158,14 @@ fn with_wave(course: Course, index: usize, change: impl FnOnce(&mut WaveStatus))
     Course { waves, ..course }
 }
 
+/// True where humans are asked for approvals (R35).
+fn asks(course: &Course) -> bool {
+    course.lane != Lane::Emergency
+}
+
 impl Road<'_, '_> {
     fn now(&self) -> Timestamp {
         self.ground.input.now
-    }
-
-    /// True where humans are asked for approvals (R35).
-    fn asks(&self, course: &Course) -> bool {
-        course.lane != Lane::Emergency
     }
 
     /// Takes one wave as far as it goes.
@@ -247,7 +247,7 @@ impl Road<'_, '_> {
     fn start(&self, course: Course, index: usize, spec: &Wave, tally: &Tally) -> Leg {
         let mut said = Said::default();
         let unapproved = course.waves[index].approved_before.is_none();
-        if self.asks(&course) && spec.approval == Some(Approval::Before) && unapproved {
+        if asks(&course) && spec.approval == Some(Approval::Before) && unapproved {
             return self.await_approval(course, spec, said, "before it starts");
         }
         if let Some(hold) = self.held.first() {
@@ -372,7 +372,7 @@ impl Road<'_, '_> {
             Sufficient::Yes | Sufficient::NotYet(_) | Sufficient::Never(_) => {}
         }
         let unapproved = course.waves[index].approved_after.is_none();
-        if self.asks(&course) && spec.approval == Some(Approval::After) && unapproved {
+        if asks(&course) && spec.approval == Some(Approval::After) && unapproved {
             return self.await_approval(course, spec, said, "before it ends");
         }
         // A promotion is a human's answer to what the SLOs only hold for; it overrides no deviation and no other hold.

@@ -29,9 +29,9 @@ pub(super) fn sentence(input: &Input<'_>, course: &Course, said: &Said, counts: 
         None => phase.as_str().to_owned(),
     };
     let refused = input.asked.refused.map(|why| format!("the newest spec is refused: {why}"));
-    let held = hold.map(|hold| hold.message.clone());
+    let why = hold.map(|hold| hold.message.clone());
     let waiting = || said.waiting.clone().unwrap_or_default();
-    let message = refused.or(held).or_else(|| settled(course)).unwrap_or_else(waiting);
+    let message = refused.or(why).or_else(|| settled(course)).unwrap_or_else(waiting);
     Sentence { summary, message: clip(&message), progress: progress(input, course, counts) }
 }
 

@@ -97,7 +97,7 @@ impl Trouble {
             }
             Self::Claimed => "marked by another Rollout".into(),
             Self::NoConsent => {
-                format!("namespace lacks the label {}", CONSENT_LABEL)
+                format!("namespace lacks the label {CONSENT_LABEL}")
             }
         }
     }

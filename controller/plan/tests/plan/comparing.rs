@@ -21,7 +21,7 @@ fn errors(world: &mut World, version: &str, errors: f64) {
 }
 
 fn verdict(world: &World) -> &str {
-    world.status.slos[0].verdict.as_ref().map(Word::as_str).unwrap_or("none")
+    world.status.slos[0].verdict.as_ref().map_or("none", Word::as_str)
 }
 
 #[test]
