@@ -155,9 +155,6 @@ fn reject(input: &Input<'_>, course: Course, roster: &Roster<'_>) -> (Course, Sa
 /// Without a hold the version may start, and the warnings are told.
 fn before_start(input: &Input<'_>, wanted: &str, roster: &Roster<'_>, gates: &Gates<'_, '_>) -> Said {
     let (mut said, mut warned) = (Said::default(), Vec::new());
-    if let Some(why) = input.elsewhere.releases_behind {
-        said.hold(HoldReason::ReleasesBehind, format!("version {wanted} waits: {why}"));
-    }
     for passage in gates.before_start(wanted) {
         match passage {
             Passage::Shut(reason, why) => {

@@ -92,9 +92,6 @@ fn queue(course: Course, why: String) -> (Course, Said) {
 /// Lets the wanted version take over, unless a gate keeps it waiting.
 fn supersede(input: &Input<'_>, course: Course, candidate: &str, gates: &Gates<'_, '_>) -> (Course, Said) {
     let wish = course.wish.clone();
-    if let Some(why) = input.elsewhere.releases_behind {
-        return queue(course, format!("version {wish} waits: {why}"));
-    }
     let mut said = Said::default();
     for passage in gates.before_start(&wish) {
         match passage {

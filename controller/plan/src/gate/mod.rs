@@ -122,6 +122,10 @@ impl<'g, 'a> Gates<'g, 'a> {
             let why = format!("version {version} waits: {why}");
             return vec![Passage::Shut(HoldReason::ReleasesUnread, why)];
         }
+        if let Some(why) = self.input.elsewhere.releases_behind {
+            let why = format!("version {version} waits: {why}");
+            return vec![Passage::Shut(HoldReason::ReleasesBehind, why)];
+        }
         let warned = evidence::load_test_warns(self.input, version);
         let warned = warned.map(|why| Passage::Warned(TransitionReason::LoadTest, why));
         let asked = BEFORE_START.into_iter();
