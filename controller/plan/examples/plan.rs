@@ -125,6 +125,7 @@ fn measure(n: usize) -> Result<(), Error> {
                 kept: None,
                 releases: &[],
                 releases_unread: None,
+                releases_behind: None,
                 soaked: None,
                 jobs: &jobs,
             };

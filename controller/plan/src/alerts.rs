@@ -1,5 +1,6 @@
 //! Which firing alerts hold or revert a rollout (R15): one function over alerts, tenants and time. Pure.
 
+mod arms;
 mod pull;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,6 +12,7 @@ use promql_parser::{
     parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX},
 };
 
+pub(crate) use self::arms::arms;
 pub use self::pull::{fingerprint, pulled};
 use crate::spec::FieldError;
 

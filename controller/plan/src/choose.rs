@@ -260,6 +260,7 @@ fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
                 draft.hold(reason, false, why);
                 draft.wake(Some(fleet::after(draft.now, SOAK_AGAIN)));
             }
+            Passage::Shut(why) if reason == gate::BEHIND => draft.hold(reason, false, why),
             Passage::Shut(why) => draft.hold(reason, true, why),
             Passage::Warned(why) => warned.push((reason, why)),
             Passage::Open => {}

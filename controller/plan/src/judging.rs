@@ -465,7 +465,7 @@ fn arm(draft: &Draft<'_>, tenant: &Tenant, place: &Place, start: Timestamp, end:
 
 /// The baseline are tenants that wait, warm, on a verified version: one that a superseded version was written to says
 /// nothing about what users were used to.
-fn baseline(draft: &Draft<'_>, tenant: &Tenant, start: Timestamp) -> Option<Arm> {
+pub(crate) fn baseline(draft: &Draft<'_>, tenant: &Tenant, start: Timestamp) -> Option<Arm> {
     let stable = draft.status.stable_version.as_deref();
     let unverified = |marker: &Marker| marker.target != marker.previous && stable != Some(&*marker.target);
     if fleet::own(tenant).is_some_and(unverified) {

@@ -73,6 +73,9 @@ pub struct Observed<'a> {
     pub releases: &'a [Release],
     /// Why Releases cannot be read, if so: then nobody knows what they say.
     pub releases_unread: Option<&'a str>,
+    /// Why no version may start yet, where the API has Releases of this Rollout that are not known as they are now: one that
+    /// withdraws the version may have come in the same moment. `None` also where no start was to be expected.
+    pub releases_behind: Option<&'a str>,
     /// How the Rollout that `gates.soak` names has fared, or why nobody knows; `None`: it was not read yet.
     pub soaked: Option<&'a Result<Soaked, String>>,
     /// Jobs of this Rollout's tenants.

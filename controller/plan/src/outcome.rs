@@ -53,6 +53,8 @@ pub struct Plan {
     pub freeze: Option<Freeze>,
     /// Names of `RolloutStates` that are of no use any more.
     pub outlived: Vec<String>,
+    /// Which arm of an alert each tenant is in, in the order in which they were observed; empty where nobody asks.
+    pub arms: Vec<crate::alerts::Standing>,
     /// When to plan again even if nothing happens; `None`: only on events.
     pub wake_at: Option<Timestamp>,
     /// What the rollout waits for, in one sentence; "nothing to do" has a reason.

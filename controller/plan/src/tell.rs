@@ -47,6 +47,7 @@ pub(crate) fn finish(mut draft: Draft<'_>) -> Plan {
     Plan {
         decided,
         results: results.collect(),
+        arms: crate::alerts::arms(&draft),
         history_wanted: judging::history_wanted(&draft),
         study: comparing::study(&draft),
         freeze: frozen::freeze(&draft),

@@ -27,6 +27,9 @@ use crate::{
 /// Longest reason in a gate's sentence, in bytes: how to pass it must fit beside.
 const WHY_MAX: usize = 160;
 
+/// Why a version waits for Releases that are being read: it ends by itself.
+pub(crate) const BEHIND: &str = "ReleasesBehind";
+
 /// A gate, as an Acknowledge names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
@@ -133,6 +136,9 @@ pub(crate) fn before_start(draft: &Draft<'_>, version: &str) -> Vec<(&'static st
     }
     if let Some(why) = draft.observed.releases_unread {
         return vec![("ReleasesUnread", Passage::Shut(format!("version {version} waits: {why}")))];
+    }
+    if let Some(why) = draft.observed.releases_behind {
+        return vec![(BEHIND, Passage::Shut(format!("version {version} waits: {why}")))];
     }
     let warned = evidence::load_test_warns(draft, version).map(Passage::Warned);
     let asked =

@@ -111,6 +111,8 @@ pub struct World {
     pub releases: Vec<Release>,
     /// Why they cannot be listed.
     pub releases_unread: Option<String>,
+    /// Why they are not known as they are now.
+    pub releases_behind: Option<String>,
     /// What the Rollout of `gates.soak` has soaked.
     pub soaked: Option<Result<Soaked, String>>,
     /// Jobs, as the API has them.
@@ -296,6 +298,7 @@ impl World {
             causes: HashMap::new(),
             releases: Vec::new(),
             releases_unread: None,
+            releases_behind: None,
             soaked: None,
             jobs: HashMap::new(),
             job_ends: JobState::Succeeded,
@@ -474,6 +477,7 @@ impl World {
             kept: (!self.states_unread).then_some(kept),
             releases: &self.releases,
             releases_unread: self.releases_unread.as_deref(),
+            releases_behind: self.releases_behind.as_deref(),
             soaked: self.soaked.as_ref(),
             jobs: &self.jobs,
         }
