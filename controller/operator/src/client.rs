@@ -162,13 +162,6 @@ where
     Ok(Response::from_parts(parts, RawBody::from_stream(frames)))
 }
 
-/// `config` as it is, but acting as a service account (R39).
-pub fn impersonating(config: &Config, namespace: &str, service_account: &str) -> Config {
-    let mut config = config.clone();
-    config.auth_info.impersonate = Some(format!("system:serviceaccount:{namespace}:{service_account}"));
-    config
-}
-
 /// kube retries 429, 503 and 504 fifteen times with up to 1000 s between, on any verb: a write could leave long after
 /// the lease was lost (R26). Whether to retry is the executor's decision.
 fn prepared(config: &Config, settings: &Settings) -> Config {
@@ -326,8 +319,6 @@ mod tests {
     #[tokio::test]
     async fn clients_are_built_from_a_plain_config() {
         let config = Config::new("https://127.0.0.1:6443".parse().expect("a URL"));
-        let config = impersonating(&config, "ops", "writer");
-        assert_eq!(config.auth_info.impersonate.as_deref(), Some("system:serviceaccount:ops:writer"));
         assert!(connect(&config, &Settings::default()).is_ok());
     }
 

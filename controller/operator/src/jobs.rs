@@ -104,7 +104,7 @@ pub async fn make(client: &Client, of: Of<'_>, template: &TenantJob, write: &Job
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     match api.create(&params, &job).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         Err(kube::Error::Api(status)) => Err(format!("it cannot be made in {namespace}: {}", status.message)),
         Err(error) => Err(format!("it cannot be made in {namespace}: {error}")),
     }

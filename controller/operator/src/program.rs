@@ -6,20 +6,20 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use breakwater_crds::Rollout;
 use kube::{Api, Client, api::ListParams};
-use tokio::{
-    sync::{oneshot, watch},
-    task::JoinSet,
-};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alerts::{self, Alerts},
     execute::{self, Executor},
     ground::Ground,
-    http::{self, Alerts, HttpState, Metrics},
-    intake,
+    http::{self, HttpState},
     lease::{self, Candidate, Election, GiveBack, Lease, Standing},
-    rollouts::{Leader, Office, Options as RolloutOptions, Targets},
+    metrics::Metrics,
+    rollouts::{self, Handles, Office, Options as RolloutOptions, Targets},
     stop,
+    tasks::{Lost, Tasks},
+    telemetry::Secret,
 };
 
 /// Longest wait for writes in flight at the end.
@@ -52,14 +52,13 @@ pub struct Settings {
 
 /// One process's controller, ready to run.
 pub struct Program {
-    leader: Leader,
-    lease: Lease,
+    handles: Handles,
     election: Election,
     office: watch::Sender<Option<Office>>,
     alerts: Arc<Alerts>,
     http: HttpState,
     /// Tasks that live as long as the program.
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 impl Program {
@@ -79,9 +78,9 @@ impl Program {
         } = settings;
         let (clients, clock) = (&ground.clients, &ground.clock);
         let metrics = Metrics::new(clock.clone());
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::new();
         let (stop, stopping) = stop::watch(clients.watches.clone(), namespace);
-        tasks.spawn(stopping);
+        tasks.spawn("watch of the stop", stopping);
         let candidate =
             Candidate { namespace: namespace.clone(), name: lease_name.clone(), identity: identity.clone() };
         let highest = highest_epoch(clients.requests.clone());
@@ -99,15 +98,12 @@ impl Program {
         );
         let (office, opened) = watch::channel(None::<Office>);
         let targets = Arc::new(Targets { office: opened, client: clients.requests.clone() });
-        let alerts =
-            Arc::new(Alerts::new(targets, user.to_owned(), http::webhook::REMEMBERED, metrics.clone()));
-        tasks.spawn(intake::redecide(alerts.clone(), clock.clone()));
-        tasks.spawn(intake::pull(alerts.clone(), clock.clone()));
+        let alerts = Arc::new(Alerts::new(targets, user.to_owned(), alerts::REMEMBERED));
+        tasks.spawn("second look at alerts", alerts::redecide_for_ever(alerts.clone(), clock.clone()));
+        tasks.spawn("pull of alerts", alerts::pull_for_ever(alerts.clone(), clock.clone()));
+        let token = token(clients.requests.clone(), namespace, webhook_token_secret.as_ref(), &mut tasks);
         // A standby is ready as well: it answers health and metrics, and tells Alertmanager to try again.
         let (_, ready) = watch::channel(true);
-        let (token, reading) =
-            intake::token(clients.requests.clone(), namespace, webhook_token_secret.clone());
-        tasks.spawn(reading);
         let http = HttpState {
             alerts: alerts.clone(),
             token,
@@ -122,8 +118,8 @@ impl Program {
             user: user.to_owned(),
         };
         let identity = identity.clone();
-        let leader = Leader { ground, lease: lease.clone(), executor, stop, metrics, options, identity };
-        Ok(Self { leader, lease, election, office, alerts, http, tasks })
+        let handles = Handles { ground, lease, executor, stop, metrics, options, identity };
+        Ok(Self { handles, election, office, alerts, http, tasks })
     }
 
     /// What is to be served: alerts, health, metrics.
@@ -136,49 +132,77 @@ impl Program {
         self.alerts.clone()
     }
 
-    /// Runs until `shutdown`, then gives the lease back once the writes in flight are answered.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let Self { leader, lease, election, office, alerts: _, http: _, tasks: _tasks } = self;
+    /// Runs until `shutdown`, then gives the lease back once the writes in flight are answered. A task that is lost ends it
+    /// sooner, and the lease runs out by itself.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
+        let Self { handles, election, office, alerts: _, http: _, mut tasks } = self;
         let (give_back, end) = oneshot::channel();
         let elected = tokio::spawn(election.run(async { end.await.unwrap_or(GiveBack::Abandon) }));
-        let drained = lead_while_leading(&leader, lease, &office, &shutdown).await;
-        let _ = give_back.send(if drained { GiveBack::Release } else { GiveBack::Abandon }); // the election may have ended
-        let _ = elected.await; // a panic of it was printed
+        let drained = tokio::select! {
+            biased;
+            lost = tasks.lost() => return Err(lost),
+            drained = lead_while_leading(&handles, &office, &shutdown) => drained?,
+        };
+        let is_told = give_back.send(if drained { GiveBack::Release } else { GiveBack::Abandon }).is_ok();
+        match elected.await {
+            Ok(()) if is_told || shutdown.is_cancelled() => Ok(()),
+            ended => Err(Lost::of("election", ended)),
+        }
     }
 }
 
-/// One term after the other, each with fresh watches and an empty memory. True when every write was answered at the end.
+/// Follows the webhook's token; without a Secret the webhook stays shut.
+fn token(
+    client: Client,
+    namespace: &str,
+    secret: Option<&String>,
+    tasks: &mut Tasks,
+) -> watch::Receiver<Option<Secret>> {
+    let (sender, token) = watch::channel(None);
+    if let Some(name) = secret {
+        let followed = http::follow_token(client, namespace.to_owned(), name.clone(), sender);
+        tasks.spawn("webhook's token", followed);
+    }
+    token
+}
+
+/// One term after the other, each with fresh watches and an empty memory, until `shutdown` or the election's end. True when
+/// every write was answered at the end.
 async fn lead_while_leading(
-    leader: &Leader,
-    mut lease: Lease,
+    handles: &Handles,
     office: &watch::Sender<Option<Office>>,
     shutdown: &CancellationToken,
-) -> bool {
+) -> Result<bool, Lost> {
+    let mut lease = handles.lease.clone();
     loop {
         let epoch = tokio::select! {
             epoch = leading(&mut lease) => epoch,
-            () = shutdown.cancelled() => return true,
+            () = shutdown.cancelled() => return Ok(true),
         };
-        let Some(epoch) = epoch else { return true };
+        let Some(epoch) = epoch else { return Ok(true) };
         tracing::info!(epoch, "leading");
-        leader.metrics.leader(true);
+        handles.metrics.leader(true);
         let end = shutdown.child_token();
-        let term = leader.lead(end.clone(), |context| {
-            office.send_replace(Some(context));
+        let term = rollouts::lead(handles.clone(), end.clone(), |known| {
+            office.send_replace(Some(known));
         });
         tokio::pin!(term);
-        tokio::select! {
-            _ = &mut term => {}
-            () = lost(&mut lease, epoch) => tracing::warn!(epoch, "no longer leading"),
-            () = shutdown.cancelled() => {}
-        }
+        let drained = tokio::select! {
+            drained = &mut term => Some(drained?),
+            () = lost(&mut lease, epoch) => {
+                tracing::warn!(epoch, "no longer leading");
+                None
+            }
+            () = shutdown.cancelled() => None,
+        };
         end.cancel();
         office.send_replace(None);
         if shutdown.is_cancelled() {
             // Reconciles that run are waited for, so that nothing is written after the lease is given back.
-            return tokio::time::timeout(DRAIN, &mut term).await.unwrap_or(false);
+            let waited = async { tokio::time::timeout(DRAIN, &mut term).await.unwrap_or(Ok(false)) };
+            return if let Some(drained) = drained { Ok(drained) } else { waited.await };
         }
-        leader.metrics.leader(false);
+        handles.metrics.leader(false);
     }
 }
 

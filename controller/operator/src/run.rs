@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use kube::{Api, Client, Config};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     http, lease,
     program::{Program, REVERT_RESERVE, Settings},
     rollouts::counts_of,
+    tasks::Lost,
 };
 
 /// Requests beside tenant writes that never wait for them: statuses, reports, reads.
@@ -47,6 +48,9 @@ pub enum RunError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A task of the controller's own is lost: what it watched over, nobody watches any more.
+    #[error("the controller cannot go on")]
+    Lost(#[from] Lost),
     /// The API server does not answer, or does not know this identity.
     #[error("cannot ask the api server who this is")]
     WhoAmI(#[source] kube::Error),
@@ -64,10 +68,24 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
     let counts = counts_of(clients.requests.clone(), prometheus_url);
     let program = Program::new(&settings, Ground { clients, clock: clock::system(), counts }, &user)?;
     let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
-    let server = tokio::spawn(http::serve(listener, program.router(), shutdown.clone()));
-    program.run(shutdown).await;
-    let _ = server.await; // a panic of it was printed
+    let mut server = tokio::spawn(http::serve(listener, program.router(), shutdown.clone()));
+    tokio::select! {
+        ran = program.run(shutdown.clone()) => ran?,
+        lost = serving(&mut server, &shutdown) => return Err(lost.into()),
+    }
+    if !server.is_finished() {
+        let _ = server.await; // it was to end, and did, in whatever way
+    }
     Ok(())
+}
+
+/// Resolves where the server ends before it is to.
+async fn serving(server: &mut JoinHandle<()>, shutdown: &CancellationToken) -> Lost {
+    let ended = server.await;
+    if shutdown.is_cancelled() && ended.is_ok() {
+        return std::future::pending().await;
+    }
+    Lost::of("http server", ended)
 }
 
 /// The name under which this process acts: admission demands it of the actions that it creates.

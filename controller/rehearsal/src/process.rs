@@ -66,7 +66,12 @@ impl Process {
         let clients = client::over(&line, &bounds);
         let program = Program::new(settings, Ground { clients, clock: time.clock(), counts }, USER)?;
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(program.run(shutdown.clone()));
+        let run = program.run(shutdown.clone());
+        let task = tokio::spawn(async {
+            if let Err(lost) = run.await {
+                tracing::error!(%lost, "the controller's process ended");
+            }
+        });
         Ok(Self { line, shutdown, task })
     }
 

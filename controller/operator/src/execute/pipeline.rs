@@ -164,7 +164,7 @@ impl Pipeline {
     }
 
     /// Swaps everything that is not sent for a newer plan's writes; its reverts go first, in their order, then the rest.
-    /// Writes of tenants in flight are left out (their outcome wakes the reconcile), as is everything while halted,
+    /// Writes of tenants in flight are left out (their outcome wakes the reconcile), as is everything while
     /// draining or without leadership. A write that met a [`Problem`] waits until it is due again.
     pub fn replace(&self, writes: Vec<Write>) {
         let fence = self.shared.executor.guard.guard();
@@ -185,17 +185,6 @@ impl Pipeline {
     /// Writes that do not get through, at most [`super::PROBLEMS_MAX`]; cleared when they do.
     pub fn problems(&self) -> HashMap<TenantId, Problem> {
         self.shared.lock().problems()
-    }
-
-    /// R36: nothing more is sent, and the queue is dropped, until [`Pipeline::resume`]. What was sent is still resolved.
-    pub fn halt(&self) {
-        self.shared.lock().halt(true);
-        self.shared.changed.notify_one();
-    }
-
-    /// Lets the next plan be written. Not a plan by itself.
-    pub fn resume(&self) {
-        self.shared.lock().halt(false);
     }
 
     /// Ends sending for good, and waits at most `within` for what was sent. `true`: all of it is resolved, and the lease

@@ -102,7 +102,6 @@ pub(super) struct Queue {
     server: Pace,
     refusals: [Pace; 2],
     refused_in_a_row: [u32; 2],
-    halted: bool,
     draining: bool,
 }
 
@@ -121,7 +120,6 @@ impl Queue {
             server: Pace::default(),
             refusals: Default::default(),
             refused_in_a_row: [0; 2],
-            halted: false,
             draining: false,
         }
     }
@@ -130,7 +128,7 @@ impl Queue {
     /// for the next plan.
     pub(super) fn replace(&mut self, writes: Vec<Write>, now: Instant, fence: Option<Fence>) {
         self.clear();
-        if self.halted || self.draining {
+        if self.draining {
             return;
         }
         let Some(fence) = fence else {
@@ -163,14 +161,6 @@ impl Queue {
         self.reverts.clear();
         self.advances.clear();
         self.later.clear();
-    }
-
-    /// Stops or resumes writing (R36).
-    pub(super) fn halt(&mut self, halted: bool) {
-        self.halted = halted;
-        if halted {
-            self.clear();
-        }
     }
 
     /// Ends sending for good.
@@ -245,7 +235,7 @@ impl Queue {
         if self.draining {
             return Err(Withheld::Draining);
         }
-        if self.halted || stopped {
+        if stopped {
             return Err(Withheld::Halted);
         }
         if generation != self.generation {
@@ -292,7 +282,7 @@ impl Queue {
             }
             Outcome::Busy { .. } => {
                 self.server.fail(now, SERVER_BACKOFF, asked);
-                if generation == self.generation && !self.halted && !self.draining {
+                if generation == self.generation && !self.draining {
                     self.line(purpose).push_front(write);
                     return false;
                 }

@@ -466,33 +466,23 @@ async fn r26_every_write_bears_the_epoch_and_the_time_of_its_sending() {
 
 #[tokio::test(start_paused = true)]
 async fn r36_a_stop_halts_every_write_at_once() {
-    for whole_executor in [true, false] {
-        let writes = advances(0..1000);
-        let bed = bed(&writes);
-        bed.pipeline.replace(writes.clone());
-        sleep(LATENCY * 5).await;
-        if whole_executor {
-            bed.executor.halt();
-        } else {
-            bed.pipeline.halt();
-        }
-        let sent = bed.fleet.sent().len();
-        bed.fleet.fault(sent as u64 - 1, &[Fault::Touch]);
-        bed.pipeline.replace((0..50).map(|id| write(id, Purpose::Revert)).collect());
-        sleep(Duration::from_mins(1)).await;
-        assert_eq!(bed.fleet.sent().len(), sent, "reverts included");
-        assert_eq!((bed.pipeline.in_flight().len(), bed.pipeline.waiting()), (0, 0));
-        if whole_executor {
-            bed.executor.resume();
-        } else {
-            bed.pipeline.resume();
-        }
-        sleep(Duration::from_mins(1)).await;
-        assert_eq!(bed.fleet.sent().len(), sent, "what was dropped stays dropped");
-        bed.pipeline.replace(vec![writes[999].clone()]);
-        bed.quiet().await;
-        assert_eq!(bed.fleet.sent().len(), sent + 1);
-    }
+    let writes = advances(0..1000);
+    let bed = bed(&writes);
+    bed.pipeline.replace(writes.clone());
+    sleep(LATENCY * 5).await;
+    bed.executor.halt();
+    let sent = bed.fleet.sent().len();
+    bed.fleet.fault(sent as u64 - 1, &[Fault::Touch]);
+    bed.pipeline.replace((0..50).map(|id| write(id, Purpose::Revert)).collect());
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(bed.fleet.sent().len(), sent, "reverts included");
+    assert_eq!((bed.pipeline.in_flight().len(), bed.pipeline.waiting()), (0, 0));
+    bed.executor.resume();
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(bed.fleet.sent().len(), sent, "what was dropped stays dropped");
+    bed.pipeline.replace(vec![writes[999].clone()]);
+    bed.quiet().await;
+    assert_eq!(bed.fleet.sent().len(), sent + 1);
 }
 
 #[tokio::test(start_paused = true)]

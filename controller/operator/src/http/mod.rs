@@ -1,10 +1,9 @@
-//! What the controller serves: Alertmanager's webhook, health, metrics. I/O.
+//! What the controller serves: Alertmanager's webhook, health, metrics. Routes and serving alone. I/O.
 
 pub mod health;
-pub mod metrics;
 pub mod serve;
+mod token;
 pub mod webhook;
 
-pub use metrics::Metrics;
 pub use serve::{HttpState, router, serve};
-pub use webhook::{AlertPull, AlertTarget, AlertTargets, Alerts, Stored};
+pub(crate) use token::follow as follow_token;

@@ -21,12 +21,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    health,
-    metrics::Metrics,
-    webhook::{self, Alerts},
-};
-use crate::{clock::Clock, telemetry::Secret};
+use super::{health, webhook};
+use crate::{alerts::Alerts, clock::Clock, metrics::Metrics, telemetry::Secret};
 
 /// Most connections at once; further ones wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 256;

@@ -406,7 +406,9 @@ impl Election {
 /// Somebody else wrote, created or deleted it first: worth a look at once.
 fn conflicts(error: &LeaseError) -> bool {
     match error {
-        LeaseError::Api { source: kube::Error::Api(status), .. } => matches!(status.code, 404 | 409),
+        LeaseError::Api { source: kube::Error::Api(status), .. } => {
+            status.is_not_found() || status.is_conflict() || status.is_already_exists()
+        }
         LeaseError::Api { .. } | LeaseError::TimedOut { .. } => false,
     }
 }

@@ -19,6 +19,8 @@ use super::rows::Largest;
 
 /// Most bytes of a report of a load test, unpacked.
 const REPORT_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// What is said of a Release that says nothing of migrations.
+const NO_MIGRATIONS: &str = "has no spec.migrations: nobody knows what they do";
 /// Longest reason of a migration, in bytes.
 const REASON_MAX: usize = 240;
 
@@ -43,11 +45,30 @@ pub struct Assessed {
     pub status: ReleaseStatus,
 }
 
+/// What a Release says without any evidence: `unread` is why nobody knows yet what that comes to.
+pub(super) fn plain(name: &str, spec: &ReleaseSpec, unread: &str) -> Release {
+    let load_test = |test: &breakwater_crds::release::LoadTest| LoadTest {
+        name: test.name.clone(),
+        verdict: Verdict::NoData,
+        message: unread.to_owned(),
+    };
+    Release {
+        name: name.to_owned(),
+        version: spec.version.clone(),
+        lane: spec.lane,
+        withdrawn: spec.withdrawn.clone(),
+        fixes: spec.fixes.clone(),
+        includes_since: spec.includes_since,
+        migrations: Err(spec.migrations.as_ref().map_or(NO_MIGRATIONS, |_| unread).to_owned()),
+        load_tests: spec.load_tests.iter().map(load_test).collect(),
+    }
+}
+
 /// Works out what a Release's evidence comes to.
 pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) -> Assessed {
     let maps = &named.maps;
     let (migrations, reviewed) = match spec.migrations.as_ref().map(|evidence| review(evidence, named)) {
-        None => (Err("has no spec.migrations: nobody knows what they do".to_owned()), None),
+        None => (Err(NO_MIGRATIONS.to_owned()), None),
         Some(Ok((migrations, status))) => (Ok(migrations), Some(status)),
         Some(Err(why)) => {
             let unknown = "Unknown".to_owned();
@@ -62,16 +83,7 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
     };
     let (load_tests, compared): (Vec<LoadTest>, Vec<LoadTestStatus>) =
         spec.load_tests.iter().map(|test| load_test(test, maps)).unzip();
-    let release = Release {
-        name: name.to_owned(),
-        version: spec.version.clone(),
-        lane: spec.lane,
-        withdrawn: spec.withdrawn.clone(),
-        fixes: spec.fixes.clone(),
-        includes_since: spec.includes_since,
-        migrations,
-        load_tests,
-    };
+    let release = Release { migrations, load_tests, ..plain(name, spec, "") };
     let worst = release.load_tests.iter().map(|test| test.verdict).max();
     let mut status = ReleaseStatus {
         observed_generation: generation,

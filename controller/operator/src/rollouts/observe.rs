@@ -1,11 +1,11 @@
-//! Reading one value of everything: the Rollout afresh, actions, the stop, what was measured. I/O only here.
+//! What a plan needs that nobody mirrors, read afresh: the Rollout, what was frozen, whether Releases are behind. I/O.
 
 use breakwater_crds::{Rollout, RolloutAction, RolloutState, state::STATE_OF_LABEL};
 use breakwater_plan::{frozen::Stored, observed::Action};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams, core::DeserializeGuard, runtime::reflector::Store};
 
-use super::context::{Context, Key};
+use super::{context::Context, key::Key, session::Session, starts};
 
 /// Objects of what was frozen per page: each has up to 1 MiB.
 const STATES_PER_PAGE: u32 = 8;
@@ -14,7 +14,7 @@ const STATE_PAGES_MAX: usize = 300;
 
 /// The Rollout as it is now, not as it was cached; `None` if it is gone or going.
 pub(super) async fn rollout(context: &Context, key: &Key) -> Result<Option<Rollout>, kube::Error> {
-    let api: Api<Rollout> = Api::namespaced(context.client().clone(), &key.namespace);
+    let api: Api<Rollout> = Api::namespaced(context.handles.client().clone(), &key.namespace);
     let found = api.get_opt(&key.name).await?;
     Ok(found.filter(|rollout| rollout.metadata.deletion_timestamp.is_none()))
 }
@@ -46,10 +46,30 @@ pub(super) fn actions(store: &Store<DeserializeGuard<RolloutAction>>, key: &Key)
     actions
 }
 
+/// Why a version may not start for want of Releases, where the next plan could start one: the API has some that were not
+/// assessed as they are now, or cannot be asked.
+pub(super) async fn releases_behind(
+    context: &Context,
+    session: &Session,
+    rollout: &Rollout,
+) -> Option<String> {
+    let checked = session.accepted.in_force()?.checked();
+    let status = session.memory.status_of(rollout);
+    if !status.is_none_or(|status| starts::may_start(status, &checked.spec.version)) {
+        return None;
+    }
+    let Key { namespace, name } = &session.key;
+    match context.mirrors.releases.behind(namespace, name).await {
+        Ok(behind) => behind,
+        Err(error) => Some(format!("Releases cannot be asked for: {error}")),
+    }
+}
+
 /// What was frozen and is stored of one Rollout, as it is now. Read where it is needed and not watched: it is written
 /// once, by this controller, and is large. What cannot be decoded, or belongs to a namesake that is gone, is left out.
 pub(super) async fn states(context: &Context, key: &Key, uid: &str) -> Result<Vec<Stored>, kube::Error> {
-    let api: Api<DeserializeGuard<RolloutState>> = Api::namespaced(context.client().clone(), &key.namespace);
+    let api: Api<DeserializeGuard<RolloutState>> =
+        Api::namespaced(context.handles.client().clone(), &key.namespace);
     let mut params =
         ListParams::default().labels(&format!("{STATE_OF_LABEL}={}", key.name)).limit(STATES_PER_PAGE);
     let mut stored = Vec::new();

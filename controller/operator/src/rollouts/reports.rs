@@ -7,7 +7,7 @@ use breakwater_plan::{observed::Report, outcome::ReportWrite};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Client, ResourceExt as _, core::DeserializeGuard, runtime::reflector::Store};
 
-use super::{context::Key, store::as_us};
+use super::{key::Key, store::as_us};
 
 /// How long what this process wrote or read is believed over the cache before it is read afresh.
 const BELIEVED: SignedDuration = SignedDuration::from_secs(30);
@@ -112,7 +112,7 @@ async fn write_down(client: &Client, namespace: &str, write: &ReportWrite) -> Re
     let fresh = DeviationReport::new(&write.name, write.spec.clone());
     let mut stored = match api.create(&as_us(), &fresh).await {
         Ok(created) => created,
-        Err(kube::Error::Api(status)) if status.code == 409 => api.get(&write.name).await?,
+        Err(kube::Error::Api(status)) if status.is_already_exists() => api.get(&write.name).await?,
         Err(error) => return Err(error),
     };
     stored.status = Some(write.status.clone());

@@ -35,7 +35,7 @@ pub(super) async fn keep(client: &Client, rollout: &Rollout) -> Result<(), kube:
     };
     match api.create(&PostParams::default(), &revision).await {
         Ok(_) => prune(&api, rollout).await,
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -47,7 +47,7 @@ async fn prune(api: &Api<ControllerRevision>, rollout: &Rollout) -> Result<(), k
     for old in all.into_iter().skip(KEPT) {
         match api.delete(&old.name_any(), &DeleteParams::default()).await {
             Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
             Err(error) => return Err(error),
         }
     }

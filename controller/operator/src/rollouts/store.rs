@@ -2,7 +2,7 @@
 
 use breakwater_crds::{Rollout, RolloutAction, RolloutState, RolloutStatus, state::STATE_OF_LABEL};
 use breakwater_plan::{frozen::Shard, outcome::ActionResult};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -14,7 +14,7 @@ use crate::tenants::lens::FIELD_MANAGER;
 /// Answered actions that are kept per Rollout.
 const ACTIONS_KEPT: usize = 500;
 /// How long answered actions are kept.
-const ACTIONS_KEPT_DAYS: i64 = 90;
+const ACTIONS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Every write of ours is under one field manager.
 pub(super) fn as_us() -> PostParams {
@@ -29,7 +29,7 @@ pub(super) async fn state(client: &Client, rollout: &Rollout, shard: Shard) -> R
     fresh.metadata.owner_references = rollout.controller_owner_ref(&()).map(|owner| vec![owner]);
     match api.create(&as_us(), &fresh).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -39,7 +39,7 @@ pub(super) async fn forget_state(client: &Client, namespace: &str, name: &str) -
     let api: Api<RolloutState> = Api::namespaced(client.clone(), namespace);
     match api.delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -75,7 +75,11 @@ pub(super) async fn answer(
     {
         Ok(_) => Ok(()),
         // Gone, or a namesake with another UID.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(()),
+        Err(kube::Error::Api(status))
+            if status.is_not_found() || status.is_conflict() || status.is_invalid() =>
+        {
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }
@@ -87,7 +91,7 @@ pub(super) async fn forget_actions(
     answered: &[(String, Timestamp)],
     now: Timestamp,
 ) -> Result<(), kube::Error> {
-    let horizon = now - jiff::SignedDuration::from_hours(24 * ACTIONS_KEPT_DAYS);
+    let horizon = now.checked_sub(ACTIONS_KEPT_FOR).unwrap_or(Timestamp::MIN);
     let mut newest_first: Vec<_> = answered.iter().collect();
     newest_first.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
     let surplus = newest_first.iter().enumerate().filter(|(i, (_, at))| *i >= ACTIONS_KEPT || *at < horizon);
@@ -95,7 +99,7 @@ pub(super) async fn forget_actions(
     for (_, (name, _)) in surplus.take(8) {
         match api.delete(name, &DeleteParams::default()).await {
             Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
             Err(error) => return Err(error),
         }
     }

@@ -1,24 +1,13 @@
-//! Whom alerts may speak of, and how what they ask for is stored: the webhook's way into the running term. I/O.
+//! Whom alerts may speak of, and how what they ask for is stored: the alerts' way into the running term. Views are read, no
+//! session is locked. I/O.
 
-use std::sync::Arc;
-
-use breakwater_crds::{RolloutAction, action::RolloutActionSpec, rollout::Alert, scalars::Span};
-use breakwater_plan::{
-    alerts::{AlertRule, AlertTenant, Standing},
-    fleet,
-    observed::{Readiness, Tenant},
-    promql::Matchers,
-};
+use breakwater_crds::{RolloutAction, RolloutStatus, action::RolloutActionSpec};
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-use super::{context::Key, lead::Office, session::Session};
-use crate::{
-    http::{AlertPull, AlertTarget, AlertTargets, Stored},
-    telemetry::ids::metric_id,
-};
+use super::{key::Key, term::Office, view::View};
+use crate::alerts::{AlertPull, AlertTarget, AlertTargets, Stored};
 
 /// The term that runs, if one does.
 pub struct Targets {
@@ -29,42 +18,30 @@ pub struct Targets {
 }
 
 impl AlertTargets for Targets {
-    fn targets<'a>(
-        &'a self,
-        only: Option<(&'a str, &'a str)>,
-    ) -> BoxFuture<'a, Result<Vec<AlertTarget>, String>> {
-        Box::pin(async move {
-            let office = self.office.borrow().clone();
-            let office = office.ok_or("this replica does not lead; the one that does will take it")?;
-            let mut targets = Vec::new();
-            for (key, session) in office.sessions() {
-                if only.is_none_or(|only| only == (key.namespace.as_str(), key.name.as_str())) {
-                    targets.extend(target(&key, &*session.lock().await, office.now()));
-                }
-            }
-            Ok(targets)
-        })
+    fn targets(&self, only: Option<(&str, &str)>) -> Result<Vec<AlertTarget>, String> {
+        let office = self.office.borrow().clone();
+        let office = office.ok_or("this replica does not lead; the one that does will take it")?;
+        let Some((namespace, name)) = only else {
+            return Ok(office.views().iter().map(|(key, view)| target(key, view)).collect());
+        };
+        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let Some(entry) = office.find(&key) else { return Ok(Vec::new()) };
+        let view = entry.board.view().ok_or_else(|| format!("Rollout {key} was not planned yet"))?;
+        Ok(vec![target(&key, &view)])
     }
 
-    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>> {
-        Box::pin(async move {
-            let office = self.office.borrow().clone();
-            let mut pulls = Vec::new();
-            for (key, session) in office.map(|office| office.sessions()).unwrap_or_default() {
-                pulls.extend(pull(&key, &*session.lock().await));
-            }
-            pulls
-        })
+    fn pulls(&self) -> Vec<AlertPull> {
+        let office = self.office.borrow().clone();
+        let views = office.map(|office| office.views()).unwrap_or_default();
+        views.iter().filter_map(|(key, view)| pull(key, view)).collect()
     }
 
-    fn heard<'a>(&'a self, namespace: &'a str, name: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            let office = self.office.borrow().clone();
-            let sessions = office.map(|office| office.sessions()).unwrap_or_default();
-            for (_, session) in sessions.iter().filter(|(k, _)| k.namespace == namespace && k.name == name) {
-                session.lock().await.firing.clone_from(&firing);
-            }
-        })
+    fn heard(&self, namespace: &str, name: &str, firing: Vec<String>) {
+        let office = self.office.borrow().clone();
+        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        if let Some(entry) = office.and_then(|office| office.find(&key)) {
+            entry.board.hear(firing);
+        }
     }
 
     fn store<'a>(
@@ -77,68 +54,133 @@ impl AlertTargets for Targets {
             let api: Api<RolloutAction> = Api::namespaced(self.client.clone(), namespace);
             match api.create(&super::store::as_us(), &RolloutAction::new(name, spec)).await {
                 Ok(_) => Ok(Stored::Created),
-                Err(kube::Error::Api(status)) if status.code == 409 => Ok(Stored::AlreadyThere),
+                Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Stored::AlreadyThere),
                 Err(error) => Err(error.to_string()),
             }
         })
     }
 }
 
+/// The version under way, which alone alerts are decided about.
+fn under_way(status: &RolloutStatus) -> Option<String> {
+    status.candidate_version.clone().filter(|_| status.phase.is_under_way())
+}
+
 /// What to ask Prometheus for; nothing while no version is under way, or no alert is named.
-fn pull(key: &Key, session: &Session) -> Option<AlertPull> {
-    let accepted = session.accepted.as_ref()?;
-    let spec = &accepted.checked.spec;
-    session.carried.as_ref().filter(|status| status.phase.is_under_way() && !spec.alerts.is_empty())?;
-    let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
-    Some(AlertPull {
+fn pull(key: &Key, view: &View) -> Option<AlertPull> {
+    let alerts = view.alerts.as_ref()?;
+    let asks = view.status.phase.is_under_way() && !alerts.spec.rules.is_empty();
+    asks.then(|| AlertPull {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
-        rules: rules(&spec.alerts),
-        matchers: Matchers::parse(matchers).ok()?,
-        source: accepted.watching.source(),
+        rules: alerts.spec.rules.clone(),
+        matchers: alerts.spec.matchers.clone(),
+        source: alerts.source.clone(),
     })
 }
 
-fn rules(alerts: &[Alert]) -> Arc<[AlertRule]> {
-    let parse = |(i, alert)| AlertRule::parse(alert, &format!("spec.alerts[{i}]")).ok();
-    alerts.iter().enumerate().filter_map(parse).collect()
-}
-
-fn target(key: &Key, session: &Session, now: Timestamp) -> Option<AlertTarget> {
-    let accepted = session.accepted.as_ref()?;
-    let spec = &accepted.checked.spec;
-    let status = session.carried.as_ref();
-    let version = status.filter(|s| s.phase.is_under_way()).and_then(|s| s.candidate_version.clone());
-    let rules = rules(&spec.alerts);
-    let tenants = accepted.subscription.index().with(|tenants| {
-        let wanted = version.as_deref().filter(|_| !rules.is_empty()).unwrap_or_default();
-        tenants.iter().map(|tenant| stand(tenant, wanted, spec.tenants.warm_up, now)).collect()
-    });
-    Some(AlertTarget {
+/// A Rollout without an accepted spec has no rules: what fires for it is remembered.
+fn target(key: &Key, view: &View) -> AlertTarget {
+    let alerts = view.alerts.as_ref();
+    AlertTarget {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
-        uid: session.uid().to_owned(),
-        version,
-        started_at: status.and_then(|status| status.started_at),
-        rules,
-        tenants,
-    })
+        uid: view.uid.clone(),
+        version: under_way(&view.status).filter(|_| alerts.is_some()),
+        started_at: view.status.started_at,
+        rules: alerts.map_or_else(|| [].into(), |alerts| alerts.spec.rules.clone()),
+        tenants: alerts.map_or_else(|| [].into(), |alerts| alerts.tenants.clone()),
+    }
 }
 
-/// Where a tenant stands for alerts about `version`.
-fn stand(tenant: &Tenant, version: &str, warm_up: Span, now: Timestamp) -> AlertTenant {
-    let warm_at = match &tenant.readiness {
-        Readiness::Ready { since } => Some(*since + warm_up.as_duration()),
-        Readiness::NotReady { .. } => None,
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use breakwater_crds::status::Phase;
+    use breakwater_plan::{
+        alerts::{AlertTenant, Standing},
+        promql::Matchers,
     };
-    let on_it = tenant.version.version().is_some_and(|found| **found == *version);
-    let standing = match fleet::own(tenant) {
-        Some(marker) if *marker.target == *version && on_it => {
-            Standing::Candidate { written_at: marker.written_at, warm_at }
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        rollouts::{
+            session::AlertSpec,
+            sessions::Sessions,
+            view::{AlertView, Board},
+        },
+        telemetry::{Counts, Grid, ReadError, Sink},
+    };
+
+    /// A Prometheus that nobody asks.
+    struct Unasked;
+
+    impl Counts for Unasked {
+        fn query<'a>(
+            &'a self,
+            _: &'a str,
+            _: Timestamp,
+            _: &'a mut dyn Sink,
+        ) -> BoxFuture<'a, Result<(), ReadError>> {
+            Box::pin(std::future::pending())
         }
-        _ if on_it || tenant.dormant || tenant.terminating || !tenant.selected => Standing::Neither,
-        _ if warm_at.is_some_and(|warm| warm <= now) => Standing::Baseline,
-        _ => Standing::Neither,
-    };
-    AlertTenant { metric_id: metric_id(tenant), standing }
+
+        fn query_range<'a>(
+            &'a self,
+            _: &'a str,
+            _: Grid,
+            _: &'a mut dyn Sink,
+        ) -> BoxFuture<'a, Result<(), ReadError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn key(name: &str) -> Key {
+        Key { namespace: "ops".into(), name: name.into() }
+    }
+
+    fn hang_up(board: &Board, phase: Phase) {
+        let status = RolloutStatus { phase, candidate_version: Some("2".into()), ..RolloutStatus::default() };
+        let spec = AlertSpec { rules: [].into(), matchers: Matchers::parse("").unwrap() };
+        let tenants = [AlertTenant { metric_id: "a".into(), standing: Standing::Baseline }].into();
+        let alerts = Some(AlertView { spec, source: Arc::new(Unasked), tenants });
+        board.publish(Some(View { uid: "uid".into(), status: Arc::new(status), alerts, hands: None }));
+    }
+
+    /// A term of two Rollouts; the first has a plan, the second not yet.
+    fn targets() -> (Arc<Sessions>, Targets) {
+        let sessions = Arc::<Sessions>::default();
+        hang_up(&sessions.entry(&key("app")).board, Phase::Soaking);
+        sessions.entry(&key("new"));
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(tower::BoxError::from("nobody is asked"))
+        });
+        let (_, office) = watch::channel(Some(sessions.clone()));
+        (sessions, Targets { office, client: Client::new(service, "ops") })
+    }
+
+    #[tokio::test]
+    async fn a_rollout_whose_reconcile_takes_long_keeps_no_alert_waiting() {
+        let (sessions, targets) = targets();
+        let app = sessions.entry(&key("app"));
+        let _reconciled = app.session.lock().await; // as by a reconcile that waits for the API server
+        let found = targets.targets(None).unwrap();
+        assert_eq!(found.iter().map(|target| &*target.name).collect::<Vec<_>>(), ["app"]);
+        assert_eq!((found[0].version.as_deref(), found[0].tenants.len()), (Some("2"), 1));
+        targets.heard("ops", "app", vec!["Slow{}".into()]);
+        assert_eq!(*app.board.firing(), ["Slow{}"]);
+    }
+
+    #[tokio::test]
+    async fn alertmanager_tries_again_where_no_plan_was_made_yet_and_not_where_there_is_no_rollout() {
+        let (sessions, targets) = targets();
+        assert!(targets.targets(Some(("ops", "new"))).is_err());
+        assert!(targets.targets(Some(("ops", "none"))).unwrap().is_empty());
+        hang_up(&sessions.entry(&key("new")).board, Phase::Completed);
+        let found = targets.targets(Some(("ops", "new"))).unwrap();
+        assert_eq!(found[0].version, None, "nothing is under way");
+        assert!(targets.pulls().is_empty(), "no rule asks");
+    }
 }

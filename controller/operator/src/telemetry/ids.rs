@@ -82,6 +82,11 @@ impl TenantIds {
         })
     }
 
+    /// How many names more than one tenant has.
+    pub fn shared_names(&self) -> usize {
+        self.shared.len()
+    }
+
     /// Whether there are no tenants.
     pub fn is_empty(&self) -> bool {
         self.tenants.is_empty()
@@ -135,6 +140,7 @@ mod tests {
         let mut sharers = ids.sharers(shared).to_vec();
         sharers.sort_unstable();
         assert_eq!(sharers, [1, 2]);
+        assert_eq!(ids.shared_names(), 1);
         assert!(ids.ambiguous().unwrap().contains("\"c\""));
         assert_eq!(TenantIds::new([("a".into(), TenantId(1))]).ambiguous(), None);
         assert!(TenantIds::default().is_empty());

@@ -144,11 +144,6 @@ impl Sheet {
         }
     }
 
-    /// How many series there were.
-    pub fn series_count(&self) -> usize {
-        self.series
-    }
-
     /// What one step's answer says, once it has ended.
     pub fn step_data(&mut self) -> StepData {
         if self.series == 0 {

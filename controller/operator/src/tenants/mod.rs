@@ -56,16 +56,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most pods that a diagnosis looks at.
 const MAX_PODS: u32 = 10;
 
-/// How far the controller's own rights go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reach {
-    /// It may list tenants and namespaces of the whole cluster.
-    #[default]
-    Cluster,
-    /// It may list tenants in a Rollout's own namespace only, and no namespaces.
-    OwnNamespace,
-}
-
 /// All watched tenants of all Rollouts. Cheap to clone.
 #[derive(Clone)]
 pub struct Tenants {
@@ -74,7 +64,6 @@ pub struct Tenants {
 
 struct Shared {
     client: Client,
-    reach: Reach,
     clock: Clock,
     surroundings: Arc<RwLock<Surroundings>>,
     namespaces: Mutex<Sight>,
@@ -119,10 +108,9 @@ pub enum ReadError {
 
 impl Tenants {
     /// Nothing is watched until somebody subscribes.
-    pub fn new(client: Client, reach: Reach, clock: Clock) -> Self {
+    pub fn new(client: Client, clock: Clock) -> Self {
         let shared = Shared {
             client,
-            reach,
             clock,
             surroundings: Arc::default(),
             namespaces: Mutex::new(Sight::new("the namespaces are being listed")),
@@ -137,9 +125,7 @@ impl Tenants {
     /// same one, so subscribe anew before dropping the old subscription. Must be called inside a tokio runtime.
     pub fn subscribe(&self, lens: Lens) -> Subscription {
         let shared = &self.shared;
-        if shared.reach == Reach::Cluster {
-            self.watch_namespaces();
-        }
+        self.watch_namespaces();
         let name = (lens.namespace().to_owned(), lens.name().to_owned());
         let mut cores = lock(&shared.cores);
         cores.retain(|_, core| core.strong_count() > 0);
@@ -364,20 +350,15 @@ fn full_name(tenant: &Tenant) -> String {
 
 impl Core {
     fn new(shared: Arc<Shared>, lens: Lens) -> Self {
-        let home = Some(lens.namespace().to_owned());
-        let everywhere = match shared.reach {
-            Reach::Cluster => None,
-            Reach::OwnNamespace => home.clone(),
-        };
         let by_selector = StreamKey {
             resource: lens.resource().clone(),
-            namespace: if lens.leaves_home() { everywhere.clone() } else { home },
+            namespace: (!lens.leaves_home()).then(|| lens.namespace().to_owned()),
             selector: lens.selector().query(),
         };
-        // The marker is looked for wherever rights reach: an edited spec must not hide what was touched (R17).
+        // The marker is looked for everywhere: an edited spec must not hide what was touched (R17).
         let by_marker = StreamKey {
             resource: lens.resource().clone(),
-            namespace: everywhere,
+            namespace: None,
             selector: format!("{}={}", marker::ROLLOUT_LABEL, lens.label()),
         };
         let index = Arc::new(Index::new(Arc::new(lens), shared.surroundings.clone()));
@@ -403,21 +384,9 @@ impl Subscription {
 
     /// Whether the index is all there is.
     pub fn fleet(&self) -> Fleet {
-        let shared = &self.core.shared;
-        match shared.reach {
-            Reach::OwnNamespace if self.core.index.lens().leaves_home() => {
-                return Fleet::Incomplete(
-                    "tenants.namespaceSelector is set, and this controller may only look into the Rollout's own namespace"
-                        .into(),
-                );
-            }
-            Reach::Cluster => {
-                let sight = lock(&shared.namespaces).clone();
-                if !sight.complete {
-                    return Fleet::Incomplete(sight.reason);
-                }
-            }
-            Reach::OwnNamespace => {}
+        let namespaces = lock(&self.core.shared.namespaces).clone();
+        if !namespaces.complete {
+            return Fleet::Incomplete(namespaces.reason);
         }
         let blind = self.core.feeds.iter().map(|(_, feed)| feed.sight()).find(|sight| !sight.complete);
         blind.map_or(Fleet::Complete, |sight| Fleet::Incomplete(sight.reason))

@@ -337,7 +337,7 @@ fn trouble(error: &watcher::Error, starting_to_stream: bool) -> Trouble {
 
 fn is_missing(error: &kube::Error) -> bool {
     match error {
-        kube::Error::Api(status) => status.code == 404,
+        kube::Error::Api(status) => status.is_not_found(),
         kube::Error::Discovery(
             DiscoveryError::MissingKind(_)
             | DiscoveryError::MissingApiGroup(_)

@@ -334,6 +334,36 @@ fn r21_releases_that_cannot_be_listed_let_nothing_start_nor_go_back_until_they_c
 }
 
 #[test]
+fn r21_a_version_starts_only_once_its_releases_are_known_as_they_are_now() {
+    let mut world = World::usual("2.0.0");
+    world.releases_behind = Some("Release app-2.0.0 was not looked at as it is now".into());
+    waits(&mut world, "ReleasesBehind");
+    assert!(!world.condition("Stalled").0, "it ends by itself");
+    world.releases_behind = None;
+    world.until_wave("one", Phase::Advancing);
+}
+
+#[test]
+fn r21_what_is_under_way_is_judged_on_while_the_releases_of_the_next_version_are_read() {
+    let mut world = World::usual("2.0.0");
+    world.until_wave("one", Phase::Soaking);
+    world.pass(minutes(4));
+    let before = world.think().read_until_seconds(0).unwrap();
+    world.releases_behind = Some("Release app-3.0.0 was not looked at as it is now".into());
+    world.edit(json!({"version": "3.0.0", "onNewVersion": "Supersede"}));
+    for _ in 0..3 {
+        world.pass(minutes(2));
+    }
+    let plan = world.think();
+    assert_eq!(plan.status.candidate_version.as_deref(), Some("2.0.0"));
+    assert_eq!(plan.status.queued.as_deref(), Some("3.0.0"));
+    assert_eq!((plan.status.slos[0].anew, world.told("EvidenceAnew")), (0, 0));
+    assert!(plan.read_until_seconds(0).unwrap() >= before + 300, "the judge goes on from where it was");
+    world.releases_behind = None;
+    world.until("it takes over", |world| world.status.candidate_version.as_deref() == Some("3.0.0"));
+}
+
+#[test]
 fn r21_manual_reverts_and_git_are_asked_as_well() {
     let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertNeedsDown);
     world.turn();

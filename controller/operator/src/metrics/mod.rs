@@ -181,9 +181,9 @@ impl Metrics {
         self.inner.leader.set(i64::from(holds));
     }
 
-    /// Takes over what a Rollout's status says.
-    pub fn rollout(&self, namespace: &str, name: &str, status: &RolloutStatus) {
-        let figures = Figures::of(status);
+    /// Takes over what a Rollout's status says, and how many names in metrics more than one of its tenants has.
+    pub fn rollout(&self, namespace: &str, name: &str, status: &RolloutStatus, shared_names: usize) {
+        let figures = Figures::of(status, shared_names);
         self.inner.rollouts.lock().insert((namespace.to_owned(), name.to_owned()), figures);
     }
 
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_rollout_shows_in_the_metrics_while_it_is_there_and_not_after() {
         let metrics = Metrics::new(Arc::new(clock));
-        metrics.rollout("ops", "app", &status());
+        metrics.rollout("ops", "app", &status(), 2);
         metrics.write(Purpose::Advance, WriteResult::Written, Duration::from_millis(12));
         metrics.reconcile(Duration::from_millis(3));
         metrics.webhook(WebhookResult::Stored);
@@ -276,6 +276,7 @@ mod tests {
         for line in [
             "breakwater_rollout_info{namespace=\"ops\",rollout=\"app\",stable_version=\"\",candidate_version=\"2.0\\\"x\"} 1.0",
             "breakwater_rollout_phase{namespace=\"ops\",rollout=\"app\",phase=\"Soaking\"} 1.0",
+            "breakwater_rollout_shared_names{namespace=\"ops\",rollout=\"app\"} 2.0",
             "breakwater_wave_tenants{namespace=\"ops\",rollout=\"app\",wave=\"early\",state=\"total\"} 3.0",
             "breakwater_wave_completed{namespace=\"ops\",rollout=\"app\",wave=\"early\"} 1.0",
             "breakwater_slo_verdict{namespace=\"ops\",rollout=\"app\",slo=\"api\",verdict=\"Healthy\"} 1.0",
@@ -312,7 +313,7 @@ mod tests {
         let text = |change: &dyn Fn(&mut RolloutStatus)| {
             let mut status = status();
             change(&mut status);
-            metrics.rollout("ops", "app", &status);
+            metrics.rollout("ops", "app", &status, 0);
             metrics.text().unwrap()
         };
         assert!(text(&|_| ()).contains("breakwater_slo_certainty{"));

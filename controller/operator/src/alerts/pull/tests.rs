@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use super::*;
 use crate::{
-    http::{AlertTarget, AlertTargets, Stored, metrics::Metrics, webhook::REMEMBERED},
+    alerts::{AlertTarget, AlertTargets, REMEMBERED, Stored},
     telemetry::{Grid, ReadError, sink::label_text},
 };
 
@@ -76,10 +76,7 @@ struct Cluster {
 }
 
 impl AlertTargets for Cluster {
-    fn targets<'a>(
-        &'a self,
-        _: Option<(&'a str, &'a str)>,
-    ) -> BoxFuture<'a, Result<Vec<AlertTarget>, String>> {
+    fn targets(&self, _: Option<(&str, &str)>) -> Result<Vec<AlertTarget>, String> {
         let candidate = Standing::Candidate { written_at: at(-60), warm_at: Some(at(-30)) };
         let tenants =
             [("a", candidate), ("b", candidate), ("c", Standing::Baseline), ("d", Standing::Baseline)];
@@ -93,10 +90,10 @@ impl AlertTargets for Cluster {
             rules: self.rules.clone(),
             tenants: tenants.into(),
         };
-        Box::pin(async move { Ok(vec![target]) })
+        Ok(vec![target])
     }
 
-    fn pulls(&self) -> BoxFuture<'_, Vec<AlertPull>> {
+    fn pulls(&self) -> Vec<AlertPull> {
         let pull = AlertPull {
             namespace: "ops".into(),
             name: "app".into(),
@@ -104,13 +101,11 @@ impl AlertTargets for Cluster {
             matchers: Matchers::none(),
             source: self.said.clone(),
         };
-        let leads = *self.leads.lock().unwrap();
-        Box::pin(async move { if leads { vec![pull] } else { Vec::new() } })
+        if *self.leads.lock().unwrap() { vec![pull] } else { Vec::new() }
     }
 
-    fn heard<'a>(&'a self, _: &'a str, _: &'a str, firing: Vec<String>) -> BoxFuture<'a, ()> {
+    fn heard(&self, _: &str, _: &str, firing: Vec<String>) {
         *self.firing.lock().unwrap() = firing.len();
-        Box::pin(async {})
     }
 
     fn store<'a>(
@@ -139,8 +134,7 @@ fn cluster() -> (Arc<Cluster>, Alerts) {
         firing: Mutex::default(),
         leads: Mutex::new(true),
     });
-    let metrics = Metrics::new(Arc::new(|| at(0)));
-    let alerts = Alerts::new(Arc::clone(&cluster) as Arc<dyn AlertTargets>, "us".into(), REMEMBERED, metrics);
+    let alerts = Alerts::new(Arc::clone(&cluster) as Arc<dyn AlertTargets>, "us".into(), REMEMBERED);
     (cluster, alerts)
 }
 

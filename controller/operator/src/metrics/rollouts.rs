@@ -28,6 +28,7 @@ pub(super) struct Figures {
     phase: Phase,
     conditions: Vec<(String, bool)>,
     tenants: [(&'static str, u32); 9],
+    shared_names: usize,
     /// The wave that the SLOs speak of, while one is in flight.
     wave: Option<String>,
     waves: Vec<WaveFigures>,
@@ -65,7 +66,7 @@ struct Comparison {
 const VERDICTS: [&str; 5] = ["Healthy", "Deviating", "Inconclusive", "NoData", "Uncalibrated"];
 
 impl Figures {
-    pub(super) fn of(status: &RolloutStatus) -> Self {
+    pub(super) fn of(status: &RolloutStatus, shared_names: usize) -> Self {
         let counts = &status.counts;
         Self {
             stable: status.stable_version.clone().unwrap_or_default(),
@@ -87,6 +88,7 @@ impl Figures {
                 ("to_revert", counts.to_revert),
                 ("spared", counts.spared),
             ],
+            shared_names,
             wave: status.wave.clone().filter(|_| status.phase.is_under_way()),
             waves: status.waves.iter().map(WaveFigures::of).collect(),
             slos: status.slos.iter().map(|slo| SloFigures::of(slo, status.phase)).collect(),
@@ -191,7 +193,12 @@ fn rollout_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
     })?;
     writer.gauge("rollout_tenants", "Tenants by state", &|f| {
         f.tenants.iter().map(|(state, n)| (vec![("state", *state)], f64::from(*n))).collect()
-    })
+    })?;
+    writer.gauge(
+        "rollout_shared_names",
+        "Names in metrics that more than one tenant has: what is counted under them is nobody's",
+        &|f| vec![(Vec::new(), f.shared_names as f64)],
+    )
 }
 
 fn wave_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {

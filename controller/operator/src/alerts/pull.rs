@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use breakwater_plan::{
@@ -42,10 +42,10 @@ impl Alerts {
     /// Asks for the alerts of every Rollout under way, rule by rule. What they ask for is decided by the next
     /// [`Alerts::redecide`].
     pub async fn pull(&self, now: Timestamp) {
-        let pulls = self.targets.pulls().await;
+        let pulls = self.targets.pulls();
         let asked: HashSet<Asked> =
             pulls.iter().flat_map(|pull| pull.rules.iter().map(|rule| asked(pull, rule))).collect();
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).keep_pulled(&asked);
+        self.memory().keep_pulled(&asked);
         stream::iter(&pulls).for_each_concurrent(CONCURRENCY, |pull| self.pull_one(pull, now)).await;
     }
 
@@ -59,8 +59,7 @@ impl Alerts {
                     continue;
                 }
             };
-            let (mut memory, asked) =
-                (self.memory.lock().unwrap_or_else(PoisonError::into_inner), asked(pull, rule));
+            let (mut memory, asked) = (self.memory(), asked(pull, rule));
             let firing = pulled(rows, memory.pulled(&asked), now);
             memory.pull(asked, firing);
         }

@@ -1,0 +1,52 @@
+//! What a term and its reconciles hold on to, made once per process. No decision is made here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+
+use crate::{execute::Executor, ground::Ground, lease::Lease, metrics::Metrics, stop::Stop};
+
+/// Settings of all reconciles.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether there is a Prometheus for Rollouts that name none.
+    pub has_prometheus: bool,
+    /// Shortest time between two status writes that are no transitions, while advancing or reverting (R27).
+    pub status_interval: Duration,
+    /// Time limit of one tenant write.
+    pub write_timeout: Duration,
+    /// The user that this controller acts as, for the actions that it creates.
+    pub user: String,
+}
+
+/// What a term is led with. Cheap to clone.
+#[derive(Clone)]
+pub struct Handles {
+    /// What it stands on.
+    pub ground: Ground,
+    /// The lease, read at each write.
+    pub lease: Lease,
+    /// The executor of all writes.
+    pub executor: Executor,
+    /// The stop `ConfigMap`.
+    pub stop: Stop,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Settings.
+    pub options: Options,
+    /// Who this process is, for Events.
+    pub identity: String,
+}
+
+impl Handles {
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.ground.clock)()
+    }
+
+    /// For every request that has an end.
+    pub(super) fn client(&self) -> &Client {
+        &self.ground.clients.requests
+    }
+}
