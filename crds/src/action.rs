@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::words::names;
+
 /// One imperative request about a Rollout of the same namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(
@@ -109,21 +111,7 @@ pub enum Verb {
     Acknowledge,
 }
 
-impl Verb {
-    /// The name as in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Approve => "Approve",
-            Self::Hold => "Hold",
-            Self::Lift => "Lift",
-            Self::Stop => "Stop",
-            Self::Promote => "Promote",
-            Self::Revert => "Revert",
-            Self::Retry => "Retry",
-            Self::Acknowledge => "Acknowledge",
-        }
-    }
-}
+names!(Verb { Approve, Hold, Lift, Stop, Promote, Revert, Retry, Acknowledge });
 
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,3 +156,5 @@ pub enum ActionResult {
     /// It did not, and never will.
     Refused,
 }
+
+names!(ActionResult { Honoured, Refused });

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::scalars::Span;
+use crate::{
+    scalars::Span,
+    words::{Impact, LoadTestVerdict, RevertSafety, Word, names},
+};
 
 /// Most migrations whose verdicts the status lists, the worst first.
 pub const MIGRATIONS_LISTED_MAX: usize = 32;
@@ -94,16 +97,7 @@ pub enum Lane {
     Emergency,
 }
 
-impl Lane {
-    /// The name as in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "Normal",
-            Self::Patch => "Patch",
-            Self::Emergency => "Emergency",
-        }
-    }
-}
+names!(Lane { Normal, Patch, Emergency });
 
 /// Schema migrations, as morph-style files (`000066_name.up.sql`, `000066_name.down.sql`), from the first one on, so that old
 /// types are known.
@@ -308,7 +302,7 @@ pub struct ReleaseStatus {
     pub migrations: Option<MigrationsStatus>,
     /// The worst verdict of the load tests: `Pass`, `Warn`, `Fail`, `NoData`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub load_test: Option<String>,
+    pub load_test: Option<Word<LoadTestVerdict>>,
     /// Each load test's verdict.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub load_tests: Vec<LoadTestStatus>,
@@ -324,9 +318,9 @@ pub struct MigrationsStatus {
     /// ... up to this one were reviewed.
     pub to: u32,
     /// When they may run: `Quiet`, `OffHours`, `Downtime`, `Unknown`.
-    pub impact: String,
+    pub impact: Word<Impact>,
     /// What a revert needs: `RevertSafe`, `RevertNeedsDown`, `RevertLosesData`, `Unknown`.
-    pub revert: String,
+    pub revert: Word<RevertSafety>,
     /// The longest that all of them together may take, at the given numbers of rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest: Option<Span>,
@@ -366,9 +360,9 @@ pub struct MigrationStatus {
     /// Its name.
     pub name: String,
     /// When it may run.
-    pub impact: String,
+    pub impact: Word<Impact>,
     /// What a revert over it needs.
-    pub revert: String,
+    pub revert: Word<RevertSafety>,
     /// Why.
     pub message: String,
 }
@@ -381,7 +375,7 @@ pub struct LoadTestStatus {
     /// The configuration's name.
     pub name: String,
     /// `Pass`, `Warn`, `Fail`, `NoData`.
-    pub verdict: String,
+    pub verdict: Word<LoadTestVerdict>,
     /// Why, in a sentence.
     pub message: String,
     /// The metrics that matter, the worst first, at most 8.

@@ -7,7 +7,10 @@ mod bound;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::status::{Transition, VersionCount};
+use crate::{
+    status::{Transition, VersionCount},
+    words::{DeviationReason, Word, names},
+};
 pub use account::{ArmCounts, Chart, Harm, LeftOut, SloAccount, WorstTenant};
 
 /// Largest status of a report, in bytes of JSON.
@@ -123,17 +126,7 @@ pub enum InvestigationState {
     Fixed,
 }
 
-impl InvestigationState {
-    /// The name as in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "Open",
-            Self::Attributed => "Attributed",
-            Self::NotAttributed => "NotAttributed",
-            Self::Fixed => "Fixed",
-        }
-    }
-}
+names!(InvestigationState { Open, Attributed, NotAttributed, Fixed });
 
 /// The controller's account of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -144,8 +137,8 @@ pub struct DeviationReportStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     /// Why: `SharpPath`, `BurnRate`, `Limit`, `Alert`, `TooManyFailures`, `Manual`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    #[serde(default, skip_serializing_if = "Word::is_empty")]
+    pub reason: Word<DeviationReason>,
     /// The sentence with the numbers (R30).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
@@ -309,6 +302,8 @@ pub enum Outcome {
     TenantsReverted,
 }
 
+names!(Outcome { Reverting, Reverted, RevertedPartly, Held, TenantsReverted });
+
 impl Outcome {
     /// The version goes, or went, out for all.
     pub const fn is_revert(self) -> bool {
@@ -329,8 +324,8 @@ pub struct RejectedFor {
     /// When that was decided.
     pub at: Timestamp,
     /// The guard that spoke: `SharpPath`, `Comparison`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    #[serde(default, skip_serializing_if = "Word::is_empty")]
+    pub reason: Word<DeviationReason>,
 }
 
 /// Whether the release was the cause, judged by whether its revert helped (R20).
@@ -342,6 +337,8 @@ pub enum Attribution {
     /// They did not.
     NotAttributed,
 }
+
+names!(Attribution { Attributed, NotAttributed });
 
 /// Tenants of a wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -362,8 +359,8 @@ pub struct Appended {
     /// When.
     pub at: Timestamp,
     /// Why, in one word.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    #[serde(default, skip_serializing_if = "Word::is_empty")]
+    pub reason: Word<DeviationReason>,
     /// Why, with its numbers.
     pub message: String,
 }

@@ -14,7 +14,10 @@ pub use self::{
     tenants::{Adoption, Counts, OwnerCount, RevertStatus, TroubledTenant, VersionCount},
     waves::{Approved, SoakedDay, WaveStatus},
 };
-use crate::release::Lane;
+use crate::{
+    release::Lane,
+    words::{ConditionType, HoldReason, TransitionReason, Word, names},
+};
 
 /// Most entries of `status.history` (R31).
 pub const HISTORY_MAX: usize = 100;
@@ -147,6 +150,22 @@ impl RolloutStatus {
         }
     }
 
+    /// The condition of a type, if the status has it.
+    pub fn condition(&self, type_: ConditionType) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// The condition of a type, where it holds.
+    pub fn holds(&self, type_: ConditionType) -> Option<&Condition> {
+        self.condition(type_).filter(|condition| condition.status == ConditionStatus::True)
+    }
+
+    /// Why nothing advances, in a word and in a sentence, while something holds.
+    pub fn held(&self) -> Option<(Word<HoldReason>, &str)> {
+        let held = self.holds(ConditionType::Held)?;
+        Some((Word::from(held.reason.as_str()), held.message.as_str()))
+    }
+
     fn cut_lists(&mut self) {
         self.history.drain(..self.history.len().saturating_sub(HISTORY_MAX));
         self.troubled.truncate(TROUBLED_MAX);
@@ -242,24 +261,21 @@ pub enum Phase {
     RevertedPartly,
 }
 
-impl Phase {
-    /// The name as in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Adopting => "Adopting",
-            Self::Advancing => "Advancing",
-            Self::Soaking => "Soaking",
-            Self::AwaitingApproval => "AwaitingApproval",
-            Self::Watching => "Watching",
-            Self::Completed => "Completed",
-            Self::Reverting => "Reverting",
-            Self::Verifying => "Verifying",
-            Self::Reverted => "Reverted",
-            Self::RevertedPartly => "RevertedPartly",
-        }
-    }
+names!(Phase {
+    Pending,
+    Adopting,
+    Advancing,
+    Soaking,
+    AwaitingApproval,
+    Watching,
+    Completed,
+    Reverting,
+    Verifying,
+    Reverted,
+    RevertedPartly
+});
 
+impl Phase {
     /// True while a candidate is somewhere on the road forward.
     pub const fn is_under_way(self) -> bool {
         matches!(self, Self::Advancing | Self::Soaking | Self::AwaitingApproval | Self::Watching)
@@ -294,7 +310,7 @@ pub struct Progress {
 pub struct Condition {
     /// `Ready`, `Reconciling`, `Stalled`, `Progressing`, `Deviating`, `Held`, `Blind`, `Accepted`.
     #[serde(rename = "type")]
-    pub type_: String,
+    pub type_: Word<ConditionType>,
     /// Whether it holds.
     pub status: ConditionStatus,
     /// One word for machines.
@@ -329,7 +345,7 @@ pub struct Transition {
     /// When.
     pub at: Timestamp,
     /// One word, also the Event's reason.
-    pub reason: String,
+    pub reason: Word<TransitionReason>,
     /// A sentence with its numbers.
     pub message: String,
     /// True where the Event is a warning.

@@ -15,6 +15,7 @@ mod trouble;
 mod verdict;
 mod word;
 
+pub(crate) use self::table::names;
 pub use self::{
     condition::{ConditionReason, ConditionType},
     deviation::DeviationReason,

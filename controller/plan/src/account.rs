@@ -11,6 +11,7 @@ use breakwater_crds::{
     rollout::Comparison,
     scalars::Span,
     status::{Transition, VERSIONS_MAX, VersionCount},
+    words::TransitionReason,
 };
 use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ use crate::{
     deviation::Found,
     draft::{Draft, clip},
     fleet::{self, Standing},
-    judging::instant,
+    judging::{self, instant},
     observed::{Readiness, Tenant},
     report,
     trace::{self, Felt, Trace, WINDOW_SECONDS, neat},
@@ -126,7 +127,7 @@ fn slo(draft: &Draft<'_>, index: usize) -> SloAccount {
         ..SloAccount::default()
     };
     if let Some(evidence) = evidence {
-        account.verdict = Some(format!("{:?}", evidence.verdict));
+        account.verdict = Some(judging::word(evidence.verdict).into());
         account.message = evidence.sentence(&spec.name, draft.wave_name());
         (account.value, account.baseline, account.limit) =
             (evidence.value, evidence.baseline, evidence.limit);
@@ -250,10 +251,13 @@ fn tell_changes(draft: &Draft<'_>, status: &mut DeviationReportStatus) {
     let to = fleet::after(moment, WINDOW);
     let started = status.started_at.unwrap_or(from);
     let told: Vec<&Transition> = draft.status.history.iter().chain(&draft.transitions).collect();
-    let (asked, else_): (Vec<&Transition>, Vec<&Transition>) = told
-        .into_iter()
-        .filter(|told| told.at <= to)
-        .partition(|told| matches!(told.reason.as_str(), "ActionHonoured" | "ActionRefused"));
+    let (asked, else_): (Vec<&Transition>, Vec<&Transition>) =
+        told.into_iter().filter(|told| told.at <= to).partition(|told| {
+            matches!(
+                told.reason.known(),
+                Some(TransitionReason::ActionHonoured | TransitionReason::ActionRefused)
+            )
+        });
     add(&mut status.actions, asked.into_iter().filter(|told| told.at >= started.min(from)));
     add(&mut status.changes, else_.into_iter().filter(|told| told.at >= from));
 }

@@ -5,6 +5,7 @@ use breakwater_crds::{
     report::Outcome,
     rollout::Approval,
     status::{Approved, Brake, BrakeKind, ENTRY_MESSAGE_MAX, Phase, ProcessedAction, REQUESTER_MAX},
+    words::{TransitionReason, Verdict},
 };
 use jiff::{Timestamp, Unit};
 
@@ -37,9 +38,11 @@ pub(crate) fn honour(draft: &mut Draft<'_>) {
         };
         let verb = action.spec.verb.as_str();
         let by = &action.spec.requested_by;
-        let warning = result == ActionResult::Refused;
-        let reason = if warning { "ActionRefused" } else { "ActionHonoured" };
-        draft.tell(reason, warning, format!("{verb} {} by {by}: {message}", action.name));
+        let reason = match result {
+            ActionResult::Honoured => TransitionReason::ActionHonoured,
+            ActionResult::Refused => TransitionReason::ActionRefused,
+        };
+        draft.tell(reason, format!("{verb} {} by {by}: {message}", action.name));
         draft.status.processed.push(ProcessedAction {
             uid: action.uid.clone(),
             name: action.name.clone(),
@@ -57,7 +60,7 @@ fn end_brakes(draft: &mut Draft<'_>) {
         draft.status.brakes.drain(..).partition(|brake| brake.until.is_none_or(|until| until > now));
     draft.status.brakes = kept;
     for brake in ended {
-        draft.tell("Lifted", false, format!("{:?} {} ended at its time", brake.kind, brake.name));
+        draft.tell(TransitionReason::Lifted, format!("{} {} ended at its time", brake.kind, brake.name));
     }
     let next = draft.status.brakes.iter().filter_map(|brake| brake.until).min();
     draft.wake(next);
@@ -208,8 +211,13 @@ fn promote(draft: &mut Draft<'_>, action: &Action) -> Result<String, String> {
     let Some(wave) = index.map(|index| &mut draft.status.waves[index]) else {
         return Err(format!("no wave is soaking; the phase is {}", draft.status.phase.as_str()));
     };
-    if draft.status.slos.iter().any(|slo| slo.verdict.as_deref() == Some("Deviating")) {
-        return Err("a deviation is not promoted past".into());
+    for verdict in draft.status.slos.iter().filter_map(|slo| slo.verdict.as_ref()) {
+        match verdict.known() {
+            Some(Verdict::Deviating) => return Err("a deviation is not promoted past".into()),
+            // A newer controller's word may mean anything; this one's own stands there after the next look (R38).
+            None => return Err(format!("verdict {verdict} is not known here: create another one")),
+            Some(Verdict::Healthy | Verdict::Inconclusive | Verdict::NoData | Verdict::Uncalibrated) => {}
+        }
     }
     wave.promoted = Some(word);
     Ok(format!("wave {} ends as soon as its tenants are ready", wave.name))

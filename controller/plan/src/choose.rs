@@ -11,6 +11,7 @@ use breakwater_crds::{
     rollout::{Adopt, OnNewVersion, Unmatched},
     scalars::Span,
     status::{Adoption, OwnerCount, Phase, VERSIONS_MAX, VersionCount, WaveStatus},
+    words::{HoldReason, TransitionReason},
 };
 use breakwater_slo::{State, TenantId};
 
@@ -85,7 +86,7 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
         let message = format!("spec.version was set back from {candidate} to the stable version {wanted}");
         draft.status.queued = None;
         match gate::revert_of(draft, &candidate) {
-            Some((why, _)) => draft.hold_above_all("RevertGated", format!("{message}: {why}")),
+            Some((why, _)) => draft.hold_above_all(HoldReason::RevertGated, format!("{message}: {why}")),
             None => revert::start(draft, &candidate, true, &message),
         }
     } else {
@@ -103,7 +104,7 @@ fn under_way(draft: &mut Draft<'_>, wanted: &str) {
 /// Lets a version wait for the one under way; told once.
 fn queue(draft: &mut Draft<'_>, wanted: &str, why: String) {
     if draft.status.queued.as_deref() != Some(wanted) {
-        draft.tell("Queued", false, why);
+        draft.tell(TransitionReason::Queued, why);
     }
     draft.status.queued = Some(wanted.to_owned());
 }
@@ -111,18 +112,18 @@ fn queue(draft: &mut Draft<'_>, wanted: &str, why: String) {
 /// Lets a version take over, unless a gate keeps it waiting.
 fn supersede(draft: &mut Draft<'_>, wanted: &str, candidate: &str) {
     let mut warned = Vec::new();
-    for (reason, passage) in gate::before_start(draft, wanted) {
+    for passage in gate::before_start(draft, wanted) {
         match passage {
-            Passage::Shut(why) => return queue(draft, wanted, why),
-            Passage::Warned(why) => warned.push((reason, why)),
+            Passage::Shut(_, why) => return queue(draft, wanted, why),
+            Passage::Warned(reason, why) => warned.push((reason, why)),
             Passage::Open => {}
         }
     }
     for (reason, why) in warned {
-        draft.tell(reason, true, why);
+        draft.tell(reason, why);
     }
     let message = format!("version {wanted} takes over from {candidate}, from the first wave");
-    draft.tell("Superseded", false, message);
+    draft.tell(TransitionReason::Superseded, message);
     start(draft, wanted);
 }
 
@@ -140,7 +141,7 @@ fn idle(draft: &mut Draft<'_>, wanted: &str) {
         }
     } else if draft.status.stable_version.as_deref() == Some(wanted) && completed {
         if phase != Phase::Completed {
-            draft.tell("Completed", false, format!("version {wanted} is the stable one, as before"));
+            draft.tell(TransitionReason::Completed, format!("version {wanted} is the stable one, as before"));
             draft.enter(Phase::Completed);
         }
     } else if !begins {
@@ -165,7 +166,7 @@ fn keep_approval(draft: &mut Draft<'_>, wanted: &str) {
 pub(crate) fn begin(draft: &mut Draft<'_>) {
     let wanted = draft.observed.spec.spec.version.clone();
     if let Fleet::Incomplete(why) = &draft.observed.fleet {
-        draft.hold("FleetUnknown", false, why.clone());
+        draft.hold(HoldReason::FleetUnknown, why.clone());
         return;
     }
     let live = draft.count(Standing::is_live);
@@ -180,7 +181,7 @@ pub(crate) fn begin(draft: &mut Draft<'_>) {
     if draft.out.contains(&wanted) {
         reject(draft, &wanted);
     } else if is_there(draft, &wanted) {
-        draft.tell("Completed", false, format!("all {live} tenants are on {wanted} already"));
+        draft.tell(TransitionReason::Completed, format!("all {live} tenants are on {wanted} already"));
         (draft.status.adoption, draft.status.candidate_version) = (None, None);
         draft.status.stable_version = Some(wanted);
         draft.status.completed_at = Some(draft.now);
@@ -188,7 +189,7 @@ pub(crate) fn begin(draft: &mut Draft<'_>) {
     } else if may_start(draft, &wanted) {
         start(draft, &wanted);
         draft.status.adoption = None;
-        draft.tell("Started", false, format!("version {wanted} is under way over {live} tenants"));
+        draft.tell(TransitionReason::Started, format!("version {wanted} is under way over {live} tenants"));
         draft.muster();
         road::advance(draft);
     } else {
@@ -226,7 +227,7 @@ fn is_there(draft: &Draft<'_>, wanted: &str) -> bool {
 /// through (R18, R19).
 fn reject(draft: &mut Draft<'_>, wanted: &str) {
     let message = format!("version {wanted} is rejected and is not rolled out");
-    draft.tell("Rejected", true, message.clone());
+    draft.tell(TransitionReason::Rejected, message.clone());
     let on_it = |tenant: &Tenant| tenant.version.version().is_some_and(|version| **version == *wanted);
     let left = draft.fleet().any(|(tenant, place)| place.standing == Standing::Outgoing && on_it(tenant));
     let reports = draft.observed.reports.iter();
@@ -253,15 +254,15 @@ fn reject(draft: &mut Draft<'_>, wanted: &str) {
 /// What must be true before the first tenant is touched: deviations answered, owners released, every tenant in a wave.
 fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
     let mut warned = Vec::new();
-    for (reason, passage) in gate::before_start(draft, wanted) {
+    for passage in gate::before_start(draft, wanted) {
         match passage {
-            // What another Rollout soaks comes by itself.
-            Passage::Shut(why) if reason == "SoakGate" => {
-                draft.hold(reason, false, why);
-                draft.wake(Some(fleet::after(draft.now, SOAK_AGAIN)));
+            Passage::Shut(reason, why) => {
+                draft.hold(reason, why);
+                // What another Rollout soaks comes by itself.
+                let again = (reason == HoldReason::SoakGate).then(|| fleet::after(draft.now, SOAK_AGAIN));
+                draft.wake(again);
             }
-            Passage::Shut(why) => draft.hold(reason, true, why),
-            Passage::Warned(why) => warned.push((reason, why)),
+            Passage::Warned(reason, why) => warned.push((reason, why)),
             Passage::Open => {}
         }
     }
@@ -269,19 +270,18 @@ fn may_start(draft: &mut Draft<'_>, wanted: &str) -> bool {
         (draft.count(|s| *s == Standing::NotReleased), draft.count(|s| *s == Standing::Unmatched));
     if held > 0 {
         let message = crate::tell::owners_sentence(draft);
-        draft.hold("OwnerNotReleased", true, message);
+        draft.hold(HoldReason::OwnerNotReleased, message);
     }
     if unmatched > 0 && draft.observed.spec.spec.unmatched == Unmatched::Refuse {
         draft.hold(
-            "Unmatched",
-            true,
+            HoldReason::Unmatched,
             format!("{unmatched} tenants are in no wave, and spec.unmatched is Refuse"),
         );
     }
     let may = draft.holds.is_empty();
     if may {
         for (reason, why) in warned {
-            draft.tell(reason, true, why);
+            draft.tell(reason, why);
         }
     }
     may
@@ -300,7 +300,7 @@ fn adopt(draft: &mut Draft<'_>, wanted: &str, live: usize) -> bool {
         draft.waiting =
             format!("found {live} tenants: {}; approve wave {first} of {wanted} to begin", found.join(", "));
         if draft.status.phase != Phase::Adopting {
-            draft.tell("Adopting", false, draft.waiting.clone());
+            draft.tell(TransitionReason::Adopting, draft.waiting.clone());
             draft.enter(Phase::Adopting);
         }
         let owners = owners(draft);
@@ -308,7 +308,7 @@ fn adopt(draft: &mut Draft<'_>, wanted: &str, live: usize) -> bool {
         return false;
     }
     if let Some(stable) = versions.first().map(|found| found.version.clone()) {
-        draft.tell("Adopted", false, format!("{stable} is the stable version of {live} tenants"));
+        draft.tell(TransitionReason::Adopted, format!("{stable} is the stable version of {live} tenants"));
         draft.status.stable_version = Some(stable);
         draft.muster(); // who had no safe version may have one now
     }

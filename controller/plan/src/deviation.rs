@@ -4,7 +4,8 @@ use breakwater_crds::{
     gates::Gate,
     report::{DownStep, InvestigationState, Outcome},
     rollout::{DeviationAction, Wave},
-    status::{Condition, ConditionStatus, Phase},
+    status::{Condition, Phase},
+    words::{ConditionType, DeviationReason, HoldReason, TransitionReason, Word},
 };
 use breakwater_slo::{Action, Evidence, Guard, Verdict};
 
@@ -25,7 +26,7 @@ const DIAGNOSED: usize = 5;
 /// A deviation as found.
 pub(crate) struct Found {
     /// One word for machines.
-    pub(crate) reason: String,
+    pub(crate) reason: Word<DeviationReason>,
     /// The sentence with the numbers (R30).
     pub(crate) message: String,
     /// Index of the SLO that spoke, if one did.
@@ -57,16 +58,16 @@ pub(crate) fn decide(draft: &mut Draft<'_>) {
     };
     if draft.observed.spec.spec.on_deviation.action == DeviationAction::Hold && !found.manual {
         if report::open(draft, &version).is_none() {
-            draft.tell("Deviation", true, found.message.clone());
+            draft.tell(TransitionReason::Deviation, found.message.clone());
         }
         report::write(draft, &version, &found, Outcome::Held);
-        draft.hold("Deviating", false, found.message);
+        draft.hold(HoldReason::Deviating, found.message);
         return;
     }
     if let Some((why, steps)) = forbidden(draft, &version) {
         return wait(draft, &version, &found, why, steps);
     }
-    draft.tell("Deviation", true, found.message.clone());
+    draft.tell(TransitionReason::Deviation, found.message.clone());
     report::write(draft, &version, &found, Outcome::Reverting);
     if completed {
         forget_stable(draft, &version);
@@ -97,11 +98,11 @@ fn forbidden(draft: &Draft<'_>, version: &str) -> Option<(String, Vec<DownStep>)
 fn wait(draft: &mut Draft<'_>, version: &str, found: &Found, why: String, steps: Vec<DownStep>) {
     let known = report::open(draft, version).is_some_and(|(_, status)| status.revert_waits_for == clip(&why));
     if !known {
-        draft.tell("RevertGated", true, format!("{}; {why}", found.message));
+        draft.tell(TransitionReason::RevertGated, format!("{}; {why}", found.message));
     }
     report::write(draft, version, found, Outcome::Held);
     report::gate(draft, version, &why, steps);
-    draft.hold_above_all("RevertGated", why);
+    draft.hold_above_all(HoldReason::RevertGated, why);
 }
 
 /// A revert that waits goes on as soon as it may, whatever the SLOs say by then.
@@ -125,17 +126,21 @@ fn waiting(draft: &Draft<'_>, version: &str) -> Option<Found> {
 fn manual(draft: &mut Draft<'_>) -> Option<Found> {
     let (version, by, why) = draft.manual.take()?;
     let message = format!("{by} reverts {version}: {why}");
-    Some(Found { reason: "Manual".into(), message, slo: None, by, manual: true })
+    Some(Found { reason: DeviationReason::Manual.into(), message, slo: None, by, manual: true })
 }
 
 /// A report rejects the version although it is under way: a crash came between the two writes, or a human wrote it.
 /// What it says stands.
 fn already_rejected(draft: &Draft<'_>, version: &str) -> Option<Found> {
     let report = draft.observed.reports.iter().find(|r| r.spec.version == version && r.status.rejects())?;
-    let or = |text: &str, otherwise: String| if text.is_empty() { otherwise } else { text.to_owned() };
+    let (reason, message) = (&report.status.reason, &report.status.message);
     draft.out.contains(version).then(|| Found {
-        reason: or(&report.status.reason, "Rejected".into()),
-        message: or(&report.status.message, format!("DeviationReport {} rejects {version}", report.name)),
+        reason: if reason.is_empty() { DeviationReason::Rejected.into() } else { reason.clone() },
+        message: if message.is_empty() {
+            format!("DeviationReport {} rejects {version}", report.name)
+        } else {
+            message.clone()
+        },
         slo: None,
         by: report.status.requested_by.clone(),
         manual: true,
@@ -154,16 +159,16 @@ fn measured(draft: &Draft<'_>, alone: &Alone) -> Option<Found> {
     };
     let deviates = |(slo, evidence): (usize, &Option<Evidence>)| {
         let evidence = evidence.as_ref().filter(|_| !alone.answers(slo))?;
-        (evidence.action == Action::Deviate).then(|| (slo, sentence(slo), guard_reason(evidence)))
+        (evidence.action == Action::Deviate).then(|| (slo, sentence(slo), deviation_reason(evidence)))
     };
     let excess = || {
         let (slo, words) = alone.excess.clone()?;
         let message = format!("{}{words}", sentence(slo)?);
-        Some((slo, Some(message), guard_reason(draft.evidence[slo].as_ref()?)))
+        Some((slo, Some(message), deviation_reason(draft.evidence[slo].as_ref()?)))
     };
     let all = || {
         let (slo, message) = together(draft).filter(|_| alone.is_empty())?;
-        Some((slo, Some(message), "Comparison"))
+        Some((slo, Some(message), DeviationReason::Comparison))
     };
     let one = || draft.evidence.iter().enumerate().find_map(deviates);
     let (slo, message, reason) = excess().or_else(one).or_else(all)?;
@@ -199,18 +204,33 @@ fn together(draft: &Draft<'_>) -> Option<(usize, String)> {
     Some((slo, format!("{sentence}; together with the other SLOs, certainty {certainty:.2}%")))
 }
 
-/// The guard's name for machines.
-pub fn guard_reason(evidence: &Evidence) -> &'static str {
+/// The guard's name where it holds.
+pub fn guard_reason(evidence: &Evidence) -> HoldReason {
     match evidence.guard {
-        Some(Guard::BurnRate { .. }) => "BurnRate",
-        Some(Guard::Sharp) => "SharpPath",
-        Some(Guard::Limit) => "Limit",
-        Some(Guard::UpdateCost) => "UpdateCost",
-        Some(Guard::TelemetryLost) => "TelemetryLost",
-        Some(Guard::NoData(_)) => "NoData",
-        Some(Guard::Comparison) => "Comparison",
-        Some(Guard::Uncalibrated) => "Uncalibrated",
-        None => "Inconclusive",
+        Some(Guard::BurnRate { .. }) => HoldReason::BurnRate,
+        Some(Guard::Sharp) => HoldReason::SharpPath,
+        Some(Guard::Limit) => HoldReason::Limit,
+        Some(Guard::UpdateCost) => HoldReason::UpdateCost,
+        Some(Guard::TelemetryLost) => HoldReason::TelemetryLost,
+        Some(Guard::NoData(_)) => HoldReason::NoData,
+        Some(Guard::Comparison) => HoldReason::Comparison,
+        Some(Guard::Uncalibrated) => HoldReason::Uncalibrated,
+        None => HoldReason::Inconclusive,
+    }
+}
+
+/// The guard's name where it is a deviation.
+pub fn deviation_reason(evidence: &Evidence) -> DeviationReason {
+    match evidence.guard {
+        Some(Guard::BurnRate { .. }) => DeviationReason::BurnRate,
+        Some(Guard::Sharp) => DeviationReason::SharpPath,
+        Some(Guard::Limit) => DeviationReason::Limit,
+        Some(Guard::UpdateCost) => DeviationReason::UpdateCost,
+        Some(Guard::TelemetryLost) => DeviationReason::TelemetryLost,
+        Some(Guard::NoData(_)) => DeviationReason::NoData,
+        Some(Guard::Comparison) => DeviationReason::Comparison,
+        Some(Guard::Uncalibrated) => DeviationReason::Uncalibrated,
+        None => DeviationReason::Inconclusive,
     }
 }
 
@@ -249,8 +269,7 @@ fn excess(draft: &mut Draft<'_>, wave: &Wave, total: usize, failed: &mut [&Tenan
         // A node that is drained takes ready tenants away for a moment: they have the deadline of an update to return.
         let until = fleet::after(held.map_or(draft.now, |held| held.last_transition_time), deadline);
         draft.hold(
-            "TooManyFailures",
-            false,
+            HoldReason::TooManyFailures,
             format!("{message}; they were ready before and have until {until}"),
         );
         draft.wake(Some(until));
@@ -268,34 +287,34 @@ fn excess(draft: &mut Draft<'_>, wave: &Wave, total: usize, failed: &mut [&Tenan
         }
     }
     if causes.len() < ids.len() {
-        let again = held.is_some_and(|held| held.reason == "Infrastructure");
-        let reason = if again { "Infrastructure" } else { "TooManyFailures" };
+        let again = held.is_some_and(|held| Word::from(&*held.reason) == HoldReason::Infrastructure);
+        let reason = if again { HoldReason::Infrastructure } else { HoldReason::TooManyFailures };
         draft.diagnose.extend(ids);
-        draft.hold(reason, false, format!("{message}; looking up why"));
+        draft.hold(reason, format!("{message}; looking up why"));
         None
     } else if infrastructure.len() == causes.len() {
         draft.diagnose.extend(ids); // asked again, so that the hold ends with its cause
         draft.hold(
-            "Infrastructure",
-            false,
+            HoldReason::Infrastructure,
             format!("{message}, because of infrastructure: {}", infrastructure[0]),
         );
         None
     } else {
         let message = format!("{message}{how}");
-        Some(Found { reason: "TooManyFailures".into(), message, slo: None, by: String::new(), manual: false })
+        Some(Found {
+            reason: DeviationReason::TooManyFailures.into(),
+            message,
+            slo: None,
+            by: String::new(),
+            manual: false,
+        })
     }
 }
 
 /// The hold for failed tenants that stands, if one does; its age is that of the failures.
 fn held_for_failures<'a>(draft: &Draft<'a>) -> Option<&'a Condition> {
-    let held = draft
-        .observed
-        .status
-        .conditions
-        .iter()
-        .find(|c| c.type_ == "Held" && c.status == ConditionStatus::True);
-    held.filter(|held| conditions::is_same_hold(&held.reason, "TooManyFailures"))
+    let held = draft.observed.status.holds(ConditionType::Held);
+    held.filter(|held| conditions::is_for_failures(&held.reason))
 }
 
 /// A completed version is taken out: the stable one is again what most of its tenants came from (R19).

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use breakwater_crds::status::{BrakeKind, MESSAGE_MAX, Phase, RolloutStatus, Transition, WaveStatus};
+use breakwater_crds::{
+    status::{BrakeKind, MESSAGE_MAX, Phase, RolloutStatus, Transition, WaveStatus},
+    words::{HoldReason, Severity, TransitionReason},
+};
 use breakwater_slo::{Evidence, State};
 use jiff::Timestamp;
 
@@ -23,11 +26,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hold {
     /// One word for machines.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: HoldReason,
     /// The sentence.
     pub(crate) message: String,
-    /// Whether only a human can end it.
-    pub(crate) needs_human: bool,
 }
 
 /// A stretch of time that every SLO has judged, the slowest deciding (R7).
@@ -199,19 +200,29 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds a hold.
-    pub(crate) fn hold(&mut self, reason: &'static str, needs_human: bool, message: impl Into<String>) {
-        self.holds.push(Hold { reason, message: clip(&message.into()), needs_human });
+    pub(crate) fn hold(&mut self, reason: HoldReason, message: impl Into<String>) {
+        self.holds.push(Hold { reason, message: clip(&message.into()) });
     }
 
     /// Adds a hold that is told before all others.
-    pub(crate) fn hold_above_all(&mut self, reason: &'static str, message: impl Into<String>) {
-        self.hold(reason, true, message);
+    pub(crate) fn hold_above_all(&mut self, reason: HoldReason, message: impl Into<String>) {
+        self.hold(reason, message);
         self.holds.rotate_right(1);
     }
 
+    /// Tells a transition once, as loud as its word usually is.
+    pub(crate) fn tell(&mut self, reason: TransitionReason, message: impl Into<String>) {
+        self.tell_as(reason, reason.severity(), message);
+    }
+
     /// Tells a transition once.
-    pub(crate) fn tell(&mut self, reason: &str, warning: bool, message: impl Into<String>) {
-        let message = clip(&message.into());
+    pub(crate) fn tell_as(
+        &mut self,
+        reason: TransitionReason,
+        severity: Severity,
+        message: impl Into<String>,
+    ) {
+        let (message, warning) = (clip(&message.into()), severity == Severity::Warning);
         self.transitions.push(Transition { at: self.now, reason: reason.into(), message, warning });
     }
 

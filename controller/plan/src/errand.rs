@@ -5,13 +5,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use breakwater_crds::words::{HoldReason, Impact};
+
 use crate::{
     draft::Draft,
     fleet,
     gate::{self, WayBack},
     observed::{Errand, JobState, Tenant},
     outcome::{JobWrite, Purpose},
-    release::{self, Impact},
+    release,
 };
 
 /// What a tenant's write waits for.
@@ -119,15 +121,13 @@ impl Errands {
         if let Some(first) = self.failed {
             let more = if failed > 1 { format!(", and {} more", failed - 1) } else { String::new() };
             draft.hold(
-                "JobFailed",
-                true,
+                HoldReason::JobFailed,
                 format!("{first}{more}; mend it and delete the Job: it is made anew"),
             );
         }
         if let Some(why) = self.forbidden {
             draft.hold(
-                "RevertGated",
-                true,
+                HoldReason::RevertGated,
                 format!("{forbidden} tenants do not go back by themselves: {why}"),
             );
         }

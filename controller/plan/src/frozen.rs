@@ -11,7 +11,7 @@ mod thaw;
 
 use std::sync::Arc;
 
-use breakwater_crds::status::WaveStatus;
+use breakwater_crds::{status::WaveStatus, words::HoldReason};
 use breakwater_slo::{Members, TenantId};
 use jiff::Timestamp;
 
@@ -146,8 +146,7 @@ pub(crate) fn hold_for_newer(draft: &mut Draft<'_>) {
     let Some(set) = draft.observed.kept.and_then(|kept| kept.sets.iter().find(newer)) else { return };
     let (name, format) = (set.names.first().cloned().unwrap_or_default(), set.format);
     draft.hold(
-        "NewerState",
-        true,
+        HoldReason::NewerState,
         format!(
             "RolloutState {name} has format {format}, and this controller knows {}: run the newer one, or delete it",
             breakwater_crds::state::FORMAT

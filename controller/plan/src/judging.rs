@@ -7,6 +7,7 @@ use breakwater_crds::{
     rollout::Baseline,
     scalars::Span,
     status::{Compared, Phase, SloStatus},
+    words::{self, HoldReason, TransitionReason},
 };
 use breakwater_slo::{
     Action, Against, Arm, Comparison, Config, Evidence, Kind, NoData, Reading, Sample, Series, State, Tail,
@@ -69,7 +70,7 @@ pub(crate) fn judge(draft: &mut Draft<'_>) {
             let why = format!(
                 "the comparison of {name} was stored by another judge: it starts anew with what is left of alpha"
             );
-            draft.tell("EvidenceAnew", true, why);
+            draft.tell(TransitionReason::EvidenceAnew, why);
         }
         judge.state.forgive(&spared::forgotten(draft));
         judge.feed(draft);
@@ -198,7 +199,7 @@ impl<'a> Judge<'a> {
         let Some(config) = &self.config else {
             let begun = first_warm(draft).is_some();
             if begun {
-                status.verdict = Some("NoData".into());
+                status.verdict = Some(words::Verdict::NoData.into());
                 status.message =
                     self.error.clone().unwrap_or_else(|| "the step length is not known yet".into());
                 status.no_data_since.get_or_insert(draft.now);
@@ -216,7 +217,7 @@ impl<'a> Judge<'a> {
         };
         draft.wake(self.state.stale_at_seconds(config).map(instant));
         let blind = evidence.verdict == Verdict::NoData;
-        status.verdict = Some(format!("{:?}", evidence.verdict));
+        status.verdict = Some(word(evidence.verdict).into());
         let name = &draft.observed.spec.spec.slos[self.index].name;
         let sentence = evidence.sentence(name, draft.wave_name());
         status.message = match &self.error {
@@ -248,10 +249,21 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// The judge's verdict in the API's words.
+pub(crate) const fn word(verdict: Verdict) -> words::Verdict {
+    match verdict {
+        Verdict::Healthy => words::Verdict::Healthy,
+        Verdict::Deviating => words::Verdict::Deviating,
+        Verdict::Inconclusive => words::Verdict::Inconclusive,
+        Verdict::NoData => words::Verdict::NoData,
+        Verdict::Uncalibrated => words::Verdict::Uncalibrated,
+    }
+}
+
 /// Holds as the evidence asks, and where too many candidates are not measured at all.
 fn hold_for_evidence(draft: &mut Draft<'_>, evidence: &Evidence, message: &str) {
     match evidence.action {
-        Action::Hold => draft.hold(guard_reason(evidence), false, message),
+        Action::Hold => draft.hold(guard_reason(evidence), message),
         Action::None | Action::Deviate => {}
     }
     let coverage = evidence.coverage;
@@ -261,8 +273,7 @@ fn hold_for_evidence(draft: &mut Draft<'_>, evidence: &Evidence, message: &str) 
     if coverage.never_instrumented.saturating_mul(10) > coverage.tenants && !blind {
         let (n, of) = (coverage.never_instrumented, coverage.tenants);
         draft.hold(
-            "Uninstrumented",
-            true,
+            HoldReason::Uninstrumented,
             format!("{n} of {of} candidates never had a series: check tenantLabels and tenants.id"),
         );
     }
@@ -275,11 +286,11 @@ fn hold_for_data(draft: &mut Draft<'_>) {
         .slos
         .iter()
         .zip(&draft.evidence)
-        .filter(|(slo, evidence)| evidence.is_none() && slo.verdict.as_deref() == Some("NoData"))
+        .filter(|(slo, evidence)| evidence.is_none() && slo.is(words::Verdict::NoData))
         .map(|(slo, _)| format!("{}: {}", slo.name, slo.message))
         .collect();
     if !silent.is_empty() {
-        draft.hold("NoData", false, silent.join("; "));
+        draft.hold(HoldReason::NoData, silent.join("; "));
     }
     let blind = draft.status.slos.iter().filter_map(|slo| slo.no_data_since).min();
     draft.wake(blind.map(|since| fleet::after(since, BLIND_AFTER)));

@@ -37,7 +37,7 @@ pub mod waves;
 use breakwater_crds::status::Phase;
 use jiff::Timestamp;
 
-pub use deviation::guard_reason;
+pub use deviation::{deviation_reason, guard_reason};
 pub use observed::Observed;
 pub use outcome::Plan;
 pub use refuse::refuse;

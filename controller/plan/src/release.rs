@@ -1,8 +1,11 @@
 //! What is known of versions: Releases as the controller assessed them, and what lies between two versions' schemas (R21). Pure.
 
-use breakwater_crds::{release::Lane, report::DownStep, scalars::Span};
-pub use breakwater_loadtest::Verdict;
-pub use breakwater_migrations::{Impact, Revert};
+use breakwater_crds::{
+    release::Lane,
+    report::DownStep,
+    scalars::Span,
+    words::{Impact, LoadTestVerdict, RevertSafety},
+};
 use jiff::Timestamp;
 
 /// A Release with its evidence worked out.
@@ -47,7 +50,7 @@ pub struct Migration {
     /// When it may run.
     pub impact: Impact,
     /// What a revert over it needs.
-    pub revert: Revert,
+    pub revert: RevertSafety,
     /// The longest it may take, in seconds, where rows are known.
     pub longest_seconds: Option<u64>,
     /// Why, in a sentence.
@@ -62,7 +65,7 @@ pub struct LoadTest {
     /// The configuration's name.
     pub name: String,
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: LoadTestVerdict,
     /// Why, in a sentence.
     pub message: String,
 }
@@ -73,7 +76,7 @@ pub struct Crossing {
     /// When the migrations may run.
     pub impact: Impact,
     /// What going back over them needs.
-    pub revert: Revert,
+    pub revert: RevertSafety,
     /// The longest that they may take together, where it is known of each.
     pub longest: Option<Span>,
     /// The reason of the worst impact.
@@ -89,7 +92,7 @@ impl Crossing {
     fn none() -> Self {
         Self {
             impact: Impact::Quiet,
-            revert: Revert::RevertSafe,
+            revert: RevertSafety::RevertSafe,
             longest: Some(Span::seconds(0)),
             why_impact: String::new(),
             why_revert: String::new(),
@@ -107,7 +110,7 @@ impl Crossing {
     pub(crate) fn unknown(why: &str) -> Self {
         Self {
             impact: Impact::Unknown,
-            revert: Revert::Unknown,
+            revert: RevertSafety::Unknown,
             longest: None,
             why_impact: why.to_owned(),
             why_revert: why.to_owned(),
@@ -202,7 +205,12 @@ impl Soaked {
 mod tests {
     use super::*;
 
-    fn migration(number: u32, impact: Impact, revert: Revert, longest_seconds: Option<u64>) -> Migration {
+    fn migration(
+        number: u32,
+        impact: Impact,
+        revert: RevertSafety,
+        longest_seconds: Option<u64>,
+    ) -> Migration {
         let down =
             DownStep { number, file: format!("{number:06}_m.down.sql"), sql: format!("down {number}") };
         Migration {
@@ -211,7 +219,7 @@ mod tests {
             impact,
             revert,
             longest_seconds,
-            reason: format!("{impact:?} {revert:?}"),
+            reason: format!("{impact} {revert}"),
             down,
         }
     }
@@ -231,9 +239,9 @@ mod tests {
 
     fn two() -> Release {
         let files = vec![
-            migration(5, Impact::Quiet, Revert::RevertSafe, Some(1)),
-            migration(6, Impact::OffHours, Revert::RevertSafe, Some(100)),
-            migration(7, Impact::Quiet, Revert::RevertNeedsDown, Some(2)),
+            migration(5, Impact::Quiet, RevertSafety::RevertSafe, Some(1)),
+            migration(6, Impact::OffHours, RevertSafety::RevertSafe, Some(100)),
+            migration(7, Impact::Quiet, RevertSafety::RevertNeedsDown, Some(2)),
         ];
         release("2", Ok(Migrations { from: 4, to: 7, files }))
     }
@@ -241,7 +249,7 @@ mod tests {
     #[test]
     fn r21_the_worst_of_what_lies_between_counts_and_the_way_down_is_backwards() {
         let crossing = crossing(&[two()], "1", "2").unwrap();
-        assert_eq!((crossing.impact, crossing.revert), (Impact::OffHours, Revert::RevertNeedsDown));
+        assert_eq!((crossing.impact, crossing.revert), (Impact::OffHours, RevertSafety::RevertNeedsDown));
         assert_eq!(crossing.longest, Some(Span::seconds(103)));
         assert_eq!(crossing.down.iter().map(|step| step.number).collect::<Vec<_>>(), [7, 6, 5]);
         assert!(
@@ -255,10 +263,14 @@ mod tests {
     fn r21_the_running_versions_own_word_on_its_schema_stands_before_the_new_ones_guess() {
         let running = |to| release("1", Ok(Migrations { from: 0, to, files: Vec::new() }));
         let at = |to| crossing(&[two(), running(to)], "1", "2").unwrap();
-        assert_eq!((at(6).impact, at(6).revert), (Impact::Quiet, Revert::RevertNeedsDown));
-        assert_eq!((at(7).impact, at(7).revert), (Impact::Quiet, Revert::RevertSafe));
-        assert_eq!((at(9).impact, at(9).revert), (Impact::Quiet, Revert::RevertSafe));
-        assert_eq!((at(3).impact, at(3).revert), (Impact::Unknown, Revert::Unknown), "3..4 nobody looked at");
+        assert_eq!((at(6).impact, at(6).revert), (Impact::Quiet, RevertSafety::RevertNeedsDown));
+        assert_eq!((at(7).impact, at(7).revert), (Impact::Quiet, RevertSafety::RevertSafe));
+        assert_eq!((at(9).impact, at(9).revert), (Impact::Quiet, RevertSafety::RevertSafe));
+        assert_eq!(
+            (at(3).impact, at(3).revert),
+            (Impact::Unknown, RevertSafety::Unknown),
+            "3..4 nobody looked at"
+        );
     }
 
     #[test]
@@ -266,7 +278,10 @@ mod tests {
         assert_eq!(crossing(&[two()], "2", "3"), None);
         let unread = release("2", Err("ConfigMap m is not there".into()));
         let worst = crossing(&[two(), unread], "1", "2").unwrap();
-        assert_eq!((worst.impact, worst.revert, worst.longest), (Impact::Unknown, Revert::Unknown, None));
+        assert_eq!(
+            (worst.impact, worst.revert, worst.longest),
+            (Impact::Unknown, RevertSafety::Unknown, None)
+        );
         assert_eq!(worst.why_revert, "Release app-2: ConfigMap m is not there");
     }
 

@@ -9,6 +9,7 @@ use breakwater_crds::{
     report::{Attribution, Outcome},
     scalars::Span,
     status::{Phase, RevertStatus},
+    words::{HoldReason, Severity, TransitionReason},
 };
 use breakwater_slo::Verdict;
 use jiff::Timestamp;
@@ -29,7 +30,7 @@ const BLIND_VERIFICATIONS: i64 = 3;
 
 /// Decides to take `version` out. What is written follows from that, level-triggered.
 pub(crate) fn start(draft: &mut Draft<'_>, version: &str, by_spec: bool, message: &str) {
-    draft.tell("Reverting", true, message);
+    draft.tell(TransitionReason::Reverting, message);
     draft.out.insert(version.to_owned());
     draft.status.revert = Some(RevertStatus {
         version: version.to_owned(),
@@ -73,8 +74,7 @@ pub(crate) fn carry_through(draft: &mut Draft<'_>) {
         }
         revert.back_at = Some(draft.now);
         draft.tell(
-            "RevertedTenants",
-            false,
+            TransitionReason::RevertedTenants,
             format!("{} tenants are back, {} are not", revert.reverted, revert.failed),
         );
         draft.enter(Phase::Verifying);
@@ -113,7 +113,7 @@ fn verify(draft: &mut Draft<'_>, revert: &mut RevertStatus) {
             revert.verifying_since = Some(draft.now);
             draft.judges.iter_mut().for_each(breakwater_slo::State::restart);
             draft.waiting = format!("the SLOs are watched for {span} to see whether the revert helped");
-            draft.tell("Verifying", false, draft.waiting.clone());
+            draft.tell(TransitionReason::Verifying, draft.waiting.clone());
             draft.wake(Some(fleet::after(draft.now, span)));
         }
         return;
@@ -161,10 +161,12 @@ fn finish(draft: &mut Draft<'_>, revert: &mut RevertStatus, attribution: Option<
     revert.finished_at = Some(draft.now);
     revert.attribution = attribution;
     let whole = revert.failed == 0;
-    let (phase, outcome) = match (revert.by_spec, whole) {
-        (true, _) => (Phase::Completed, None),
-        (false, true) => (Phase::Reverted, Some(Outcome::Reverted)),
-        (false, false) => (Phase::RevertedPartly, Some(Outcome::RevertedPartly)),
+    let (phase, told, outcome) = match (revert.by_spec, whole) {
+        (true, _) => (Phase::Completed, TransitionReason::Completed, None),
+        (false, true) => (Phase::Reverted, TransitionReason::Reverted, Some(Outcome::Reverted)),
+        (false, false) => {
+            (Phase::RevertedPartly, TransitionReason::RevertedPartly, Some(Outcome::RevertedPartly))
+        }
     };
     let answer = match attribution {
         Some(Attribution::Attributed) => "the SLOs recovered, so the release was the cause",
@@ -176,8 +178,9 @@ fn finish(draft: &mut Draft<'_>, revert: &mut RevertStatus, attribution: Option<
         "version {version} is out of {} tenants, {} are not back; {answer}",
         revert.reverted, revert.failed
     );
-    let warning = !whole || attribution == Some(Attribution::NotAttributed);
-    draft.tell(phase.as_str(), warning, back.clone());
+    let helped = whole && attribution != Some(Attribution::NotAttributed);
+    let severity = if helped { Severity::Normal } else { Severity::Warning };
+    draft.tell_as(told, severity, back.clone());
     if let Some(outcome) = outcome {
         report::close(draft, version, outcome, revert, &back);
     }
@@ -206,8 +209,8 @@ pub(crate) fn write_back(draft: &mut Draft<'_>) {
     }
     if let Some(why) = draft.stopped() {
         let outgoing = draft.count(|s| *s == Standing::Outgoing);
-        if outgoing > 0 && !draft.holds.iter().any(|hold| hold.reason == "Stopped") {
-            draft.hold("Stopped", true, format!("{outgoing} tenants would go back: {why}"));
+        if outgoing > 0 && !draft.holds.iter().any(|hold| hold.reason == HoldReason::Stopped) {
+            draft.hold(HoldReason::Stopped, format!("{outgoing} tenants would go back: {why}"));
         }
         return;
     }

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use breakwater_crds::status::Transition;
 use breakwater_crds::{
     release::Lane,
     rollout::{Approval, Wave},
     scalars::Span,
-    status::{BrakeKind, Phase, SoakedDay},
+    status::{BrakeKind, Phase, SoakedDay, Transition},
+    words::{HoldReason, TransitionReason},
 };
 use breakwater_slo::{TenantId, Verdict};
 use jiff::Timestamp;
@@ -61,11 +61,11 @@ pub(crate) fn advance(draft: &mut Draft<'_>) {
 fn gather_holds(draft: &mut Draft<'_>) {
     gather_brakes(draft);
     if let Some(why) = gate::withdrawn(draft, draft.wanted()) {
-        draft.hold("Withdrawn", true, format!("{why}; revert it, or set spec.version to another one"));
+        draft.hold(HoldReason::Withdrawn, format!("{why}; revert it, or set spec.version to another one"));
     }
     frozen::hold_for_newer(draft);
     if let Fleet::Incomplete(why) = &draft.observed.fleet {
-        draft.hold("FleetUnknown", false, why.clone());
+        draft.hold(HoldReason::FleetUnknown, why.clone());
     }
     let contested = draft.count(|s| *s == Standing::Contested);
     if contested > 0 {
@@ -74,11 +74,11 @@ fn gather_holds(draft: &mut Draft<'_>) {
             let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
             format!(": {owner} changed the version of {}/{}", tenant.namespace, tenant.name)
         });
-        draft.hold("Contested", true, format!("{contested} tenants contested{who}"));
+        draft.hold(HoldReason::Contested, format!("{contested} tenants contested{who}"));
     }
     if draft.count(|s| *s == Standing::NotReleased) > 0 {
         let message = crate::tell::owners_sentence(draft);
-        draft.hold("OwnerNotReleased", true, message);
+        draft.hold(HoldReason::OwnerNotReleased, message);
     }
     // Who goes back alone keeps nobody else waiting (R22).
     let of_all = |tenant: &Tenant| tenant.version.version().is_some_and(|v| draft.out.contains(&**v));
@@ -87,8 +87,7 @@ fn gather_holds(draft: &mut Draft<'_>) {
     let outgoing = outgoing.count();
     if outgoing > 0 {
         draft.hold(
-            "Reverting",
-            false,
+            HoldReason::Reverting,
             format!("{outgoing} tenants are on a rejected version and go back first"),
         );
     }
@@ -97,7 +96,7 @@ fn gather_holds(draft: &mut Draft<'_>) {
 /// Stops and holds that a human, or Git, put on.
 fn gather_brakes(draft: &mut Draft<'_>) {
     if let Some(why) = draft.stopped() {
-        draft.hold("Stopped", true, why);
+        draft.hold(HoldReason::Stopped, why);
     }
     let holds: Vec<String> = draft
         .status
@@ -107,10 +106,10 @@ fn gather_brakes(draft: &mut Draft<'_>) {
         .map(crate::tell::brake)
         .collect();
     for message in holds {
-        draft.hold("Held", true, message);
+        draft.hold(HoldReason::Held, message);
     }
     if draft.observed.spec.spec.paused {
-        draft.hold("Paused", true, "spec.paused is true");
+        draft.hold(HoldReason::Paused, "spec.paused is true");
     }
 }
 
@@ -130,8 +129,7 @@ fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
         draft.status.waves[index].completed_at = Some(draft.now);
         let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
         draft.tell(
-            "WaveUpdated",
-            false,
+            TransitionReason::WaveUpdated,
             format!("wave {}: {} tenants are updated and ready{failed}", spec.name, tally.ready),
         );
     }
@@ -146,8 +144,7 @@ fn pass(draft: &mut Draft<'_>, index: usize) -> bool {
     if warm && draft.status.waves[index].warm_at.is_none() {
         draft.status.waves[index].warm_at = Some(draft.now);
         draft.tell(
-            "SoakStarted",
-            false,
+            TransitionReason::SoakStarted,
             format!("wave {} is warm and soaks for {}", spec.name, soak_of(draft, spec)),
         );
     }
@@ -172,18 +169,18 @@ fn pass_empty(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
     }
     if draft.count(Standing::is_live) == 0 {
         let message = choose::nobody(draft);
-        draft.hold("NoTenants", false, message.clone());
+        draft.hold(HoldReason::NoTenants, message.clone());
         draft.waiting = message;
     } else if spec.selector.is_none() || spec.optional {
         draft.status.waves[index].passed_at = Some(draft.now);
-        draft.tell("WaveSkipped", false, format!("wave {} is empty", spec.name));
+        draft.tell(TransitionReason::WaveSkipped, format!("wave {} is empty", spec.name));
         return true;
     } else {
         let message = format!(
             "no live tenant matches the selector of wave {}; mend it or set optional: true",
             spec.name
         );
-        draft.hold("EmptyWave", true, message.clone());
+        draft.hold(HoldReason::EmptyWave, message.clone());
         draft.waiting = message;
     }
     false
@@ -209,7 +206,10 @@ fn start(draft: &mut Draft<'_>, index: usize, spec: &Wave, tally: &Tally) -> boo
     draft.status.waves[index].started_at = Some(draft.now);
     draft.status.watching_since = None; // a wave that an edit added behind the last one
     let version = draft.wanted().to_owned();
-    draft.tell("WaveStarted", false, format!("wave {}: {} tenants go to {version}", spec.name, tally.total));
+    draft.tell(
+        TransitionReason::WaveStarted,
+        format!("wave {}: {} tenants go to {version}", spec.name, tally.total),
+    );
     true
 }
 
@@ -218,10 +218,11 @@ fn await_approval(draft: &mut Draft<'_>, spec: &Wave, when: &str) {
     let version = draft.wanted().to_owned();
     let message = format!("wave {} of {version} waits for an approval {when}", spec.name);
     // By order, not by time: clocks go back.
-    let of_this_start = |told: &&Transition| !matches!(told.reason.as_str(), "Started" | "Superseded");
+    let starts = [TransitionReason::Started, TransitionReason::Superseded];
+    let of_this_start = |told: &&Transition| starts.iter().all(|start| told.reason != *start);
     let mut since_start = draft.status.history.iter().rev().take_while(of_this_start);
-    if !since_start.any(|told| told.reason == "ApprovalNeeded" && told.message == message) {
-        draft.tell("ApprovalNeeded", false, message.clone());
+    if !since_start.any(|told| told.reason == TransitionReason::ApprovalNeeded && told.message == message) {
+        draft.tell(TransitionReason::ApprovalNeeded, message.clone());
     }
     draft.enter(Phase::AwaitingApproval);
     draft.waiting = message;
@@ -333,7 +334,7 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
             draft.waiting = why;
             return false;
         }
-        Sufficient::Never(why) if !promoted => draft.hold("Insufficient", true, why),
+        Sufficient::Never(why) if !promoted => draft.hold(HoldReason::Insufficient, why),
         Sufficient::Yes | Sufficient::NotYet(_) | Sufficient::Never(_) => {}
     }
     let asks = draft.status.lane != Lane::Emergency;
@@ -343,19 +344,7 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
     }
     draft.enter(Phase::Soaking);
     // A promotion is a human's answer to what the SLOs only hold for; it overrides no deviation and no other hold.
-    let answered = |hold: &Hold| {
-        matches!(
-            hold.reason,
-            "NoData"
-                | "TelemetryLost"
-                | "UpdateCost"
-                | "BurnRate"
-                | "SharpPath"
-                | "Comparison"
-                | "Uncalibrated"
-        )
-    };
-    let blocks = |hold: &&Hold| !(promoted && answered(hold));
+    let blocks = |hold: &&Hold| !(promoted && hold.reason.is_promotable());
     if let Some(hold) = draft.holds.iter().find(blocks) {
         draft.waiting = hold.message.clone();
         return false;
@@ -364,7 +353,8 @@ fn end(draft: &mut Draft<'_>, index: usize, spec: &Wave) -> bool {
     // From here on the update cost is the next wave's: what this one's cost was cannot keep that from starting.
     draft.judges.iter_mut().for_each(breakwater_slo::State::begin_wave);
     let soaked = Span::seconds(draft.status.waves[index].soaked_seconds).rounded();
-    draft.tell("WavePassed", false, format!("wave {} is passed after a soak of {soaked}", spec.name));
+    draft
+        .tell(TransitionReason::WavePassed, format!("wave {} is passed after a soak of {soaked}", spec.name));
     true
 }
 
@@ -375,8 +365,7 @@ fn watch(draft: &mut Draft<'_>) {
     if draft.status.watching_since.is_none() {
         draft.status.watching_since = Some(draft.now);
         draft.tell(
-            "Watching",
-            false,
+            TransitionReason::Watching,
             format!("all waves of {version} are passed; watching for another {span}"),
         );
     }
@@ -399,7 +388,7 @@ fn watch(draft: &mut Draft<'_>) {
     } else if touched && !healthy {
         draft.waiting = "watching is over once every SLO is Healthy".into();
     } else {
-        draft.tell("Completed", false, format!("version {version} is the stable one"));
+        draft.tell(TransitionReason::Completed, format!("version {version} is the stable one"));
         draft.status.stable_version = Some(version);
         draft.status.candidate_version = None;
         draft.status.completed_at = Some(draft.now);

@@ -10,13 +10,14 @@ use breakwater_crds::{
     marker::stable_hash,
     report::{DeviationReportStatus, Outcome, REJECTED_FOR_MAX, RejectedFor},
     rollout::{DeviationAction, Scope},
+    words::{HoldReason, TransitionReason},
 };
 use breakwater_slo::{Action, Evidence, Guard, TenantId};
 use jiff::Timestamp;
 
 use crate::{
     choose,
-    deviation::{Found, guard_reason},
+    deviation::{Found, deviation_reason},
     draft::Draft,
     fleet::{self, Standing},
     gate::{self, WayBack},
@@ -228,7 +229,7 @@ pub(crate) fn send_back(draft: &mut Draft<'_>, version: &str, alone: &Alone) {
     }
     for slo in &alone.slos {
         let message = &draft.status.slos[*slo].message;
-        draft.holds.retain(|hold| hold.reason != "SharpPath" || hold.message != *message);
+        draft.holds.retain(|hold| hold.reason != HoldReason::SharpPath || hold.message != *message);
     }
     draft.judges.iter_mut().for_each(|judge| judge.forgive(&alone.forgiven));
     read(draft);
@@ -238,7 +239,7 @@ pub(crate) fn send_back(draft: &mut Draft<'_>, version: &str, alone: &Alone) {
 fn reject_for(draft: &mut Draft<'_>, version: &str, slo: usize, ids: &[TenantId]) {
     let Some(evidence) = draft.evidence[slo].as_ref() else { return };
     let name = draft.observed.spec.spec.slos[slo].name.clone();
-    let reason = guard_reason(evidence);
+    let reason = deviation_reason(evidence);
     let names: Vec<String> = draft
         .fleet()
         .filter(|(tenant, _)| ids.contains(&tenant.id))
@@ -247,7 +248,7 @@ fn reject_for(draft: &mut Draft<'_>, version: &str, slo: usize, ids: &[TenantId]
     let sentence = evidence.sentence(&name, draft.wave_name());
     let them = if names.len() == 1 { "it" } else { "them" };
     let message = format!("{sentence}; {} alone: {version} is rejected for {them}", listed(&names));
-    draft.tell("TenantReverting", true, message.clone());
+    draft.tell(TransitionReason::TenantReverting, message.clone());
     let found = Found { reason: reason.into(), message, slo: Some(slo), by: String::new(), manual: false };
     let rejected =
         names.into_iter().map(|tenant| RejectedFor { tenant, at: draft.now, reason: reason.into() });

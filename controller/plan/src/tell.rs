@@ -6,6 +6,7 @@ use breakwater_crds::{
     status::{
         Brake, ConditionStatus, Counts, Phase, Progress, RevertStatus, RolloutStatus, SloStatus, WaveStatus,
     },
+    words::{ConditionType, TransitionReason},
 };
 
 use crate::{
@@ -80,7 +81,10 @@ pub(crate) fn edit(draft: &mut Draft<'_>) {
     }
     let revision = draft.observed.revision.map_or_else(String::new, |name| format!(", kept as {name}"));
     let version = &draft.observed.spec.spec.version;
-    draft.tell("SpecChanged", false, format!("generation {now} is in force{revision}; it wants {version}"));
+    draft.tell(
+        TransitionReason::SpecChanged,
+        format!("generation {now} is in force{revision}; it wants {version}"),
+    );
 }
 
 /// The judges' states go into the status with what they were fed (R28); not where nothing is under way.
@@ -229,7 +233,7 @@ fn sentence(draft: &mut Draft<'_>) {
 pub(crate) fn brake(brake: &Brake) -> String {
     let Brake { name, kind, reason, requested_by, since: _, until: _ } = brake;
     let why = if reason.is_empty() { "no reason given" } else { reason };
-    format!("{kind:?} {name} by {requested_by}: {why}")
+    format!("{kind} {name} by {requested_by}: {why}")
 }
 
 fn reverted_sentence(draft: &Draft<'_>) -> String {
@@ -271,37 +275,27 @@ fn snippet(manager: &str) -> String {
 
 /// A hold that begins, changes its cause, or ends is a transition, once (R31).
 fn transitions_of_holds(draft: &mut Draft<'_>) {
-    let reason = |status: &RolloutStatus, type_: &str| {
-        let condition =
-            status.conditions.iter().find(|c| c.type_ == type_ && c.status == ConditionStatus::True);
-        condition.map(|condition| (condition.reason.clone(), condition.message.clone()))
-    };
-    let was = reason(draft.observed.status, "Held");
-    let is = reason(&draft.status, "Held");
+    let observed = draft.observed.status;
+    let was = observed.held().map(|(reason, _)| reason);
+    let is = draft.status.held().map(|(reason, message)| (reason, message.to_owned()));
     match (was, is) {
-        (before, Some((reason, message))) if before.as_ref().is_none_or(|(old, _)| *old != reason) => {
-            draft.tell("Held", true, format!("{reason}: {message}"));
+        (was, Some((reason, message))) if was.as_ref() != Some(&reason) => {
+            draft.tell(TransitionReason::Held, format!("{reason}: {message}"));
         }
         // A revert ends every hold; that nothing holds any more is no news beside it.
-        (Some((reason, _)), None) if !draft.status.phase.is_reverting() => {
-            draft.tell("Resumed", false, format!("{reason} is over"));
+        (Some(reason), None) if !draft.status.phase.is_reverting() => {
+            draft.tell(TransitionReason::Resumed, format!("{reason} is over"));
         }
         _ => {}
     }
-    if let (None, Some((_, message))) =
-        (reason(draft.observed.status, "Blind"), reason(&draft.status, "Blind"))
-    {
-        draft.tell("Blind", true, message);
+    let blind =
+        draft.status.holds(ConditionType::Blind).filter(|_| observed.holds(ConditionType::Blind).is_none());
+    if let Some(message) = blind.map(|blind| blind.message.clone()) {
+        draft.tell(TransitionReason::Blind, message);
     }
-    if let (None, Some(why)) = (
-        draft
-            .observed
-            .status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == "Accepted" && c.status == ConditionStatus::False),
-        draft.observed.refused,
-    ) {
-        draft.tell("SpecRefused", true, why);
+    let accepted = observed.condition(ConditionType::Accepted);
+    let known = accepted.is_some_and(|accepted| accepted.status == ConditionStatus::False);
+    if let Some(why) = draft.observed.refused.filter(|_| !known) {
+        draft.tell(TransitionReason::SpecRefused, why);
     }
 }

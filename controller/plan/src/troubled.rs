@@ -1,6 +1,9 @@
 //! The tenants a human may want to look at, worst first, at most 32 (rule R27). Pure.
 
-use breakwater_crds::status::{ENTRY_MESSAGE_MAX, TROUBLED_MAX, TroubledTenant};
+use breakwater_crds::{
+    status::{ENTRY_MESSAGE_MAX, TROUBLED_MAX, TroubledTenant},
+    words,
+};
 
 use crate::{
     draft::{Draft, clip_to},
@@ -27,7 +30,7 @@ pub(crate) fn troubled(draft: &Draft<'_>) -> Vec<TroubledTenant> {
             namespace: tenant.namespace.to_string(),
             name: tenant.name.to_string(),
             wave: wave.unwrap_or_default(),
-            reason: trouble.reason().into(),
+            reason: trouble.word().into(),
             message: clip_to(&trouble.message(draft, tenant), ENTRY_MESSAGE_MAX),
         }
     });
@@ -51,18 +54,18 @@ enum Trouble {
 }
 
 impl Trouble {
-    const fn reason(self) -> &'static str {
+    const fn word(self) -> words::Trouble {
         match self {
-            Self::RevertFailed => "RevertFailed",
-            Self::NoSafeVersion | Self::Untouched => "NoSafeVersion",
-            Self::Failed => "Failed",
-            Self::Contested => "Contested",
-            Self::WriteRefused => "WriteRefused",
-            Self::OwnerNotReleased => "OwnerNotReleased",
-            Self::Reverted => "Reverted",
-            Self::Unreadable => "Unreadable",
-            Self::Claimed => "Claimed",
-            Self::NoConsent => "NoConsent",
+            Self::RevertFailed => words::Trouble::RevertFailed,
+            Self::NoSafeVersion | Self::Untouched => words::Trouble::NoSafeVersion,
+            Self::Failed => words::Trouble::Failed,
+            Self::Contested => words::Trouble::Contested,
+            Self::WriteRefused => words::Trouble::WriteRefused,
+            Self::OwnerNotReleased => words::Trouble::OwnerNotReleased,
+            Self::Reverted => words::Trouble::Reverted,
+            Self::Unreadable => words::Trouble::Unreadable,
+            Self::Claimed => words::Trouble::Claimed,
+            Self::NoConsent => words::Trouble::NoConsent,
         }
     }
 

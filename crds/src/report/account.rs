@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::scalars::{Percent, Span};
+use crate::{
+    scalars::{Percent, Span},
+    words::{Verdict, Word},
+};
 
 /// Most points of a chart.
 pub const POINTS_MAX: usize = 240;
@@ -34,7 +37,7 @@ pub struct SloAccount {
     pub step: Option<Span>,
     /// The verdict at the decision; absent where nothing was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<String>,
+    pub verdict: Option<Word<Verdict>>,
     /// The sentence with its numbers (R30).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,

@@ -6,6 +6,7 @@ use crate::{
     release::Lane,
     scalars::{IntOrPercent, Span},
     selector::LabelSelector,
+    words::names,
 };
 
 /// An ordered group of tenants, updated together, then soaked.
@@ -97,6 +98,8 @@ pub enum Baseline {
     /// Both, and they must agree.
     Both,
 }
+
+names!(Baseline { Auto, Others, History, Both });
 
 /// When a wave needs an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Approved;
-use crate::action::ActionResult;
+use crate::{
+    action::ActionResult,
+    words::{GateSubject, Word, names},
+};
 
 /// A Hold or Stop in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,8 @@ pub enum BrakeKind {
     Stop,
 }
 
+names!(BrakeKind { Hold, Stop });
+
 /// An action whose effect is part of this status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
@@ -60,7 +65,7 @@ pub struct ProcessedAction {
 #[serde(rename_all = "camelCase")]
 pub struct Acknowledged {
     /// The gate: `migrations`, `loadTest`, `openDeviations`, `soak`, `revert`.
-    pub subject: String,
+    pub subject: Word<GateSubject>,
     /// The version.
     pub version: String,
     /// Hash of what the gate said: when it says something else, it asks again.

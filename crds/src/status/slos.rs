@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::is_zero;
-use crate::{rollout::Baseline, scalars::Span};
+use crate::{
+    rollout::Baseline,
+    scalars::Span,
+    words::{Verdict, Word},
+};
 
 /// One SLO's verdict and its evidence.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -15,7 +19,7 @@ pub struct SloStatus {
     pub name: String,
     /// `Healthy`, `Deviating`, `Inconclusive`, `Uncalibrated`, `NoData`; absent before the first warm candidate (R10).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<String>,
+    pub verdict: Option<Word<Verdict>>,
     /// The sentence with the numbers (R30).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
@@ -71,6 +75,13 @@ pub struct SloStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "kube", schemars(extend("x-kubernetes-preserve-unknown-fields" = true, "type" = "object")))]
     pub evidence: Option<serde_json::Value>,
+}
+
+impl SloStatus {
+    /// True where this is its verdict.
+    pub fn is(&self, verdict: Verdict) -> bool {
+        self.verdict.as_ref().is_some_and(|said| *said == verdict)
+    }
 }
 
 /// What an SLO's comparison goes by: dispersion and edges are frozen at a wave's start.

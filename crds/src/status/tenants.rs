@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Approved, is_zero};
-use crate::report::Attribution;
+use crate::{
+    report::Attribution,
+    words::{Trouble, Word},
+};
 
 /// The fleet in numbers; the first three count live tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -68,7 +71,7 @@ pub struct TroubledTenant {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wave: String,
     /// `Failed`, `Contested`, `Claimed`, `OwnerNotReleased`, `RevertFailed`, `NoSafeVersion`, `Unreadable`, `NoConsent`, `Reverted`.
-    pub reason: String,
+    pub reason: Word<Trouble>,
     /// More words: the owner, what is not ready.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,

@@ -1,4 +1,4 @@
-//! The one macro that makes a vocabulary of a table. Pure.
+//! The macros that give the API's words and names their text. Pure.
 
 /// Makes an enum of a table with one row per word: the variant, its word where that is another one than the variant's name, and
 /// what it means. A row may add facts of one type (`=> expression`), which the vocabulary's own file gives names to.
@@ -98,4 +98,23 @@ macro_rules! words {
     (@word $variant:ident $word:literal) => { $word };
 }
 
+/// Gives an enum of the API that has no newer words its names as text: they are the variants'.
+macro_rules! names {
+    ($name:ident { $($variant:ident),+ $(,)? }) => {
+        impl $name {
+            /// The name as in the API.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant),)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+pub(crate) use names;
 pub(super) use words;

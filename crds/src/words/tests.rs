@@ -48,6 +48,23 @@ fn r38_a_newer_controllers_word_is_kept_byte_for_byte_and_is_none_of_ours() {
 }
 
 #[test]
+fn a_name_is_the_wire_form_of_its_variant() {
+    use crate::{
+        action::Verb,
+        release::Lane,
+        report::Outcome,
+        rollout::Baseline,
+        status::{BrakeKind, Phase},
+    };
+    assert_eq!(json!(Phase::RevertedPartly), Phase::RevertedPartly.as_str());
+    assert_eq!(json!(Verb::Acknowledge), Verb::Acknowledge.as_str());
+    assert_eq!(json!(Lane::Emergency), Lane::Emergency.as_str());
+    assert_eq!(json!(Outcome::TenantsReverted), Outcome::TenantsReverted.as_str());
+    assert_eq!(json!(Baseline::History), Baseline::History.as_str());
+    assert_eq!(json!(BrakeKind::Stop), BrakeKind::Stop.as_str());
+}
+
+#[test]
 fn a_promotion_answers_what_the_slos_hold_for_and_nothing_that_needs_a_human() {
     for reason in HoldReason::ALL {
         assert!(!(reason.is_promotable() && reason.needs_human()), "{reason}");

@@ -51,6 +51,11 @@ impl<T: Vocabulary> Word<T> {
         }
     }
 
+    /// True where there is none: an empty text.
+    pub fn is_empty(&self) -> bool {
+        self.as_str().is_empty()
+    }
+
     /// The word as in the API.
     pub fn as_str(&self) -> &str {
         match self {

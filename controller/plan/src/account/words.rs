@@ -92,7 +92,7 @@ pub(super) fn compared_with(others: u32, baseline: Option<Baseline>) -> String {
         1 => "1 tenant that was not updated yet, at the same time".into(),
         n => format!("{n} tenants that were not updated yet, at the same time"),
     };
-    baseline.map_or_else(|| now.clone(), |baseline| format!("{now}; the wave's baseline is {baseline:?}"))
+    baseline.map_or_else(|| now.clone(), |baseline| format!("{now}; the wave's baseline is {baseline}"))
 }
 
 /// A share as a percentage of three digits.

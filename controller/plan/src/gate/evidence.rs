@@ -1,12 +1,17 @@
 //! What a version's Releases have for it: migrations, load tests, the soak of another Rollout, a withdrawal. Without a
 //! Release nobody asks (R21). Pure.
 
-use breakwater_crds::{gates::Gate, release::Lane, scalars::Span};
+use breakwater_crds::{
+    gates::Gate,
+    release::Lane,
+    scalars::Span,
+    words::{Impact, LoadTestVerdict, RevertSafety},
+};
 
 use super::{Problem, WHY_MAX, running};
 use crate::{
     draft::{Draft, clip_to},
-    release::{self, Crossing, Impact, LoadTest, Release, Revert, Verdict},
+    release::{self, Crossing, LoadTest, Release},
     version::is_ahead,
 };
 
@@ -50,15 +55,15 @@ pub(super) fn migrations(draft: &Draft<'_>, version: &str) -> Option<Problem> {
     let by_job = spec.revert.down_job.is_some();
     crossings(draft, version).iter().find_map(|(running, crossing, back)| {
         let Crossing { impact, revert, why_impact, why_revert, .. } = crossing;
-        let revert_is_fine =
-            *revert == Revert::RevertSafe || (*revert == Revert::RevertNeedsDown && by_job && !back);
+        let revert_is_fine = *revert == RevertSafety::RevertSafe
+            || (*revert == RevertSafety::RevertNeedsDown && by_job && !back);
         let (what, why) = match impact {
-            Impact::Downtime | Impact::Unknown if !back => (format!("{impact:?}"), why_impact),
+            Impact::Downtime | Impact::Unknown if !back => (impact.to_string(), why_impact),
             Impact::OffHours if !back && !has_off_hours => {
-                ("OffHours, and no window of spec.schedule.allow is marked offHours".to_owned(), why_impact)
+                (format!("{impact}, and no window of spec.schedule.allow is marked offHours"), why_impact)
             }
             _ if revert_is_fine => return None,
-            _ => (format!("{revert:?}"), why_revert),
+            _ => (revert.to_string(), why_revert),
         };
         Some(Problem::of(format!("from {running} it is {what} ({})", clip_to(why, WHY_MAX))))
     })
@@ -89,7 +94,7 @@ pub(super) fn load_test(draft: &Draft<'_>, version: &str) -> Option<Problem> {
         let Some(worst) = worst(release) else {
             return Some(Problem::of(format!("Release {} carries no load test", release.name)));
         };
-        matches!(worst.verdict, Verdict::Fail | Verdict::NoData)
+        matches!(worst.verdict, LoadTestVerdict::Fail | LoadTestVerdict::NoData)
             .then(|| Problem::of(sentence(release, worst)))
     })
 }
@@ -100,7 +105,7 @@ pub(super) fn load_test_warns(draft: &Draft<'_>, version: &str) -> Option<String
         return None;
     }
     releases(draft, version).find_map(|release| {
-        let worst = worst(release).filter(|worst| worst.verdict == Verdict::Warn)?;
+        let worst = worst(release).filter(|worst| worst.verdict == LoadTestVerdict::Warn)?;
         Some(format!("version {version} starts although {}", sentence(release, worst)))
     })
 }

@@ -14,6 +14,7 @@ use breakwater_crds::{
     marker::stable_hash,
     release::Lane,
     status::{ACKNOWLEDGED_MAX, Acknowledged, Approved},
+    words::{GateSubject, HoldReason, TransitionReason},
 };
 pub(crate) use evidence::{lane, longest, off_hours, withdrawn};
 pub(crate) use way_back::{WayBack, revert_of, way_back};
@@ -27,70 +28,26 @@ use crate::{
 /// Longest reason in a gate's sentence, in bytes: how to pass it must fit beside.
 const WHY_MAX: usize = 160;
 
-/// A gate, as an Acknowledge names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Subject {
-    /// The Release's migrations.
-    Migrations,
-    /// The Release's load tests.
-    LoadTest,
-    /// Deviations that nobody has answered.
-    OpenDeviations,
-    /// What another Rollout has soaked.
-    Soak,
-    /// A revert that the schema forbids.
-    Revert,
-    /// An emergency release, which no other gate stops.
-    Emergency,
+/// In the order in which a version is asked.
+const BEFORE_START: [GateSubject; 4] =
+    [GateSubject::OpenDeviations, GateSubject::Migrations, GateSubject::LoadTest, GateSubject::Soak];
+
+/// From an Acknowledge.
+fn parse(text: &str) -> Result<GateSubject, String> {
+    text.parse().map_err(|_| {
+        let known: Vec<&str> = GateSubject::ALL.iter().map(|subject| subject.as_str()).collect();
+        format!("there is no gate {text:?}; the gates are {}", known.join(", "))
+    })
 }
 
-impl Subject {
-    const ALL: [Self; 6] =
-        [Self::Migrations, Self::LoadTest, Self::OpenDeviations, Self::Soak, Self::Revert, Self::Emergency];
-    /// In the order in which a version is asked.
-    const BEFORE_START: [Self; 4] = [Self::OpenDeviations, Self::Migrations, Self::LoadTest, Self::Soak];
-
-    /// As an Acknowledge says it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Migrations => "migrations",
-            Self::LoadTest => "loadTest",
-            Self::OpenDeviations => "openDeviations",
-            Self::Soak => "soak",
-            Self::Revert => "revert",
-            Self::Emergency => "emergency",
-        }
-    }
-
-    /// From an Acknowledge.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|subject| subject.as_str() == text).ok_or_else(|| {
-            let known: Vec<&str> = Self::ALL.iter().map(|subject| subject.as_str()).collect();
-            format!("there is no gate {text:?}; the gates are {}", known.join(", "))
-        })
-    }
-
-    /// The word for machines.
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::Migrations => "Migrations",
-            Self::LoadTest => "LoadTest",
-            Self::OpenDeviations => "OpenDeviations",
-            Self::Soak => "SoakGate",
-            Self::Revert => "RevertGated",
-            Self::Emergency => "Emergency",
-        }
-    }
-
-    fn level(self, draft: &Draft<'_>) -> Gate {
-        let gates = &draft.observed.spec.spec.gates;
-        match self {
-            Self::Migrations | Self::Revert => gates.migrations,
-            Self::LoadTest => gates.load_test,
-            Self::OpenDeviations => gates.open_deviations,
-            Self::Emergency => Gate::Require,
-            Self::Soak => gates.soak.as_ref().map_or(Gate::Ignore, |soak| soak.gate),
-        }
+fn level(draft: &Draft<'_>, subject: GateSubject) -> Gate {
+    let gates = &draft.observed.spec.spec.gates;
+    match subject {
+        GateSubject::Migrations | GateSubject::Revert => gates.migrations,
+        GateSubject::LoadTest => gates.load_test,
+        GateSubject::OpenDeviations => gates.open_deviations,
+        GateSubject::Emergency => Gate::Require,
+        GateSubject::Soak => gates.soak.as_ref().map_or(Gate::Ignore, |soak| soak.gate),
     }
 }
 
@@ -121,38 +78,39 @@ pub(crate) enum Passage {
     /// It is met, or nobody asks.
     Open,
     /// It is not, and people are only told.
-    Warned(String),
+    Warned(TransitionReason, String),
     /// The version waits, and how it would not.
-    Shut(String),
+    Shut(HoldReason, String),
 }
 
-/// What every gate says of a version that is to start: a word for machines, and the answer.
-pub(crate) fn before_start(draft: &Draft<'_>, version: &str) -> Vec<(&'static str, Passage)> {
+/// What every gate says of a version that is to start.
+pub(crate) fn before_start(draft: &Draft<'_>, version: &str) -> Vec<Passage> {
     if let Some(why) = withdrawn(draft, version) {
-        return vec![("Withdrawn", Passage::Shut(why))];
+        return vec![Passage::Shut(HoldReason::Withdrawn, why)];
     }
     if let Some(why) = draft.observed.releases_unread {
-        return vec![("ReleasesUnread", Passage::Shut(format!("version {version} waits: {why}")))];
+        let why = format!("version {version} waits: {why}");
+        return vec![Passage::Shut(HoldReason::ReleasesUnread, why)];
     }
-    let warned = evidence::load_test_warns(draft, version).map(Passage::Warned);
-    let asked =
-        Subject::BEFORE_START.into_iter().map(|subject| (subject.reason(), ask(draft, subject, version)));
-    let mut asked: Vec<(&'static str, Passage)> =
-        asked.chain(warned.map(|passage| (Subject::LoadTest.reason(), passage))).collect();
-    if lane(draft, version) == Lane::Emergency {
-        for (_, passage) in &mut asked {
-            passage.only_warns();
-        }
-        asked.push((Subject::Emergency.reason(), ask(draft, Subject::Emergency, version)));
-    }
-    asked
+    let is_emergency = lane(draft, version) == Lane::Emergency;
+    let asked = BEFORE_START.into_iter().map(|subject| {
+        let passage = ask(draft, subject, version);
+        if is_emergency { passage.only_warning(subject) } else { passage }
+    });
+    let warned = evidence::load_test_warns(draft, version);
+    let warned = warned.map(|why| Passage::Warned(TransitionReason::LoadTest, why));
+    let confirmed = is_emergency.then(|| ask(draft, GateSubject::Emergency, version));
+    asked.chain(warned).chain(confirmed).collect()
 }
 
 impl Passage {
     /// In an emergency people are told, and nothing waits (R35).
-    fn only_warns(&mut self) {
-        if let Self::Shut(why) = self {
-            *self = Self::Warned(format!("emergency: it starts all the same; {why}"));
+    fn only_warning(self, subject: GateSubject) -> Self {
+        match (self, subject.transition_reason()) {
+            (Self::Shut(_, why), Some(told)) => {
+                Self::Warned(told, format!("emergency: it starts all the same; {why}"))
+            }
+            (passage, _) => passage,
         }
     }
 }
@@ -165,49 +123,45 @@ fn emergency(draft: &Draft<'_>, version: &str) -> Option<Problem> {
     })
 }
 
-fn ask(draft: &Draft<'_>, subject: Subject, version: &str) -> Passage {
-    let level = subject.level(draft);
+fn ask(draft: &Draft<'_>, subject: GateSubject, version: &str) -> Passage {
+    let level = level(draft, subject);
     let Some(problem) = problems(draft, subject, version).pop().filter(|_| level != Gate::Ignore) else {
         return Passage::Open;
     };
-    if level == Gate::Warn {
-        return Passage::Warned(format!("version {version} starts although {}", problem.text));
+    if let Some(told) = subject.transition_reason().filter(|_| level == Gate::Warn) {
+        return Passage::Warned(told, format!("version {version} starts although {}", problem.text));
     }
     if is_acknowledged(draft, subject, version, &problem) {
         return Passage::Open;
     }
     let mend = problem.mend.clone().unwrap_or_else(|| format!("pass it: {}", how(draft, subject, version)));
-    Passage::Shut(format!("version {version} waits: {}; {mend}", problem.text))
+    let why = format!("version {version} waits: {}; {mend}", problem.text);
+    Passage::Shut(subject.hold_reason(), why)
 }
 
 /// The command that acknowledges.
-fn how(draft: &Draft<'_>, subject: Subject, version: &str) -> String {
+fn how(draft: &Draft<'_>, subject: GateSubject, version: &str) -> String {
     let (name, namespace) = (draft.observed.name, draft.observed.namespace);
-    format!(
-        "kubectl breakwater acknowledge {name} {} -n {namespace} --version {version} --reason WHY",
-        subject.as_str()
-    )
+    format!("kubectl breakwater acknowledge {name} {subject} -n {namespace} --version {version} --reason WHY")
 }
 
 /// What a gate has against a version: one sentence, or none; of a revert one for each version to go back to.
-fn problems(draft: &Draft<'_>, subject: Subject, version: &str) -> Vec<Problem> {
+fn problems(draft: &Draft<'_>, subject: GateSubject, version: &str) -> Vec<Problem> {
     let problem = match subject {
-        Subject::Migrations => evidence::migrations(draft, version),
-        Subject::LoadTest => evidence::load_test(draft, version),
-        Subject::OpenDeviations => deviations::open(draft, version),
-        Subject::Soak => evidence::soak(draft, version),
-        Subject::Emergency => emergency(draft, version),
-        Subject::Revert => return way_back::problems(draft, version),
+        GateSubject::Migrations => evidence::migrations(draft, version),
+        GateSubject::LoadTest => evidence::load_test(draft, version),
+        GateSubject::OpenDeviations => deviations::open(draft, version),
+        GateSubject::Soak => evidence::soak(draft, version),
+        GateSubject::Emergency => emergency(draft, version),
+        GateSubject::Revert => return way_back::problems(draft, version),
     };
     problem.into_iter().collect()
 }
 
-fn is_acknowledged(draft: &Draft<'_>, subject: Subject, version: &str, problem: &Problem) -> bool {
+fn is_acknowledged(draft: &Draft<'_>, subject: GateSubject, version: &str, problem: &Problem) -> bool {
     let said = problem.hash();
     draft.status.acknowledged.iter().any(|acknowledged| {
-        acknowledged.subject == subject.as_str()
-            && acknowledged.version == version
-            && acknowledged.said == said
+        acknowledged.subject == subject && acknowledged.version == version && acknowledged.said == said
     })
 }
 
@@ -218,12 +172,11 @@ pub(crate) fn acknowledge(
     version: &str,
     word: &Approved,
 ) -> Result<String, String> {
-    let subject = Subject::parse(subject)?;
+    let subject = parse(subject)?;
     if let Some(why) = withdrawn(draft, version) {
         return Err(format!("{why}: no acknowledgement passes that"));
     }
     let problems = problems(draft, subject, version);
-    let subject = subject.as_str();
     let Some(text) = problems.first().map(|problem| problem.text.clone()) else {
         return Err(format!(
             "gate {subject} has nothing against version {version}: there is nothing to acknowledge"

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use breakwater_crds::{gates::Gate, report::DownStep};
+use breakwater_crds::{
+    gates::Gate,
+    report::DownStep,
+    words::{GateSubject, RevertSafety},
+};
 
-use super::{Problem, Subject, WHY_MAX, how, is_acknowledged};
+use super::{Problem, WHY_MAX, how, is_acknowledged};
 use crate::{
     choose,
     draft::{Draft, clip_to},
     fleet,
     observed::Tenant,
-    release::{self, Crossing, Revert},
+    release::{self, Crossing},
 };
 
 /// How a tenant may go back.
@@ -28,13 +32,14 @@ pub(crate) enum WayBack {
 pub(crate) fn way_back(draft: &Draft<'_>, newer: &str, older: &str) -> WayBack {
     let spec = &draft.observed.spec.spec;
     let Some((crossing, problem)) = forbids(draft, newer, older) else { return WayBack::Open };
-    if spec.revert.down_job.is_some() && crossing.revert != Revert::Unknown {
+    if spec.revert.down_job.is_some() && crossing.revert != RevertSafety::Unknown {
         WayBack::ByJob
-    } else if spec.gates.migrations == Gate::Warn || is_acknowledged(draft, Subject::Revert, newer, &problem)
+    } else if spec.gates.migrations == Gate::Warn
+        || is_acknowledged(draft, GateSubject::Revert, newer, &problem)
     {
         WayBack::Open
     } else {
-        let how = how(draft, Subject::Revert, newer);
+        let how = how(draft, GateSubject::Revert, newer);
         WayBack::Shut(format!("{}; run the steps down of the DeviationReport, then: {how}", problem.text))
     }
 }
@@ -46,11 +51,11 @@ fn forbids(draft: &Draft<'_>, newer: &str, older: &str) -> Option<(Crossing, Pro
     let unread = draft.observed.releases_unread.map(Crossing::unknown);
     let crossing = release::crossing(draft.observed.releases, older, newer).or(unread).filter(|_| asks)?;
     let problem = Problem::of(format!(
-        "going back from {newer} to {older} is {:?} ({})",
+        "going back from {newer} to {older} is {} ({})",
         crossing.revert,
         clip_to(&crossing.why_revert, WHY_MAX)
     ));
-    (crossing.revert != Revert::RevertSafe).then_some((crossing, problem))
+    (crossing.revert != RevertSafety::RevertSafe).then_some((crossing, problem))
 }
 
 /// Where the tenants of a version would go back to.

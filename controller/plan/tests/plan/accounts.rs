@@ -4,6 +4,7 @@ use breakwater_crds::{
     Outcome, Verb,
     report::{Chart, DeviationReportStatus, REPORT_MAX_BYTES, account::POINTS_MAX},
     status::Phase,
+    words::{TransitionReason, Verdict},
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -47,7 +48,7 @@ fn the_first_account_says_what_was_asked_what_was_found_and_who_felt_it_since_wh
         (slo.measures.as_str(), slo.candidates, slo.others),
         ("errors_total of requests_total", 3, 10)
     );
-    assert_eq!((slo.verdict.as_deref(), slo.limits.len()), (Some("Deviating"), 6));
+    assert_eq!((slo.verdict.clone(), slo.limits.len()), (Some(Verdict::Deviating.into()), 6));
     assert!(slo.judge.is_some() && report.slo.as_deref() == Some("api-errors"));
     assert_eq!(report.compared_with, "10 tenants that were not updated yet, at the same time");
     let first = report.first_harm_at.unwrap();
@@ -60,7 +61,11 @@ fn the_first_account_says_what_was_asked_what_was_found_and_who_felt_it_since_wh
     assert!(report.actions[0].message.starts_with("Hold act-1 by ada"), "{:?}", report.actions);
     assert!(report.brakes[0].contains("a look"), "{:?}", report.brakes);
     assert_eq!(report.alerts, ["SlowTenant{severity=page}"]);
-    assert!(report.changes.iter().any(|change| change.reason == "Deviation"), "{:?}", report.changes);
+    assert!(
+        report.changes.iter().any(|change| change.reason == TransitionReason::Deviation),
+        "{:?}",
+        report.changes
+    );
     let versions: Vec<(&str, u32)> =
         report.versions.iter().map(|found| (found.version.as_str(), found.tenants)).collect();
     assert_eq!((versions, report.known_since), (vec![("1.0.0", 10), ("2.0.0", 3)], None));

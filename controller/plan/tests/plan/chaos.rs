@@ -1,10 +1,14 @@
 //! Anything at random: fleets, specs and histories. Every plan on the way is checked by the oracles and by planning
 //! again; at the end all disturbances cease, and the fleet comes to rest where it must.
 
-use breakwater_crds::{RolloutStatus, Verb, status::Phase};
+use breakwater_crds::{
+    RolloutStatus, Verb,
+    status::Phase,
+    words::{Impact, RevertSafety},
+};
 use breakwater_plan::{
     observed::{Cause, Claim, Fleet, JobState, Marker, Reading},
-    release::{Impact, Release, Revert},
+    release::Release,
 };
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use serde_json::{Value, json};
@@ -217,11 +221,11 @@ fn release(world: &mut World, version: &str, kind: u8) {
     world.releases.retain(|release| release.version != version);
     let (impact, revert) = match kind {
         0 => return,
-        1 => (Impact::Quiet, Revert::RevertSafe),
-        2 => (Impact::OffHours, Revert::RevertSafe),
-        3 | 4 => (Impact::Quiet, Revert::RevertLosesData),
-        5 => (Impact::Quiet, Revert::RevertNeedsDown),
-        _ => (Impact::Unknown, Revert::Unknown),
+        1 => (Impact::Quiet, RevertSafety::RevertSafe),
+        2 => (Impact::OffHours, RevertSafety::RevertSafe),
+        3 | 4 => (Impact::Quiet, RevertSafety::RevertLosesData),
+        5 => (Impact::Quiet, RevertSafety::RevertNeedsDown),
+        _ => (Impact::Unknown, RevertSafety::Unknown),
     };
     let withdrawn = (kind == 7).then(|| "it loses drafts".to_owned());
     world.releases.push(Release { withdrawn, ..crate::releases::release(version, impact, revert) });

@@ -1,6 +1,9 @@
 //! The comparison on the road: when it may speak, what it reverts, and which wave it lets end (R7, R9, R13).
 
-use breakwater_crds::status::Phase;
+use breakwater_crds::{
+    status::Phase,
+    words::{DeviationReason, Verdict, Word},
+};
 use breakwater_slo::Doubt;
 use serde_json::{Value, json};
 
@@ -20,7 +23,7 @@ fn errors(world: &mut World, version: &str, errors: f64) {
 }
 
 fn verdict(world: &World) -> &str {
-    world.status.slos[0].verdict.as_deref().unwrap_or("none")
+    world.status.slos[0].verdict.as_ref().map_or("none", Word::as_str)
 }
 
 #[test]
@@ -30,7 +33,7 @@ fn r13_twice_the_errors_below_every_burn_rate_are_reverted_by_the_comparison_wit
     world.turn();
     world.until_within("the comparison reverts", minutes(120), |world| world.status.phase.is_reverting());
     let report = &world.reports[0].status;
-    assert_eq!(report.reason, "Comparison", "{}", report.message);
+    assert_eq!(report.reason, DeviationReason::Comparison, "{}", report.message);
     assert!(
         report.message.contains("0.9% against 0.4% baseline (2.2x, limit 1.2x)")
             && report.message.contains("certainty 99"),
@@ -134,7 +137,7 @@ fn r38_evidence_that_another_judge_stored_starts_anew_with_what_is_left_of_alpha
     world.restart();
     world.turn();
     let slo = &world.status.slos[0];
-    assert_eq!((slo.anew, slo.verdict.as_deref() == Some("NoData")), (1, false), "{}", slo.message);
+    assert_eq!((slo.anew, slo.is(Verdict::NoData)), (1, false), "{}", slo.message);
     assert!(slo.evaluated_until >= until && world.told("EvidenceAnew") == 1);
     assert_eq!(slo.evidence.as_ref().map(|stored| stored["windows"] == windows), Some(true));
     world.pass(minutes(10));
@@ -185,7 +188,7 @@ fn r13_those_held_out_stay_on_the_baseline_until_the_last_wave_has_soaked_and_th
         // Somebody waits, so the comparison reverts to the end: it does not only hold.
         errors(&mut world, "2.0.0", 0.009);
         world.until_within("reverts", minutes(120), |world| world.status.phase.is_reverting());
-        assert_eq!(world.reports[0].status.reason, "Comparison");
+        assert_eq!(world.reports[0].status.reason, DeviationReason::Comparison);
     }
     let mut world = with_holdout("10%");
     world.until_phase(Phase::Completed);

@@ -6,6 +6,7 @@ use breakwater_crds::{
     RolloutStatus,
     state::{FORMAT, STATE_MAX_BYTES},
     status::{Phase, WaveStatus},
+    words::Verdict,
 };
 use breakwater_plan::{
     frozen::{Freeze, FreezeSlo, Stored, thaw},
@@ -143,11 +144,11 @@ fn r28_until_what_is_stored_was_read_no_look_at_the_past_is_asked_for_and_nothin
     world.pass(minutes(30));
     assert!(nothing_is_asked(&world) && world.states.is_empty());
     let slo = &world.status.slos[0];
-    assert_eq!(slo.verdict.as_deref(), Some("Uncalibrated"));
+    assert!(slo.is(Verdict::Uncalibrated), "{:?}", slo.verdict);
     assert!(slo.message.contains("what was frozen was not read yet"), "{}", slo.message);
     world.states_unread = false;
     world.until_within("it goes on", minutes(60), |world| {
-        world.status.slos[0].verdict.as_deref() == Some("Healthy") && world.status.waves[0].frozen > 0
+        world.status.slos[0].is(Verdict::Healthy) && world.status.waves[0].frozen > 0
     });
 }
 

@@ -8,13 +8,14 @@ use breakwater_crds::{
     report::{REJECTED_FOR_MAX, REPORT_MAX_BYTES},
     rollout::Scope,
     status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES},
+    words::{ConditionReason, ConditionType, GateSubject, RevertSafety},
 };
 use breakwater_plan::{
     Observed, Plan,
     fleet::after,
     observed::{Claim, JobState, Marker, Readiness, Tenant},
     outcome::{Purpose, Write},
-    release::{Revert, crossing},
+    release::crossing,
     schedule::{Gate, Windows},
 };
 use jiff::Timestamp;
@@ -135,10 +136,11 @@ fn the_schema_lets_it_back(observed: &Observed<'_>, plan: &Plan, write: &Write) 
     let gates = &observed.spec.spec.gates;
     let newer = write.tenant.version.version().unwrap();
     let Some(crossing) = crossing(observed.releases, &write.version, newer) else { return };
-    if gates.migrations != Gates::Require || crossing.revert == Revert::RevertSafe {
+    if gates.migrations != Gates::Require || crossing.revert == RevertSafety::RevertSafe {
         return;
     }
-    let said = plan.status.acknowledged.iter().any(|a| a.subject == "revert" && a.version == **newer);
+    let said =
+        plan.status.acknowledged.iter().any(|a| a.subject == GateSubject::Revert && a.version == **newer);
     let done = observed.jobs.get(&write.tenant.id).is_some_and(|jobs| {
         jobs.iter().any(|job| job.errand.newer == *newer && job.state == JobState::Succeeded)
     });
@@ -190,8 +192,11 @@ fn no_version_starts_over_an_open_report(observed: &Observed<'_>, plan: &Plan) {
     }
     let mut reports = observed.reports.to_vec();
     crate::world::store(&mut reports, plan);
-    let acknowledged =
-        plan.status.acknowledged.iter().any(|a| a.subject == "openDeviations" && a.version == version);
+    let acknowledged = plan
+        .status
+        .acknowledged
+        .iter()
+        .any(|a| a.subject == GateSubject::OpenDeviations && a.version == version);
     let open = reports.iter().find(|report| {
         let answered = report.spec.is_answered_for(version) || report.status.closed_by.is_some();
         let fixed = observed
@@ -268,8 +273,8 @@ fn forward(
     assert!(tenant.selected && !tenant.excluded && !tenant.dormant, "R6, R17: {tenant:?}");
     assert!(own(tenant).is_some() || tenant.foreign_owner.is_none(), "R24: not released");
     assert!(!observed.spec.spec.paused && status.brakes.is_empty(), "a forward write while held");
-    let held = status.conditions.iter().find(|c| c.type_ == "Held").unwrap();
-    assert_eq!(held.reason, "None", "a forward write while held");
+    let held = status.condition(ConditionType::Held).unwrap();
+    assert_eq!(held.reason, ConditionReason::None.as_str(), "a forward write while held");
     let windows = if status.lane == Lane::Emergency { Windows::None } else { Windows::All };
     assert!(
         matches!(observed.spec.schedule.gate(now, windows), Gate::Open { .. }),

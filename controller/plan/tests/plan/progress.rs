@@ -1,6 +1,10 @@
 //! R1 to R9: how a version gets in.
 
-use breakwater_crds::{Verb, status::Phase};
+use breakwater_crds::{
+    Verb,
+    status::Phase,
+    words::{DeviationReason, Trouble, Verdict, Word},
+};
 use breakwater_plan::observed::{Cause, Readiness};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -90,7 +94,7 @@ fn r2_a_write_in_flight_takes_a_place_and_a_failed_tenant_gives_its_place_back()
     assert_eq!(world.on("2.0.0"), 1, "the slow one keeps its place until it is late");
     world.pass(minutes(1));
     assert_eq!((world.on("2.0.0"), world.status.counts.failed), (2, 1));
-    assert_eq!(world.status.troubled[0].reason, "Failed");
+    assert_eq!(world.status.troubled[0].reason, Trouble::Failed);
     world.until("the rest is updated", |world| world.on("2.0.0") == 5);
 }
 
@@ -133,7 +137,7 @@ fn r4_failures_are_borne_up_to_a_limit_then_deviate_unless_infrastructure_is_the
         assert!(reverting == (phase == Phase::Reverting), "{failing} {cause:?}: {:?}", world.status.phase);
         match phase {
             Phase::Reverting => {
-                assert_eq!(world.reports[0].status.reason, "TooManyFailures");
+                assert_eq!(world.reports[0].status.reason, DeviationReason::TooManyFailures);
                 assert!(
                     world.reports[0]
                         .status
@@ -509,15 +513,17 @@ fn r9_an_edited_slo_starts_its_evidence_anew_and_another_keeps_its_own() {
     let other = merged(slo.clone(), json!({"name": "web-errors"}));
     let mut world = World::new(merged(spec("2.0.0"), json!({"slos": [slo, other]})), [3, 4, 6]);
     world.until_wave("one", Phase::Soaking);
-    world.until("both are healthy", |world| {
-        world.status.slos.iter().all(|slo| slo.verdict.as_deref() == Some("Healthy"))
-    });
+    world.until("both are healthy", |world| world.status.slos.iter().all(|slo| slo.is(Verdict::Healthy)));
     let edited = merged(world.json["slos"][0].clone(), json!({"objective": "98%"}));
     let kept = world.json["slos"][1].clone();
     world.edit(json!({"slos": [kept, edited]})); // and their order is another
     world.turn();
-    let verdicts: Vec<_> =
-        world.status.slos.iter().map(|slo| (slo.name.as_str(), slo.verdict.as_deref())).collect();
-    assert_eq!(verdicts, [("web-errors", Some("Healthy")), ("api-errors", Some("NoData"))]);
+    let verdicts: Vec<_> = world
+        .status
+        .slos
+        .iter()
+        .map(|slo| (slo.name.as_str(), slo.verdict.as_ref().and_then(Word::known)))
+        .collect();
+    assert_eq!(verdicts, [("web-errors", Some(Verdict::Healthy)), ("api-errors", Some(Verdict::NoData))]);
     world.until_phase(Phase::Completed);
 }

@@ -1,17 +1,24 @@
 //! Releases: what their evidence keeps from starting and from going back (R21), withdrawals, Jobs before writes.
 
-use breakwater_crds::{Outcome, Verb, action::ActionResult, release::Lane, report::DownStep, status::Phase};
+use breakwater_crds::{
+    Outcome, Verb,
+    action::ActionResult,
+    release::Lane,
+    report::DownStep,
+    status::Phase,
+    words::{Impact, LoadTestVerdict, RevertSafety},
+};
 use breakwater_plan::{
     observed::JobState,
     outcome::Purpose,
-    release::{Impact, LoadTest, Migration, Migrations, Release, Revert, Soaked, Verdict},
+    release::{LoadTest, Migration, Migrations, Release, Soaked},
 };
 use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::world::{World, merged, minutes, spec};
 
-fn migration(number: u32, impact: Impact, revert: Revert) -> Migration {
+fn migration(number: u32, impact: Impact, revert: RevertSafety) -> Migration {
     let down = DownStep {
         number,
         file: format!("{number:06}_m.down.sql"),
@@ -21,7 +28,7 @@ fn migration(number: u32, impact: Impact, revert: Revert) -> Migration {
     Migration { number, name: "m".into(), impact, revert, longest_seconds: Some(60), reason, down }
 }
 
-pub fn release(version: &str, impact: Impact, revert: Revert) -> Release {
+pub fn release(version: &str, impact: Impact, revert: RevertSafety) -> Release {
     Release {
         name: format!("app-{version}"),
         version: version.into(),
@@ -32,13 +39,13 @@ pub fn release(version: &str, impact: Impact, revert: Revert) -> Release {
         migrations: Ok(Migrations { from: 4, to: 5, files: vec![migration(5, impact, revert)] }),
         load_tests: vec![LoadTest {
             name: "pg".into(),
-            verdict: Verdict::Pass,
+            verdict: LoadTestVerdict::Pass,
             message: "nothing is worse".into(),
         }],
     }
 }
 
-fn world(version: &str, impact: Impact, revert: Revert) -> World {
+fn world(version: &str, impact: Impact, revert: RevertSafety) -> World {
     let mut world = World::usual(version);
     world.releases = vec![release(version, impact, revert)];
     world
@@ -61,7 +68,7 @@ fn acknowledge(world: &mut World, subject: &str, version: &str) -> (ActionResult
 
 #[test]
 fn quiet_and_safe_migrations_ask_nobody() {
-    let mut world = world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
     world.until_phase(Phase::Completed);
     assert_eq!(world.on("2.0.0"), 13);
 }
@@ -69,16 +76,16 @@ fn quiet_and_safe_migrations_ask_nobody() {
 #[test]
 fn r21_what_blocks_or_leaves_no_way_back_waits_for_an_acknowledgement() {
     for (impact, revert, says) in [
-        (Impact::Downtime, Revert::RevertSafe, "Downtime"),
-        (Impact::Unknown, Revert::RevertSafe, "Unknown"),
+        (Impact::Downtime, RevertSafety::RevertSafe, "Downtime"),
+        (Impact::Unknown, RevertSafety::RevertSafe, "Unknown"),
         (
             Impact::OffHours,
-            Revert::RevertSafe,
+            RevertSafety::RevertSafe,
             "OffHours, and no window of spec.schedule.allow is marked offHours",
         ),
-        (Impact::Quiet, Revert::RevertNeedsDown, "RevertNeedsDown"),
-        (Impact::Quiet, Revert::RevertLosesData, "RevertLosesData"),
-        (Impact::Quiet, Revert::Unknown, "Unknown"),
+        (Impact::Quiet, RevertSafety::RevertNeedsDown, "RevertNeedsDown"),
+        (Impact::Quiet, RevertSafety::RevertLosesData, "RevertLosesData"),
+        (Impact::Quiet, RevertSafety::Unknown, "Unknown"),
     ] {
         let mut world = world("2.0.0", impact, revert);
         waits(&mut world, "Migrations");
@@ -96,19 +103,19 @@ fn r21_what_blocks_or_leaves_no_way_back_waits_for_an_acknowledgement() {
 #[test]
 fn r21_warn_tells_once_ignore_says_nothing_and_without_a_release_nobody_asks() {
     for (gate, told) in [("Warn", 1), ("Ignore", 0)] {
-        let mut world = world("2.0.0", Impact::Unknown, Revert::Unknown);
+        let mut world = world("2.0.0", Impact::Unknown, RevertSafety::Unknown);
         world.edit(json!({"gates": {"migrations": gate}}));
         world.until_phase(Phase::Completed);
         assert_eq!(world.told("Migrations"), told, "{gate}");
     }
     let mut world = World::usual("2.0.0");
-    world.releases = vec![release("9.9.9", Impact::Unknown, Revert::Unknown)];
+    world.releases = vec![release("9.9.9", Impact::Unknown, RevertSafety::Unknown)];
     world.until_phase(Phase::Completed);
 }
 
 #[test]
 fn an_acknowledgement_is_for_what_was_said_and_for_that_version() {
-    let mut world = world("2.0.0", Impact::Downtime, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::Downtime, RevertSafety::RevertSafe);
     world.turn();
     for (subject, version, why) in [
         (
@@ -132,13 +139,13 @@ fn an_acknowledgement_is_for_what_was_said_and_for_that_version() {
     changed.status.phase = Phase::Pending;
     changed.status.candidate_version = None;
     changed.status.brakes.clear();
-    changed.releases = vec![release("2.0.0", Impact::Unknown, Revert::RevertSafe)];
+    changed.releases = vec![release("2.0.0", Impact::Unknown, RevertSafety::RevertSafe)];
     waits(&mut changed, "Migrations");
 }
 
 #[test]
 fn r8_off_hours_migrations_start_in_windows_marked_so_alone() {
-    let mut world = world("2.0.0", Impact::OffHours, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::OffHours, RevertSafety::RevertSafe);
     world.edit(json!({"schedule": {"allow": [
         {"cron": "0 9 * * *", "duration": "8h"}, {"cron": "0 1 * * *", "duration": "3h", "offHours": true},
     ]}}));
@@ -148,7 +155,7 @@ fn r8_off_hours_migrations_start_in_windows_marked_so_alone() {
     world.until("night", |world| !world.writes.is_empty());
     let hour = world.writes[0].0.to_zoned(jiff::tz::TimeZone::UTC).hour();
     assert!((1..4).contains(&hour), "{hour}");
-    let mut quiet = self::world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+    let mut quiet = self::world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
     quiet.edit(json!({"schedule": {"allow": [{"cron": "0 9 * * *", "duration": "8h"}]}}));
     quiet.pass(minutes(1));
     assert!(!quiet.writes.is_empty());
@@ -156,8 +163,8 @@ fn r8_off_hours_migrations_start_in_windows_marked_so_alone() {
 
 #[test]
 fn load_tests_must_all_pass_where_they_are_required() {
-    let tests = |verdicts: &[Verdict]| -> Vec<LoadTest> {
-        let one = |(i, verdict): (usize, &Verdict)| LoadTest {
+    let tests = |verdicts: &[LoadTestVerdict]| -> Vec<LoadTest> {
+        let one = |(i, verdict): (usize, &LoadTestVerdict)| LoadTest {
             name: format!("t{i}"),
             verdict: *verdict,
             message: "p99 of GetPosts is 1.4x".into(),
@@ -165,16 +172,16 @@ fn load_tests_must_all_pass_where_they_are_required() {
         verdicts.iter().enumerate().map(one).collect()
     };
     for (gate, verdicts, starts, told) in [
-        ("Require", vec![Verdict::Pass, Verdict::Pass], true, 0),
-        ("Require", vec![Verdict::Pass, Verdict::Warn], true, 1),
-        ("Require", vec![Verdict::Pass, Verdict::Fail], false, 0),
-        ("Require", vec![Verdict::NoData, Verdict::Pass], false, 0),
+        ("Require", vec![LoadTestVerdict::Pass, LoadTestVerdict::Pass], true, 0),
+        ("Require", vec![LoadTestVerdict::Pass, LoadTestVerdict::Warn], true, 1),
+        ("Require", vec![LoadTestVerdict::Pass, LoadTestVerdict::Fail], false, 0),
+        ("Require", vec![LoadTestVerdict::NoData, LoadTestVerdict::Pass], false, 0),
         ("Require", vec![], false, 0),
-        ("Warn", vec![Verdict::Fail], true, 1),
+        ("Warn", vec![LoadTestVerdict::Fail], true, 1),
         ("Warn", vec![], true, 1),
-        ("Ignore", vec![Verdict::Fail], true, 0),
+        ("Ignore", vec![LoadTestVerdict::Fail], true, 0),
     ] {
-        let mut world = world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+        let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
         world.releases[0].load_tests = tests(&verdicts);
         world.edit(json!({"gates": {"loadTest": gate}}));
         if starts {
@@ -190,7 +197,7 @@ fn load_tests_must_all_pass_where_they_are_required() {
 
 #[test]
 fn the_soak_of_another_rollout_is_waited_for() {
-    let mut world = world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
     world.edit(json!({"gates": {"soak": {"rollout": {"name": "community"}, "atLeast": "3w"}}}));
     waits(&mut world, "SoakGate");
     assert!(world.status.message.contains("has no spec.includesSince"), "{}", world.status.message);
@@ -215,7 +222,7 @@ fn the_soak_of_another_rollout_is_waited_for() {
 
 #[test]
 fn a_withdrawn_version_never_starts_whoever_acknowledges_what() {
-    let mut world = world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
     world.releases[0].withdrawn = Some("it loses drafts".into());
     waits(&mut world, "Withdrawn");
     assert_eq!(world.status.message, "version 2.0.0 is withdrawn by Release app-2.0.0: it loses drafts");
@@ -225,7 +232,7 @@ fn a_withdrawn_version_never_starts_whoever_acknowledges_what() {
 
 #[test]
 fn a_version_that_is_withdrawn_under_way_stops_there_and_is_nowhere_gone_back_to() {
-    let mut world = world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
     world.until_wave("one", Phase::Soaking);
     world.releases[0].withdrawn = Some("it loses drafts".into());
     for _ in 0..5 {
@@ -244,7 +251,7 @@ fn a_release_answers_the_deviations_that_it_fixes() {
     world.edit(json!({"version": "2.0.0"}));
     waits_pending(&mut world);
     let fixes = vec![world.reports[0].name.clone()];
-    world.releases = vec![Release { fixes, ..release("2.0.0", Impact::Quiet, Revert::RevertSafe) }];
+    world.releases = vec![Release { fixes, ..release("2.0.0", Impact::Quiet, RevertSafety::RevertSafe) }];
     world.until_phase(Phase::Completed);
     assert_eq!(world.on("2.0.0"), 13);
 }
@@ -260,7 +267,7 @@ fn deviating(patch: serde_json::Value) -> World {
     let slo = merged(world.json["slos"][0].clone(), json!({"updateCost": {"max": "100%"}}));
     world.edit(json!({"slos": [slo]}));
     world.edit(patch);
-    world.releases = vec![release("6.6.6", Impact::Quiet, Revert::RevertLosesData)];
+    world.releases = vec![release("6.6.6", Impact::Quiet, RevertSafety::RevertLosesData)];
     world.turn();
     assert_eq!(acknowledge(&mut world, "migrations", "6.6.6").0, ActionResult::Honoured);
     world
@@ -334,7 +341,7 @@ fn r21_releases_that_cannot_be_listed_let_nothing_start_nor_go_back_until_they_c
 
 #[test]
 fn r21_manual_reverts_and_git_are_asked_as_well() {
-    let mut world = world("2.0.0", Impact::Quiet, Revert::RevertNeedsDown);
+    let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertNeedsDown);
     world.turn();
     acknowledge(&mut world, "migrations", "2.0.0");
     world.until_wave("one", Phase::Soaking);
@@ -346,7 +353,7 @@ fn r21_manual_reverts_and_git_are_asked_as_well() {
         world.answers[&revert]
     );
     assert_eq!((world.on("2.0.0"), world.reports.len()), (3, 1));
-    let mut world = self::world("2.0.0", Impact::Quiet, Revert::RevertNeedsDown);
+    let mut world = self::world("2.0.0", Impact::Quiet, RevertSafety::RevertNeedsDown);
     world.turn();
     acknowledge(&mut world, "migrations", "2.0.0");
     world.until_wave("one", Phase::Soaking);
@@ -421,7 +428,7 @@ fn a_job_before_an_update_runs_first_where_migrations_are_not_quiet() {
     for (impact, jobs) in [(Impact::OffHours, 13), (Impact::Quiet, 0)] {
         let mut world = World::new(spec("2.0.0"), [3, 4, 6]);
         world.edit(json!({"beforeUpdateJob": job(), "schedule": {"allow": [{"cron": "0 0 * * *", "duration": "24h", "offHours": true}]}}));
-        world.releases = vec![release("2.0.0", impact, Revert::RevertSafe)];
+        world.releases = vec![release("2.0.0", impact, RevertSafety::RevertSafe)];
         world.until_phase(Phase::Completed);
         assert_eq!((world.on("2.0.0"), world.job_names.len()), (13, jobs), "{impact:?}");
     }
@@ -429,20 +436,20 @@ fn a_job_before_an_update_runs_first_where_migrations_are_not_quiet() {
 
 #[test]
 fn r4_a_tenant_that_migrates_has_three_times_as_long() {
-    let mut world = world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
     let Ok(migrations) = &mut world.releases[0].migrations else { unreachable!() };
     migrations.files[0].longest_seconds = Some(1_800);
     world.behaviours.get_mut("2.0.0").unwrap().ready_after = Some(80 * 60); // progressDeadline is 10m
     world.until_phase(Phase::Completed);
     assert_eq!(world.status.waves.iter().map(|wave| wave.failed).sum::<u32>(), 0);
-    let mut world = self::world("2.0.0", Impact::Quiet, Revert::RevertSafe);
+    let mut world = self::world("2.0.0", Impact::Quiet, RevertSafety::RevertSafe);
     world.behaviours.get_mut("2.0.0").unwrap().ready_after = Some(80 * 60);
     world.until("it is given up", |world| !world.reports.is_empty());
 }
 
 /// A version in a lane, with waves that soak for hours, want approvals, and windows.
 fn in_lane(lane: Lane) -> World {
-    let mut world = world("2.0.0", Impact::Downtime, Revert::RevertSafe);
+    let mut world = world("2.0.0", Impact::Downtime, RevertSafety::RevertSafe);
     world.releases[0].lane = lane;
     let mut waves = world.json["waves"].clone();
     for wave in waves.as_array_mut().unwrap() {
@@ -482,7 +489,7 @@ fn r35_an_emergency_wants_one_acknowledgement_and_then_neither_windows_nor_appro
 fn r35_an_emergency_is_watched_and_reverted_as_any_other_and_a_freeze_holds_it() {
     let mut world = World::usual("6.6.6");
     world.releases =
-        vec![Release { lane: Lane::Emergency, ..release("6.6.6", Impact::Quiet, Revert::RevertSafe) }];
+        vec![Release { lane: Lane::Emergency, ..release("6.6.6", Impact::Quiet, RevertSafety::RevertSafe) }];
     let now = world.now;
     world.edit(json!({"schedule": {"deny": [{"from": now, "to": now + minutes(90), "reason": "year end"}]}}));
     world.turn();
@@ -497,7 +504,7 @@ fn r23_a_patch_takes_over_from_what_is_under_way_and_another_version_waits() {
     for (lane, takes_over) in [(Lane::Normal, false), (Lane::Patch, true)] {
         let mut world = World::usual("2.0.0");
         world.until_wave("two", Phase::Soaking);
-        world.releases = vec![Release { lane, ..release("3.0.0", Impact::Quiet, Revert::RevertSafe) }];
+        world.releases = vec![Release { lane, ..release("3.0.0", Impact::Quiet, RevertSafety::RevertSafe) }];
         world.edit(json!({"version": "3.0.0"}));
         world.turn();
         let is = world.status.candidate_version.as_deref() == Some("3.0.0");

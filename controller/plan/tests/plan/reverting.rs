@@ -1,6 +1,11 @@
 //! R17 to R20: how a version gets out.
 
-use breakwater_crds::{Outcome, RolloutStatus, Verb, report::Attribution, status::Phase};
+use breakwater_crds::{
+    Outcome, RolloutStatus, Verb,
+    report::Attribution,
+    status::Phase,
+    words::{DeviationReason, Trouble},
+};
 use breakwater_plan::observed::{Claim, Fleet};
 use serde_json::json;
 
@@ -97,7 +102,7 @@ fn r17_a_tenant_that_was_never_touched_is_listed_and_left_alone() {
     world.until_phase(Phase::Reverted);
     assert_eq!(world.version_of("born"), "6.6.6");
     let listed = world.status.troubled.iter().find(|tenant| tenant.name == "born").unwrap();
-    assert_eq!(listed.reason, "NoSafeVersion");
+    assert_eq!(listed.reason, Trouble::NoSafeVersion);
 }
 
 #[test]
@@ -284,7 +289,7 @@ fn r19_a_completed_version_is_taken_out_by_an_action_to_what_each_tenant_had() {
     world.until_phase(Phase::Reverted);
     assert_eq!((world.on("1.0.0"), world.on("0.9.0")), (12, 1));
     assert_eq!(world.status.stable_version.as_deref(), Some("1.0.0"));
-    assert_eq!(world.reports[0].status.reason, "Manual");
+    assert_eq!(world.reports[0].status.reason, DeviationReason::Manual);
     world.edit(json!({"version": "3.0.0"}));
     world.until_phase(Phase::Completed);
     assert_eq!(world.on("3.0.0"), 13);

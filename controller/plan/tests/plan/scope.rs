@@ -1,6 +1,10 @@
 //! R22: a tenant that is guilty by itself goes back alone, and the version is rejected for it and nobody else.
 
-use breakwater_crds::{Outcome, RolloutStatus, Verb, status::Phase};
+use breakwater_crds::{
+    Outcome, RolloutStatus, Verb,
+    status::Phase,
+    words::{DeviationReason, TransitionReason, Trouble},
+};
 use breakwater_plan::observed::Fleet;
 use serde_json::{Value, json};
 
@@ -26,15 +30,15 @@ fn way(world: &World, name: &str) -> Vec<String> {
     world.writes.iter().filter(|(_, _, of, _)| of == name).map(|(.., version)| version.clone()).collect()
 }
 
-fn reason(world: &World, name: &str) -> Option<String> {
-    world.status.troubled.iter().find(|tenant| tenant.name == name).map(|tenant| tenant.reason.clone())
+fn reason(world: &World, name: &str) -> Option<Trouble> {
+    world.status.troubled.iter().find(|tenant| tenant.name == name)?.reason.known()
 }
 
 #[test]
 fn r22_one_tenant_that_burns_goes_back_alone_and_all_others_go_on_to_the_end() {
     let mut world = spared(json!({}));
     assert_eq!((world.version_of("a0"), world.on("2.0.0")), ("1.0.0", 5));
-    assert_eq!(reason(&world, "a0").as_deref(), Some("Reverted"));
+    assert_eq!(reason(&world, "a0"), Some(Trouble::Reverted));
     let report = &world.reports[0].status;
     assert_eq!((report.outcome, report.reason.as_str()), (Some(Outcome::TenantsReverted), "SharpPath"));
     assert_eq!((report.rejected_for.len(), report.rejected_for[0].tenant.as_str()), (1, "tenants/a0"));
@@ -52,7 +56,7 @@ fn r22_one_tenant_that_burns_goes_back_alone_and_all_others_go_on_to_the_end() {
     assert_eq!(way(&world, "a0"), ["2.0.0", "1.0.0"], "it is not tried again");
     assert_eq!((world.status.counts.spared, world.status.rejected_for, world.reports.len()), (1, 1, 1));
     let for_its_sake = |message: &str| message.starts_with("SharpPath") || message.starts_with("Reverting");
-    let mut held = world.transitions.iter().filter(|told| told.reason == "Held");
+    let mut held = world.transitions.iter().filter(|told| told.reason == TransitionReason::Held);
     assert!(!held.any(|told| for_its_sake(&told.message)), "nobody was held for its sake");
 }
 
@@ -134,7 +138,11 @@ fn r22_an_hour_that_is_read_at_once_names_the_one_tenant_as_well() {
     world.ail("a0", "2.0.0", 0.9);
     world.outages.push((world.now, world.now + minutes(60)));
     world.until("a0 is back", |world| world.status.counts.spared == 1);
-    assert_eq!(world.reports[0].status.reason, "BurnRate", "the page's window is full as well by then");
+    assert_eq!(
+        world.reports[0].status.reason,
+        DeviationReason::BurnRate,
+        "the page's window is full as well by then"
+    );
     world.until_phase(Phase::Completed);
     assert_eq!(world.on("2.0.0"), 23);
 }
@@ -220,7 +228,7 @@ fn r22_a_wave_does_not_wait_for_a_spared_tenant_not_even_for_the_only_one_it_has
     world.behaviours.insert("1.0.0".into(), Behaviour { errors: 0.001, ready_after: None });
     world.until("b0 is written back", |world| world.version_of("b0") == "1.0.0" && !world.reports.is_empty());
     world.until_phase(Phase::Completed);
-    assert_eq!((world.on("2.0.0"), reason(&world, "b0").as_deref()), (10, Some("RevertFailed")));
+    assert_eq!((world.on("2.0.0"), reason(&world, "b0")), (10, Some(Trouble::RevertFailed)));
 }
 
 #[test]

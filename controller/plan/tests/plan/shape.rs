@@ -1,7 +1,7 @@
 //! The shape of a latency on the road: slower below and above the threshold, while the threshold hardly shows it (R9, R13,
 //! R28, R30).
 
-use breakwater_crds::status::Phase;
+use breakwater_crds::{status::Phase, words::DeviationReason};
 use breakwater_slo::{Edges, Learned};
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn is_reverted(world: &mut World) {
     world.turn();
     world.until_within("the shape reverts", minutes(120), |world| world.status.phase.is_reverting());
     let report = &world.reports[0].status;
-    assert_eq!(report.reason, "Comparison", "{}", report.message);
+    assert_eq!(report.reason, DeviationReason::Comparison, "{}", report.message);
     let says = "api-latency of wave one: requests over 250 ms: 31.0% against 18.0% baseline (1.7x, limit 1.2x) over ";
     assert!(report.message.contains(says), "{}", report.message);
 }

@@ -3,6 +3,7 @@
 use breakwater_crds::{
     Verb,
     status::{HISTORY_MAX, Phase, STATUS_MAX_BYTES, TROUBLED_MAX},
+    words::{ConditionType, TransitionReason, Trouble},
 };
 use breakwater_plan::observed::Reading;
 use serde_json::json;
@@ -28,7 +29,10 @@ fn r27_the_status_is_bounded_at_a_hundred_thousand_tenants_in_trouble() {
     let plan = world.think();
     assert!(serde_json::to_vec(&plan.status).unwrap().len() < STATUS_MAX_BYTES);
     assert_eq!(plan.status.troubled.len(), TROUBLED_MAX);
-    assert!(plan.status.troubled.iter().all(|tenant| tenant.reason == "Unreadable"), "the worst first");
+    assert!(
+        plan.status.troubled.iter().all(|tenant| tenant.reason == Trouble::Unreadable),
+        "the worst first"
+    );
     assert_eq!(
         plan.status.counts.live
             + plan.status.counts.dormant
@@ -113,21 +117,13 @@ fn r29_conditions_are_those_of_kstatus_in_every_phase() {
 fn r29_a_conditions_time_is_that_of_its_last_change() {
     let mut world = World::usual("2.0.0");
     world.until_phase(Phase::Soaking);
-    let since = |world: &World, type_: &str| {
-        world
-            .status
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == type_)
-            .unwrap()
-            .last_transition_time
-    };
-    let ready = since(&world, "Ready");
+    let since = |world: &World| world.status.condition(ConditionType::Ready).unwrap().last_transition_time;
+    let ready = since(&world);
     world.pass(minutes(3));
-    assert_eq!(since(&world, "Ready"), ready);
+    assert_eq!(since(&world), ready);
     world.act(Verb::Stop, json!({}));
     world.pass(minutes(3));
-    assert_eq!(since(&world, "Ready"), world.now);
+    assert_eq!(since(&world), world.now);
 }
 
 #[test]
@@ -148,7 +144,7 @@ fn r30_messages_say_which_slo_value_limit_and_window() {
         world
             .transitions
             .iter()
-            .any(|told| told.reason == "Deviation" && told.warning && told.message == said)
+            .any(|told| told.reason == TransitionReason::Deviation && told.warning && told.message == said)
     );
 }
 

@@ -53,7 +53,7 @@ fn r23_a_version_that_supersedes_starts_from_the_first_wave_with_fresh_evidence(
     world.edit(json!({"version": "3.0.0"}));
     world.turn();
     assert_eq!((world.status.wave.as_deref(), world.status.phase), (Some("one"), Phase::Advancing));
-    assert_eq!((world.status.slos[0].verdict.as_deref(), world.told("Superseded")), (None, 1));
+    assert_eq!((world.status.slos[0].verdict.as_ref(), world.told("Superseded")), (None, 1));
     world.until("the second wave is next", |world| world.status.wave.as_deref() == Some("two"));
     assert!(world.status.waves[0].soaked_seconds >= 20 * 60);
     world.until_phase(Phase::Completed);

@@ -1,12 +1,15 @@
 //! R10 to R14: what is watched, and what its absence does.
 
-use breakwater_crds::status::Phase;
+use breakwater_crds::{
+    status::Phase,
+    words::{Verdict, Word},
+};
 use serde_json::json;
 
 use crate::world::{Behaviour, World, merged, minutes, spec};
 
 fn verdict(world: &World) -> Option<&str> {
-    world.status.slos.first().and_then(|slo| slo.verdict.as_deref())
+    world.status.slos.first().and_then(|slo| slo.verdict.as_ref()).map(Word::as_str)
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn r11_no_data_of_one_slo_holds_although_the_other_is_healthy() {
     let verdicts: Vec<_> = world.status.slos.iter().map(|slo| slo.verdict.clone().unwrap()).collect();
     assert_eq!(
         (verdicts, world.condition("Held").1.as_str()),
-        (vec!["Healthy".into(), "NoData".to_owned()], "NoData")
+        (vec![Word::from(Verdict::Healthy), Verdict::NoData.into()], "NoData")
     );
 }
 

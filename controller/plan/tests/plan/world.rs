@@ -13,6 +13,7 @@ use breakwater_crds::{
     marker::stable_hash,
     report::{Investigation, InvestigationState},
     status::{Phase, Transition},
+    words::TransitionReason,
 };
 use breakwater_plan::{
     Observed, Plan,
@@ -433,12 +434,14 @@ impl World {
         }
     }
 
+    /// How often a transition was told. The tests name words as in the API, and none that is not one.
     pub fn told(&self, reason: &str) -> usize {
+        let reason: TransitionReason = reason.parse().unwrap();
         self.transitions.iter().filter(|told| told.reason == reason).count()
     }
 
     pub fn condition(&self, type_: &str) -> (bool, String) {
-        let found = self.status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+        let found = self.status.condition(type_.parse().unwrap()).unwrap();
         (found.status == breakwater_crds::status::ConditionStatus::True, found.reason.clone())
     }
 

@@ -1,6 +1,10 @@
 //! R24, R28, R36, R39: what may be written, and what a crash between any two writes changes (nothing).
 
-use breakwater_crds::{RolloutStatus, Verb, status::Phase};
+use breakwater_crds::{
+    RolloutStatus, Verb,
+    status::Phase,
+    words::{Trouble, Verdict},
+};
 use breakwater_plan::observed::{Claim, Reading};
 use serde_json::json;
 
@@ -94,7 +98,7 @@ fn r39_a_tenant_in_a_namespace_that_does_not_consent_is_neither_updated_nor_reve
     world.sim("a1").tenant.consented = false;
     world.until_phase(Phase::Reverted);
     assert_eq!((world.version_of("a0"), world.version_of("a1")), ("1.0.0", "6.6.6"));
-    assert_eq!(world.status.troubled.iter().filter(|tenant| tenant.reason == "NoConsent").count(), 2);
+    assert_eq!(world.status.troubled.iter().filter(|tenant| tenant.reason == Trouble::NoConsent).count(), 2);
 }
 
 #[test]
@@ -316,6 +320,6 @@ fn r28_the_evidence_goes_on_from_the_checkpoint_after_a_restart() {
     assert!(soaked > 0 && evidence.is_some());
     world.restart();
     world.pass(minutes(1));
-    assert_eq!(world.status.slos[0].verdict.as_deref(), Some("Healthy"));
+    assert!(world.status.slos[0].is(Verdict::Healthy));
     assert_eq!((world.told("Held"), world.status.waves[0].soaked_seconds), (0, soaked + 60));
 }
