@@ -1,5 +1,6 @@
 //! How far a rehearsal is, on standard error.
 
+use breakwater_crds::words::TransitionReason;
 use breakwater_rehearsal::{
     Progress, Rehearsal,
     outcome::{By, Event, Outcome},
@@ -47,8 +48,7 @@ impl Told {
     }
 
     pub(super) fn count(&mut self, done: usize, of: usize, outcome: &Outcome) {
-        let line =
-            format!("{done} of {of} rehearsals, the last with seed {}: {:?}", outcome.seed, outcome.end);
+        let line = format!("{done} of {of} rehearsals, the last with seed {}: {}", outcome.seed, outcome.end);
         if self.0.moves() {
             self.0.moving(&line);
         } else if done == of || done.is_multiple_of(10) {
@@ -64,9 +64,9 @@ impl Told {
 
 /// One event on one line.
 pub(super) fn news(event: &Event, started_at: Timestamp) -> String {
-    let glyph = match (event.by, event.warning, event.reason.as_str()) {
+    let glyph = match (event.by, event.warning, event.reason.transition()) {
         (By::Scenario, ..) => GOING,
-        (By::Controller, _, "Deviating" | "Reverting") => BAD,
+        (By::Controller, _, Some(TransitionReason::Deviation | TransitionReason::Reverting)) => BAD,
         (By::Controller, true, _) => WARN,
         (By::Controller, false, _) => DONE,
     };
