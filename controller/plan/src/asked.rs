@@ -298,9 +298,15 @@ impl Desk<'_, '_> {
         let Some(wave) = wave.filter(|wave| soaking && wave.started_at.is_some()) else {
             return Err(format!("no wave is soaking; the phase is {}", phase.as_str()));
         };
-        let deviates = |verdict: &Option<_>| verdict.as_ref().is_some_and(|v| *v == Verdict::Deviating);
-        if self.input.status.slos.iter().any(|slo| deviates(&slo.verdict)) {
-            return Err("a deviation is not promoted past".into());
+        for verdict in self.input.status.slos.iter().filter_map(|slo| slo.verdict.as_ref()) {
+            match verdict.known() {
+                Some(Verdict::Deviating) => return Err("a deviation is not promoted past".into()),
+                // A newer controller's word may mean anything; this one's own stands there after the next look (R38).
+                None => return Err(format!("verdict {verdict} is not known here: create another one")),
+                Some(
+                    Verdict::Healthy | Verdict::Inconclusive | Verdict::NoData | Verdict::Uncalibrated,
+                ) => {}
+            }
         }
         wave.promoted = Some(word);
         Ok(format!("wave {} ends as soon as its tenants are ready", wave.name))

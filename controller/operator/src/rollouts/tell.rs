@@ -36,15 +36,15 @@ pub(super) async fn tell(
 async fn publish(context: &Context, session: &Session, rollout: &Rollout, transition: Transition) {
     let (namespace, name) = (&session.key.namespace, &session.key.name);
     if transition.warning {
-        tracing::warn!(namespace, name, reason = transition.reason, "{}", transition.message);
+        tracing::warn!(namespace, name, reason = transition.reason.as_str(), "{}", transition.message);
     } else {
-        tracing::info!(namespace, name, reason = transition.reason, "{}", transition.message);
+        tracing::info!(namespace, name, reason = transition.reason.as_str(), "{}", transition.message);
     }
     context.handles.metrics.transition(&transition.reason);
     let event = Event {
         type_: if transition.warning { EventType::Warning } else { EventType::Normal },
-        action: transition.reason.clone(),
-        reason: transition.reason,
+        action: transition.reason.to_string(),
+        reason: transition.reason.to_string(),
         note: Some(transition.message),
         secondary: None,
     };

@@ -6,7 +6,7 @@ use breakwater_crds::Rollout;
 use breakwater_plan::{
     Observed, Plan,
     alerts::{AlertTenant, Standing},
-    observed::{Action, Job, Reading, Tenant},
+    observed::{Action, Asked, Elsewhere, Fleet, Job, Measured, Reading, Tenant},
     plan,
 };
 use breakwater_slo::TenantId;
@@ -65,32 +65,37 @@ pub(super) fn think(
     let (in_flight, problems) = (pipeline.in_flight(), problems_of(pipeline));
     let names = in_force.index().names();
     let (mut plan, alerts) = in_force.with_tenants(|tenants| {
+        let created = rollout.metadata.creation_timestamp.as_ref();
         let observed = Observed {
-            namespace: &key.namespace,
-            name: &key.name,
-            created_at: rollout.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0),
-            generation: rollout.metadata.generation.unwrap_or_default(),
-            spec: in_force.checked(),
-            refused: accepted.refused(),
-            revision: Some(in_force.revision()),
+            asked: Asked {
+                namespace: &key.namespace,
+                name: &key.name,
+                created_at: created.map_or(Timestamp::MIN, |time| time.0),
+                generation: rollout.metadata.generation.unwrap_or_default(),
+                spec: in_force.checked(),
+                refused: accepted.refused(),
+                revision: Some(in_force.revision()),
+                actions: arrived.actions,
+                stopped: stop.as_deref(),
+            },
             status: &status,
             epoch: arrived.epoch,
-            fleet: in_force.fleet(),
-            tenants,
-            in_flight: &in_flight,
-            actions: arrived.actions,
-            reports: &reports,
-            stopped: stop.as_deref(),
-            readings: &readings,
-            problems: &problems,
-            causes: &causes,
-            firing: &firing,
-            kept: memory.frozen().kept(),
-            releases: memory.evidence().releases(),
-            releases_unread: memory.evidence().unread(),
-            releases_behind: arrived.releases_behind,
-            soaked: memory.evidence().soaked(),
-            jobs: &jobs,
+            fleet: Fleet {
+                listing: in_force.listing(),
+                tenants,
+                in_flight: &in_flight,
+                problems: &problems,
+                causes: &causes,
+                jobs: &jobs,
+            },
+            measured: Measured { readings: &readings, firing: &firing, kept: memory.frozen().kept() },
+            elsewhere: Elsewhere {
+                reports: &reports,
+                releases: memory.evidence().releases(),
+                releases_unread: memory.evidence().unread(),
+                releases_behind: arrived.releases_behind,
+                soaked: memory.evidence().soaked(),
+            },
         };
         let plan = plan(&observed, now);
         in_force.watching().want(&plan, tenants, names);

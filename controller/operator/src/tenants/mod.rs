@@ -23,7 +23,7 @@ use std::{
 
 use breakwater_crds::marker;
 use breakwater_plan::{
-    observed::{Cause, Fleet, Tenant},
+    observed::{Cause, Listing, Tenant},
     outcome::Write,
 };
 use breakwater_slo::TenantId;
@@ -383,13 +383,13 @@ impl Subscription {
     }
 
     /// Whether the index is all there is.
-    pub fn fleet(&self) -> Fleet {
+    pub fn listing(&self) -> Listing {
         let namespaces = lock(&self.core.shared.namespaces).clone();
         if !namespaces.complete {
-            return Fleet::Incomplete(namespaces.reason);
+            return Listing::Incomplete(namespaces.reason);
         }
         let blind = self.core.feeds.iter().map(|(_, feed)| feed.sight()).find(|sight| !sight.complete);
-        blind.map_or(Fleet::Complete, |sight| Fleet::Incomplete(sight.reason))
+        blind.map_or(Listing::Complete, |sight| Listing::Incomplete(sight.reason))
     }
 
     /// Tells when the tenants or the fleet's completeness changed.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use breakwater_crds::Rollout;
 use breakwater_plan::{
-    observed::{Fleet, Tenant},
+    observed::{Listing, Tenant},
     spec::Checked,
 };
 use kube::ResourceExt as _;
@@ -225,8 +225,8 @@ impl InForce {
     }
 
     /// Whether the tenants are all there are.
-    pub(in crate::rollouts) fn fleet(&self) -> Fleet {
-        self.subscription.fleet()
+    pub(in crate::rollouts) fn listing(&self) -> Listing {
+        self.subscription.listing()
     }
 
     /// What writes, and what works in the background.
@@ -246,7 +246,7 @@ impl InForce {
 
     /// True while the fleet's first list is on its way, for a few seconds at most.
     pub(super) fn is_listing(&self, now: Instant) -> bool {
-        now.duration_since(self.since) < LISTED_WITHIN && self.fleet() != Fleet::Complete
+        now.duration_since(self.since) < LISTED_WITHIN && self.listing() != Listing::Complete
     }
 }
 

@@ -43,7 +43,7 @@ impl Parsed {
         });
         match (Checked::parse(spec), Lens::compile(&key.namespace, &key.name, spec), prometheus) {
             (Ok(checked), Ok(lens), None) => {
-                let alerts = AlertSpec::parse(&checked.spec)?;
+                let alerts = AlertSpec::of(&checked)?;
                 Ok(Self { checked, lens, alerts })
             }
             (checked, lens, prometheus) => {
@@ -55,22 +55,13 @@ impl Parsed {
 }
 
 impl AlertSpec {
-    /// A rule that does not parse refuses the spec: one that is left out would be an alert that nobody hears.
-    fn parse(spec: &RolloutSpec) -> Result<Self, Vec<FieldError>> {
-        let (mut rules, mut errors) = (Vec::new(), Vec::new());
-        for (i, alert) in spec.alerts.iter().enumerate() {
-            match AlertRule::parse(alert, &format!("spec.alerts[{i}]")) {
-                Ok(rule) => rules.push(rule),
-                Err(why) => errors.extend(why),
-            }
-        }
-        let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
+    /// The rules of a checked spec: one that does not parse has refused it, since a rule that is left out would be an alert
+    /// that nobody hears.
+    fn of(checked: &Checked) -> Result<Self, Vec<FieldError>> {
+        let matchers = checked.spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
         let matchers = Matchers::parse(matchers)
-            .map_err(|why| errors.push(FieldError::new("spec.prometheus.matchers", why.to_string())));
-        match matchers {
-            Ok(matchers) if errors.is_empty() => Ok(Self { rules: rules.into(), matchers }),
-            Ok(_) | Err(()) => Err(errors),
-        }
+            .map_err(|why| vec![FieldError::new("spec.prometheus.matchers", why.to_string())])?;
+        Ok(Self { rules: checked.alerts.clone().into(), matchers })
     }
 }
 
@@ -96,16 +87,14 @@ mod tests {
 
     #[test]
     fn a_rule_that_does_not_parse_is_told_and_not_dropped() {
+        let key = Key { namespace: "ops".into(), name: "app".into() };
         let good = spec(&json!({"matchers": ["team=\"web\""], "tenantLabel": "tenant"}));
-        assert_eq!(AlertSpec::parse(&good).unwrap().rules.len(), 2);
+        let parsed = Parsed::parse(&key, &good, true).map_err(|errors| format!("{errors:?}")).unwrap();
+        assert_eq!(parsed.alerts.rules.len(), 2);
         let bad = spec(&json!({"matchers": ["nonsense"], "tenantLabel": "tenant"}));
-        let errors = AlertSpec::parse(&bad).unwrap_err();
+        // The spec is refused, so the one before stays in force.
+        let Err(errors) = Parsed::parse(&key, &bad, true) else { panic!("a rule was dropped") };
         assert_eq!(errors.len(), 1);
         assert_eq!(errors[0].path, "spec.alerts[1].matchers[0]");
-        let key = Key { namespace: "ops".into(), name: "app".into() };
-        assert!(
-            Parsed::parse(&key, &bad, true).is_err(),
-            "the spec is refused, so the one before stays in force"
-        );
     }
 }
