@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Blocked, Dialect, Estimate, Lock, OldBinary, Reversible, Work};
+use crate::{Blocked, Dialect, Estimate, Lock, OldBinary, Reversible, Rule, Work};
 
 /// When a migration may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -69,8 +69,8 @@ impl Decision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The rule's name.
-    pub rule: &'static str,
+    /// The rule.
+    pub rule: Rule,
     /// Where: the file's line, from 1.
     pub line: usize,
     /// What was found.
@@ -80,6 +80,13 @@ pub struct Finding {
     /// Whether its author has marked it as seen (`-- nolint:concurrentIndex`): the verdicts are the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub acknowledged: bool,
+}
+
+impl Finding {
+    /// One that nobody has acknowledged.
+    pub(crate) fn of(rule: Rule, line: usize, what: String, fix: &'static str) -> Self {
+        Self { rule, line, what, fix, acknowledged: false }
+    }
 }
 
 /// One statement.

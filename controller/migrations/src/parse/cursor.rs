@@ -2,8 +2,7 @@
 
 use crate::{
     Dialect,
-    lex::{Kind, Token},
-    unwrap::commas,
+    lex::{Kind, Token, commas},
 };
 
 /// Why a statement is not understood.
