@@ -6,7 +6,6 @@
 use crate::combine::certainty;
 use crate::compare::detect::Detectable;
 use crate::compare::encode::Stored;
-use crate::compare::increment::Side;
 use crate::compare::onset::Span;
 use crate::compare::running::{Parts, Running, ln_limit};
 use crate::compare::shape::Place;
@@ -14,7 +13,7 @@ use crate::compare::tenants::Row;
 use crate::compare::{Against, Comparison, Frozen};
 use crate::config::{Compare, Config, Kind};
 use crate::evidence::{Action, Evidence, GUILTY_MAX, Guard, Verdict};
-use crate::reading::{Counts, TenantId};
+use crate::reading::{Counts, Side, TenantId};
 use crate::state::State;
 use crate::text::{count, duration, percent, span, tenants, times};
 
@@ -40,14 +39,16 @@ pub(crate) fn join(state: &State, config: &Config, guards: Evidence) -> Evidence
     }
 }
 
-/// What the comparison sees where it sees most, in words, past its limit or not: for a verdict of several SLOs together.
-/// `None` where nothing is compared.
-pub(crate) fn seen(state: &State, config: &Config) -> Option<String> {
-    let (Comparison::Armed(frozen), Some(Stored(running))) = (&state.comparison, &state.compared) else {
-        return None;
-    };
-    let speaker = Speaker { running, config, frozen, state };
-    Some(speaker.strongest(running.parts(&config.compare), &[]).words)
+impl State {
+    /// What the comparison sees where it sees most, in words, past its limit or not: for a verdict of several SLOs together.
+    /// `None` where nothing is compared.
+    pub fn seen(&self, config: &Config) -> Option<String> {
+        let (Comparison::Armed(frozen), Some(Stored(running))) = (&self.comparison, &self.compared) else {
+            return None;
+        };
+        let speaker = Speaker { running, config, frozen, state: self };
+        Some(speaker.strongest(running.parts(&config.compare), &[]).words)
+    }
 }
 
 /// What cannot be trusted holds and asks; it neither passes nor reverts.
