@@ -1,10 +1,10 @@
 //! The result in text, as an SRE reads it: first whether the judge is to be trusted, then how soon it is. Pure.
 
+use breakwater_backtest::outcome::{Calibration, FaultOutcome, Found, Outcome, SloOutcome, WaveOutcome};
 use breakwater_crds::Span;
 use breakwater_page::text::{count, number};
 use jiff::Timestamp;
 
-use super::outcome::{Calibration, FaultOutcome, Found, Outcome, SloOutcome, WaveOutcome};
 use crate::plugin::{
     paint::{BAD, DONE, IDLE, WARN},
     text,
@@ -237,8 +237,9 @@ pub(super) fn minute(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use breakwater_backtest::outcome::{Alarm, Track};
+
     use super::*;
-    use crate::backtest::outcome::{Alarm, Track};
 
     #[expect(clippy::too_many_lines, reason = "a fixture: one value, written out")]
     pub(in crate::backtest) fn example() -> Outcome {
