@@ -1,5 +1,9 @@
 //! How a review words what it says of a statement: its first words, and reasons that speak of the old binary. Pure.
 
+use breakwater_text::cut;
+
+/// Most characters of a statement that are shown of it.
+const BRIEF_MAX: usize = 100;
 /// How a reason starts that speaks of the old binary.
 const OLD_BINARY: &str = "old binary: ";
 /// How a reason starts that an override gives for the old binary.
@@ -22,9 +26,5 @@ pub(crate) fn of_revert(reason: &str) -> bool {
 
 /// A statement's first words.
 pub(crate) fn brief(sql: &str) -> String {
-    let flat = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    match flat.char_indices().nth(100) {
-        Some((at, _)) => format!("{}...", &flat[..at]),
-        None => flat,
-    }
+    cut::brief(sql, BRIEF_MAX)
 }

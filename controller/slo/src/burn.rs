@@ -1,10 +1,12 @@
 //! One guard on burn rates: when it speaks, who burns, and what it says (analysis.md 3). Pure.
 
+use breakwater_text::figure::short_count;
+
 use crate::config::{Config, Pair, Sharp, whole_steps};
 use crate::evidence::{Action, Evidence, GUILTY_MAX, Guard, Verdict};
 use crate::reading::{Counts, TenantId};
 use crate::state::State;
-use crate::text::{count, percent, span, tenants, times};
+use crate::text::{percent, span, tenants, times};
 use crate::window::{Slot, Tally};
 
 /// Bad events that a pair's short window, or the update cost, must hold before it speaks (analysis.md 3).
@@ -121,7 +123,7 @@ impl Rule {
             times(factor),
             span(long_seconds),
             span(short_seconds),
-            count(candidate.total)
+            short_count(candidate.total)
         )
     }
 

@@ -3,13 +3,15 @@
 //! In order: no data (R12) beats every guard *within* one SLO, since what cannot be read can neither pass nor revert;
 //! then deviations; then one tenant alone; then the exemption of R14; then what holds.
 
+use breakwater_text::figure::{decimal, short_count};
+
 use crate::burn::{BAD_MIN, Finding, Rule, is_full};
 use crate::config::{Config, Kind};
 use crate::evidence::{Action, COVERAGE_MIN, Coverage, Evidence, Guard, NoData, Verdict};
 use crate::reading::Counts;
 use crate::speak;
 use crate::state::State;
-use crate::text::{count, number, percent, span};
+use crate::text::{percent, span};
 
 /// The candidates' series are lost after this long without them (analysis.md 4).
 pub const TELEMETRY_LOST_SECONDS: i64 = 180;
@@ -149,14 +151,14 @@ fn bounds(state: &State, max: Option<f64>, min: Option<f64>, for_seconds: i64) -
     };
     let is_below = min.is_some_and(|min| last.value < min);
     let (limit, bound) = match (max, min) {
-        (Some(max), None) => (Some(max), format!("at most {}", number(max))),
-        (None, Some(min)) => (Some(min), format!("at least {}", number(min))),
+        (Some(max), None) => (Some(max), format!("at most {}", decimal(max))),
+        (None, Some(min)) => (Some(min), format!("at least {}", decimal(min))),
         (Some(max), Some(min)) => {
-            (Some(if is_below { min } else { max }), format!("{} to {}", number(min), number(max)))
+            (Some(if is_below { min } else { max }), format!("{} to {}", decimal(min), decimal(max)))
         }
         (None, None) => (None, "none".to_owned()),
     };
-    let value = number(last.value);
+    let value = decimal(last.value);
     let (verdict, action, guard, reason) = if last.out_seconds == 0 {
         (Verdict::Healthy, Action::None, None, format!("{value} (limit {bound}) over {}", span(for_seconds)))
     } else {
@@ -199,7 +201,7 @@ fn update_cost(state: &State, config: &Config) -> Option<Evidence> {
         "{} bad during warm-up (limit {}) since the wave began, {} requests; holding",
         percent(share),
         percent(config.update_cost_max),
-        count(total)
+        short_count(total)
     );
     let evidence = state.plain(Verdict::Inconclusive, Action::Hold, Some(Guard::UpdateCost), reason);
     let limit = Some(config.update_cost_max);

@@ -1,5 +1,6 @@
 //! What is remembered between steps: pooled windows, coverage, the run out of bounds. Bounded, serialisable. Pure.
 
+use breakwater_text::cut;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
@@ -305,8 +306,7 @@ impl State {
     }
 
     fn feed_missing(&mut self, config: &Config, start_seconds: i64, why: &str) {
-        let cut = why.floor_char_boundary(WHY_MAX_BYTES);
-        self.missing = Some(why[..cut].to_owned());
+        self.missing = Some(cut::bytes(why, WHY_MAX_BYTES).to_owned());
         self.last_value = None;
         match config.kind {
             // The windows move on, with nothing evaluated: not zeros.

@@ -2,7 +2,7 @@
 
 use breakwater_backtest::outcome::{Calibration, FaultOutcome, Found, Outcome, SloOutcome, WaveOutcome};
 use breakwater_crds::Span;
-use breakwater_page::text::{count, number};
+use breakwater_text::figure::{count, number, percent};
 use jiff::Timestamp;
 
 use crate::plugin::{
@@ -97,7 +97,7 @@ pub(super) fn alarms(wave: &WaveOutcome) -> String {
 }
 
 fn share(part: u64, of: u64) -> String {
-    if part == 0 { "-".into() } else { breakwater_page::text::percent(part as f64 / of.max(1) as f64) }
+    if part == 0 { "-".into() } else { percent(part as f64 / of.max(1) as f64) }
 }
 
 /// A line per SLO, wave and fault.

@@ -10,6 +10,8 @@ mod create;
 mod cursor;
 mod data;
 
+use breakwater_text::cut;
+
 use self::cursor::{Cursor, Reason};
 use crate::{
     Dialect, Lock,
@@ -69,7 +71,7 @@ fn grammar(sql: &str) -> Result<(), Reason> {
         None => Ok(()),
         Some(error) => {
             let at = usize::from(error.range().start());
-            let near: String = sql.get(at..).unwrap_or_default().trim_start().chars().take(30).collect();
+            let near = cut::chars(sql.get(at..).unwrap_or_default().trim_start(), 30);
             Err(format!("PostgreSQL's grammar does not allow it: {} near `{near}`", error.message()))
         }
     }

@@ -11,6 +11,8 @@ mod style;
 
 pub(crate) use repeat::repeatable;
 
+use breakwater_text::cut::DOTS;
+
 use crate::{Dialect, Finding, Rule, files::Pair, read::Read, reasons::brief};
 
 /// A file as the rules see it.
@@ -78,7 +80,7 @@ fn acknowledge(file: &File<'_>, findings: &mut [Finding]) {
         let inside = lines.get(finding.line.saturating_sub(1)..).unwrap_or_default().windows(2).any(|two| {
             let shown = finding.what.to_lowercase();
             let next = brief(two[1].trim().trim_end_matches(';'));
-            marked(two[0]) && !next.is_empty() && shown.starts_with(next.trim_end_matches("..."))
+            marked(two[0]) && !next.is_empty() && shown.starts_with(next.trim_end_matches(DOTS))
         });
         if matches!(finding.rule, Rule::IndexNotConcurrent | Rule::IndexDropNotConcurrent) {
             finding.acknowledged = before.is_some_and(|line| marked(line)) || inside;
