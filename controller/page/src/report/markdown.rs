@@ -6,6 +6,7 @@ use breakwater_crds::{
     report::{DeviationReportStatus, SloAccount},
     status::Transition,
 };
+use breakwater_text::cut;
 
 use super::{Report, facts};
 use crate::text;
@@ -141,7 +142,7 @@ fn slos(status: &DeviationReportStatus, out: &mut String) {
                 facts::minutes(harm.budget_minutes)
             );
         }
-        let _ = writeln!(out, "Measures `` {} ``:\n", measures.replace(char::is_control, " "));
+        let _ = writeln!(out, "Measures `` {} ``:\n", cut::plain(measures));
         for limit in limits {
             let _ = writeln!(out, "- {}", plain(limit));
         }
