@@ -5,6 +5,7 @@ mod slos;
 mod tenants;
 mod waves;
 
+use breakwater_text::cut::store;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -180,17 +181,21 @@ impl RolloutStatus {
     }
 
     fn cut_texts(&mut self) {
-        cut(&mut self.message, MESSAGE_MAX);
-        cut(&mut self.summary, ENTRY_MESSAGE_MAX);
+        store(&mut self.message, MESSAGE_MAX);
+        store(&mut self.summary, ENTRY_MESSAGE_MAX);
         let conditions = self.conditions.iter_mut().map(|condition| &mut condition.message);
         let slos = self.slos.iter_mut().map(|slo| &mut slo.message);
         let revert = self.revert.iter_mut().map(|revert| &mut revert.message);
-        conditions.chain(slos).chain(revert).for_each(|text| cut(text, MESSAGE_MAX));
+        conditions.chain(slos).chain(revert).for_each(|text| store(text, MESSAGE_MAX));
         let history = self.history.iter_mut().map(|entry| &mut entry.message);
         let troubled = self.troubled.iter_mut().map(|tenant| &mut tenant.message);
         let brakes = self.brakes.iter_mut().map(|brake| &mut brake.reason);
         let processed = self.processed.iter_mut().map(|action| &mut action.message);
-        history.chain(troubled).chain(brakes).chain(processed).for_each(|text| cut(text, ENTRY_MESSAGE_MAX));
+        history
+            .chain(troubled)
+            .chain(brakes)
+            .chain(processed)
+            .for_each(|text| store(text, ENTRY_MESSAGE_MAX));
         let waves = self.waves.iter_mut();
         let approved =
             waves.flat_map(|wave| [&mut wave.approved_before, &mut wave.approved_after, &mut wave.promoted]);
@@ -199,19 +204,7 @@ impl RolloutStatus {
         let approvers =
             approved.chain(adopted).flatten().map(|approved| &mut approved.by).chain(acknowledged);
         let stopped_by = self.brakes.iter_mut().map(|brake| &mut brake.requested_by);
-        approvers.chain(stopped_by).for_each(|text| cut(text, REQUESTER_MAX));
-    }
-}
-
-/// Cuts a text to `max` bytes at a character's edge, the last of which then says so, and makes spaces of control
-/// characters, since each would take six bytes of JSON.
-pub(crate) fn cut(text: &mut String, max: usize) {
-    if text.contains(char::is_control) {
-        *text = text.replace(char::is_control, " ");
-    }
-    if text.len() > max {
-        text.truncate(text.floor_char_boundary(max.saturating_sub('…'.len_utf8())));
-        text.push('…');
+        approvers.chain(stopped_by).for_each(|text| store(text, REQUESTER_MAX));
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
+use breakwater_text::near;
 use kube::{
     Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-
-use crate::names;
 
 /// Finds the cluster as kubectl does: the given kubeconfig and context, else `$KUBECONFIG`, else `~/.kube/config`, else
 /// the pod's service account. The error says what to do.
@@ -29,7 +28,7 @@ pub async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<
         (KubeconfigError::LoadContext(_), Some(wanted)) => {
             format!(
                 "the kubeconfig has no context {wanted}; it has {}",
-                names::nearest(wanted, &contexts).join(", ")
+                near::nearest(wanted, &contexts).join(", ")
             )
         }
         _ => format!("cannot use the kubeconfig: {error}"),

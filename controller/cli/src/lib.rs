@@ -7,7 +7,6 @@ pub mod cluster;
 pub mod loadtest;
 pub mod logging;
 pub mod migrations;
-pub mod names;
 pub mod plugin;
 pub mod prometheus;
 pub mod rehearse;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use breakwater_text::figure::number;
+
 use crate::{
     graphs, judge,
     noise::{self, Widened},
@@ -10,7 +12,6 @@ use crate::{
     rules::Rules,
     run::{Kind, Run},
     stats::median,
-    words::digits,
 };
 
 /// Lengths of runs, or their request rates, that differ by more are told.
@@ -148,7 +149,7 @@ fn answer(
     let with = |verdict| metrics.iter().filter(|metric| metric.verdict == verdict).count();
     let compared = counts.compared;
     let seen = could_detect.map_or_else(String::new, |ratio| {
-        format!("; could detect {}x on the average of a typical handler", digits(ratio))
+        format!("; could detect {}x on the average of a typical handler", number(ratio))
     });
     match verdict {
         Verdict::Fail => (verdict, format!("{} of {compared} metrics fail; {worst}", with(Verdict::Fail))),
@@ -160,7 +161,7 @@ fn answer(
             let blind = could_detect.is_some_and(|ratio| ratio > rules.must_detect);
             let verdict = if blind { Verdict::Warn } else { verdict };
             let wanted = if blind {
-                format!(", though {}x is wanted", digits(rules.must_detect))
+                format!(", though {}x is wanted", number(rules.must_detect))
             } else {
                 String::new()
             };

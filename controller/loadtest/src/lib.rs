@@ -31,4 +31,4 @@ pub use quantity::{Seconds, Share};
 pub use report::ReportError;
 pub use rules::{Limit, Noise, Rules, RulesError, Times, Traffic};
 pub use run::{Graph, Kind, Measured, Run};
-pub use words::{seconds, share};
+pub use words::seconds;

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, io::Read as _};
 
+use breakwater_text::cut;
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer,
@@ -125,7 +126,7 @@ impl Visitor<'_> for Number {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<f64, E> {
-        let short: String = text.chars().take(40).collect();
+        let short = cut::chars(text, 40);
         text.trim().parse().map_err(|_| E::custom(format!("{short:?} is not a number")))
     }
 

@@ -1,39 +1,15 @@
 //! Figures and findings in words. Pure.
 
+use breakwater_text::figure::{number, percent, short_count};
+
 use crate::{outcome::Change, pairs::ALL, rules::Rules, run::Kind};
 
 /// A time with three significant digits: `0.21 ms`, `41.2 ms`, `1.5 s`.
 pub fn seconds(value: f64) -> String {
     match value {
-        value if value < 1e-3 => format!("{} µs", digits(value * 1e6)),
-        value if value < 1.0 => format!("{} ms", digits(value * 1e3)),
-        value => format!("{} s", digits(value)),
-    }
-}
-
-/// A share as a percentage: `12.4%`, `0.031%`.
-pub fn share(value: f64) -> String {
-    format!("{}%", digits(value * 100.0))
-}
-
-/// Three significant digits without trailing zeros.
-pub(crate) fn digits(value: f64) -> String {
-    let decimals = match value.abs() {
-        size if size >= 100.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 => 2,
-        _ => 3,
-    };
-    let text = format!("{value:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-/// `412k`, `1.2M`.
-fn many(value: f64) -> String {
-    match value {
-        value if value < 9_999.5 => format!("{value:.0}"),
-        value if value < 999_500.0 => format!("{:.0}k", value / 1e3),
-        value => format!("{:.1}M", value / 1e6),
+        value if value < 1e-3 => format!("{} µs", number(value * 1e6)),
+        value if value < 1.0 => format!("{} ms", number(value * 1e3)),
+        value => format!("{} s", number(value)),
     }
 }
 
@@ -42,10 +18,10 @@ impl Kind {
     pub fn figure(self, value: f64) -> String {
         match self {
             Self::ApiAverage | Self::ApiP99 | Self::StoreAverage | Self::StoreP99 => seconds(value),
-            Self::ErrorShare => share(value),
-            Self::Memory if value >= 1e6 => format!("{} MB", digits(value / 1e6)),
-            Self::RequestRate => format!("{}/s", digits(value)),
-            Self::Cpu | Self::Memory | Self::Goroutines | Self::SupportedUsers => digits(value),
+            Self::ErrorShare => percent(value),
+            Self::Memory if value >= 1e6 => format!("{} MB", number(value / 1e6)),
+            Self::RequestRate => format!("{}/s", number(value)),
+            Self::Cpu | Self::Memory | Self::Goroutines | Self::SupportedUsers => number(value),
         }
     }
 }
@@ -104,8 +80,9 @@ impl Said<'_> {
         };
         let least = if self.at_least { "at least " } else { "" };
         let ratio =
-            if base > 0.0 { format!("{least}{}x", digits(candidate / base)) } else { "from none".to_owned() };
-        let noise = self.noise.map_or_else(String::new, |noise| format!(", noise {}", share(noise.exp_m1())));
+            if base > 0.0 { format!("{least}{}x", number(candidate / base)) } else { "from none".to_owned() };
+        let noise =
+            self.noise.map_or_else(String::new, |noise| format!(", noise {}", percent(noise.exp_m1())));
         let spared = self.spared.map_or_else(String::new, |why| format!("; {why}"));
         format!(
             "{subject}: {least}{} against {} ({ratio}{noise}){}{spared}",
@@ -117,8 +94,10 @@ impl Said<'_> {
 
     fn traffic(&self) -> String {
         match (self.share, self.calls) {
-            (Some(part), Some(calls)) => format!(", {} of the calls, {} a run", share(part), many(calls)),
-            (_, Some(calls)) => format!(", {} calls a run", many(calls)),
+            (Some(part), Some(calls)) => {
+                format!(", {} of the calls, {} a run", percent(part), short_count(calls))
+            }
+            (_, Some(calls)) => format!(", {} calls a run", short_count(calls)),
             (_, None) => String::new(),
         }
     }
@@ -131,7 +110,7 @@ mod tests {
     #[test]
     fn figures_have_three_digits_and_units() {
         assert_eq!([seconds(0.000_21), seconds(0.0412), seconds(1.5)], ["210 µs", "41.2 ms", "1.5 s"]);
-        assert_eq!([share(0.124), share(0.000_31)], ["12.4%", "0.031%"]);
+        assert_eq!([percent(0.124), percent(0.000_31)], ["12.4%", "0.031%"]);
         assert_eq!(Kind::Memory.figure(2.5e9), "2500 MB");
     }
 }

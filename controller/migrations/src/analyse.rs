@@ -1,16 +1,14 @@
 //! [`analyse`]: the files of a range in, their review out. Pure: ifs here, facts in the modules it calls.
 
 use crate::{
-    Dialect, Input, Problem, Review,
-    files::{Pair, Text, pairs, text},
+    Input, Problem, Review,
+    files::{Pair, pairs, text},
     input::version,
     migration::Reader,
-    op::Parsed,
-    parse::parse,
-    range, report,
+    range,
+    read::statements,
+    report,
     schema::Schema,
-    split::split,
-    unwrap::{Leaf, unwrap},
 };
 
 /// Reviews the migrations of a range.
@@ -58,17 +56,4 @@ fn check(input: &Input, pairs: &[Pair]) -> Result<(), Vec<Problem>> {
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
-
-/// A file's statements, unwrapped and read.
-pub(crate) fn statements(text: &Text, dialect: Dialect) -> Vec<(Leaf, Result<Parsed, String>)> {
-    let leaves = unwrap(&split(&text.sql, dialect), dialect);
-    let read = |leaf: Leaf| {
-        let parsed = match leaf.unknown.clone().or_else(|| text.broken.clone()) {
-            Some(why) => Err(why),
-            None => parse(&leaf.sql, dialect),
-        };
-        (leaf, parsed)
-    };
-    leaves.into_iter().map(read).collect()
 }

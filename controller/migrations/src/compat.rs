@@ -1,55 +1,10 @@
 //! The old binary on the new schema (migrations.md 1.3), and whether a change can be taken back. Pure.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    effect::postgresql::split_type,
-    op::{Action, Column, Constraint, Op},
+    OldBinary, Reversible,
+    op::{Action, Column, Constraint, Object, Op},
+    sqltype::split_type,
 };
-
-/// How the binary before the upgrade fares on the schema after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum OldBinary {
-    /// It works as before.
-    Works,
-    /// The schema is only widened: it reads as before unless it depends on the type; only the application's authors know
-    /// (seed 002's query 9).
-    WorksIfWidened,
-    /// It may meet what it does not expect.
-    May,
-    /// Some of its statements fail.
-    Breaks,
-    /// Not known.
-    Unknown,
-}
-
-impl OldBinary {
-    /// In words.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::Works => "works",
-            Self::WorksIfWidened => "works if the type does not matter",
-            Self::May => "may fail",
-            Self::Breaks => "breaks",
-            Self::Unknown => "not known",
-        }
-    }
-}
-
-/// What a down script can give back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Reversible {
-    /// Schema and data.
-    Yes,
-    /// The schema, but not the data that was in it.
-    SchemaOnly,
-    /// Nothing.
-    No,
-    /// Not known.
-    Unknown,
-}
 
 /// The table of section 1.3: the verdict and its reason.
 pub(crate) fn old_binary(action: &Action, old: Option<&Column>) -> (OldBinary, &'static str) {
@@ -88,7 +43,7 @@ pub(crate) fn old_binary(action: &Action, old: Option<&Column>) -> (OldBinary, &
         Op::CreateTrigger { .. } | Op::DropTrigger { .. } => (May, "its writes now run another trigger"),
         Op::DropOther { .. }
         | Op::CreateView { replace: true, materialized: false }
-        | Op::CreateOther { what: "CREATE FUNCTION" | "CREATE PROCEDURE", idempotent: true } => {
+        | Op::CreateOther { what: Object::Routine, idempotent: true } => {
             (May, "it may call what was dropped or replaced")
         }
         Op::DropDatabase => (Breaks, "its data are gone"),

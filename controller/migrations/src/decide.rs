@@ -1,6 +1,6 @@
 //! The seeds' decision table (001, 003), and how long a transaction holds its locks. Pure.
 
-use crate::{Blocked, Decision, Estimate, Impact, Lock, Statement, Work, input::Large, migration::Read};
+use crate::{Blocked, Decision, Estimate, Impact, Lock, Statement, Work, input::Large, read::Read};
 
 /// A block of up to this long is a hiccup, reported but not waited for.
 const HICCUP_MS: f64 = 1000.0;

@@ -2,8 +2,9 @@
 
 use crate::{
     Finding, Revert, compat,
-    migration::Step,
     op::{Action, Op},
+    read::Step,
+    rule::Rule,
 };
 
 /// What a down file is worth.
@@ -26,9 +27,9 @@ impl Fidelity {
             let what = |one: &String| Finding::of(rule, 1, format!("the down {words} {one}"), fix);
             findings.extend(all.iter().map(what));
         };
-        say("down-not-inverse", "a new migration that mends it", "leaves out", &self.missing);
-        say("down-not-inverse", "a new migration that mends it", "brings back", &self.reshaped);
-        say("down-data-loss", "revert the binary and skip the down", "loses", &self.loses);
+        say(Rule::DownNotInverse, "a new migration that mends it", "leaves out", &self.missing);
+        say(Rule::DownNotInverse, "a new migration that mends it", "brings back", &self.reshaped);
+        say(Rule::DownDataLoss, "revert the binary and skip the down", "loses", &self.loses);
     }
 
     /// The verdict where it does not take everything back, and why.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Dialect, Finding, Input,
+    Dialect, Finding, Input, Rule,
     files::{Pair, text},
     split::split,
 };
@@ -38,7 +38,7 @@ fn gaps(input: &Input, pairs: &[Pair]) -> Option<Finding> {
     }
     let fix = "nothing, if the number was given up; else add the file that is missing";
     let what = format!("no migration has the number {}", missing.join(", "));
-    (!missing.is_empty()).then(|| Finding::of("sequence-gap", 1, what, fix))
+    (!missing.is_empty()).then(|| Finding::of(Rule::SequenceGap, 1, what, fix))
 }
 
 /// Down files that no up file has the name of.
@@ -48,7 +48,7 @@ fn orphans(input: &Input, pairs: &[Pair]) -> Vec<Finding> {
     let lone = |name: &&String| name.to_lowercase().ends_with(".down.sql") && !taken.contains(name.as_str());
     let of = |name: &String| {
         let fix = "give both files of a migration one number and one name";
-        Finding::of("missing-up", 1, format!("{name} has no up file"), fix)
+        Finding::of(Rule::MissingUp, 1, format!("{name} has no up file"), fix)
     };
     input.files.keys().filter(lone).map(of).collect()
 }
@@ -72,15 +72,15 @@ fn listed(input: &Input) -> Vec<Finding> {
             continue;
         }
         if !named.insert(name) {
-            out.push(Finding::of("sequence-list", at + 1, format!("the list names {name} twice"), fix));
+            out.push(Finding::of(Rule::SequenceList, at + 1, format!("the list names {name} twice"), fix));
         } else if !input.files.contains_key(name) {
             let what = format!("the list names {name}, which is not in the folder");
-            out.push(Finding::of("sequence-list", at + 1, what, fix));
+            out.push(Finding::of(Rule::SequenceList, at + 1, what, fix));
         }
     }
     let missing = input.files.keys().filter(|name| !named.contains(name.as_str()));
     out.extend(
-        missing.map(|name| Finding::of("sequence-list", 1, format!("the list does not name {name}"), fix)),
+        missing.map(|name| Finding::of(Rule::SequenceList, 1, format!("the list does not name {name}"), fix)),
     );
     out
 }
@@ -97,7 +97,7 @@ fn twins(input: &Input, pairs: &[Pair]) -> Vec<Finding> {
     let of = |number: &u32, has: &str, lacks: &str| {
         let fix = "add the twin; a comment is enough where there is nothing to do (needed until v11)";
         let what = format!("{has} has migration {number}, {lacks} has not");
-        Finding::of("driver-pair-missing", 1, what, fix)
+        Finding::of(Rule::DriverPairMissing, 1, what, fix)
     };
     let mine = own.difference(twin).filter(|number| within(number)).map(|number| of(number, here, there));
     let theirs = twin.difference(&own).filter(|number| within(number)).map(|number| of(number, there, here));
@@ -110,7 +110,7 @@ fn edited(input: &Input) -> Vec<Finding> {
     let of = |(name, shipped): (&String, &Vec<u8>)| {
         let Some(now) = input.files.get(name) else {
             let what = format!("{name} was shipped and is gone: under another name it runs again");
-            return Some(Finding::of("shipped-file-edited", 1, what, fix));
+            return Some(Finding::of(Rule::ShippedFileEdited, 1, what, fix));
         };
         if now == shipped {
             return None;
@@ -126,7 +126,7 @@ fn edited(input: &Input) -> Vec<Finding> {
         } else {
             "its statements differ, and servers that have it keep what it did before"
         };
-        Some(Finding::of("shipped-file-edited", 1, format!("{name} was shipped and is edited: {how}"), fix))
+        Some(Finding::of(Rule::ShippedFileEdited, 1, format!("{name} was shipped and is edited: {how}"), fix))
     };
     input.shipped.iter().filter(|(name, _)| sql(name)).filter_map(of).collect()
 }

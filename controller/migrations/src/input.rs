@@ -3,64 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use crate::{OldBinary, Rows};
-
-/// The server's kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dialect {
-    /// PostgreSQL, 11 to 18.
-    Postgresql,
-    /// MySQL, 5.7 and 8.0.
-    Mysql,
-}
-
-impl std::fmt::Display for Dialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Postgresql => "PostgreSQL",
-            Self::Mysql => "MySQL",
-        })
-    }
-}
-
-impl std::str::FromStr for Dialect {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.to_lowercase().as_str() {
-            "postgres" | "postgresql" | "pg" => Ok(Self::Postgresql),
-            "mysql" => Ok(Self::Mysql),
-            _ => Err(format!("`{text}` is no dialect that is reviewed: use postgresql or mysql")),
-        }
-    }
-}
-
-fn at(line: usize) -> String {
-    if line == 0 { String::new() } else { format!(":{line}") }
-}
-
-/// Something in the input that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{file}{}: {what}: {fix}", at(*.line))]
-pub struct Problem {
-    /// The file.
-    pub file: String,
-    /// The line, from 1; 0 where no line of a file is meant.
-    pub line: usize,
-    /// What is wrong, with the value.
-    pub what: String,
-    /// What to do about it.
-    pub fix: String,
-}
-
-impl Problem {
-    pub(crate) fn of(file: &str, what: String, fix: &str) -> Self {
-        Self { file: file.into(), line: 0, what, fix: fix.into() }
-    }
-}
+use crate::{Dialect, OldBinary, Problem, Rows};
 
 /// What only the application's authors know of a migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

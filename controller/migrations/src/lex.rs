@@ -217,6 +217,24 @@ fn dollar(rest: &str) -> (Kind, usize) {
     }
 }
 
+/// The parts between commas outside parentheses.
+pub(crate) fn commas<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
+    let (mut depth, mut start, mut out) = (0_i32, 0, Vec::new());
+    for (at, token) in tokens.iter().enumerate() {
+        match token.text {
+            "(" if token.kind == Kind::Mark => depth += 1,
+            ")" if token.kind == Kind::Mark => depth -= 1,
+            "," if token.kind == Kind::Mark && depth == 0 => {
+                out.push(&tokens[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    out.push(&tokens[start..]);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,9 +30,11 @@
 //! ```
 
 mod analyse;
+mod binary;
 mod compat;
 mod cost;
 mod decide;
+mod dialect;
 mod down;
 mod effect;
 mod files;
@@ -45,23 +47,31 @@ pub mod measure;
 mod migration;
 mod op;
 mod parse;
+mod problem;
 mod range;
+mod read;
+mod reasons;
 mod report;
 mod revert;
 mod review;
 mod rows;
+mod rule;
 mod rules;
 mod schema;
 mod split;
+mod sqltype;
 mod summary;
 mod unwrap;
 
 pub use analyse::analyse;
-pub use compat::{OldBinary, Reversible};
+pub use binary::{OldBinary, Reversible};
 pub use cost::{Estimate, in_words};
-pub use input::{Dialect, Input, Large, Override, Problem};
+pub use dialect::Dialect;
+pub use input::{Input, Large, Override};
 pub use lock::{Blocked, Lock, Work};
+pub use problem::Problem;
 pub use range::{last_number, number_of};
 pub use review::{Decision, DownStep, Finding, Impact, Migration, Revert, Review, Statement};
 pub use rows::{Rows, read_rows};
+pub use rule::Rule;
 pub use summary::Summary;

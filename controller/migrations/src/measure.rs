@@ -85,7 +85,7 @@ fn stays_inside<'a>(texts: impl Iterator<Item = &'a String>) -> Result<(), Strin
     for text in texts {
         let flat = text.to_uppercase().split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some(words) = BEYOND.iter().find(|words| flat.contains(*words)) {
-            let shown = crate::rules::brief(text);
+            let shown = crate::reasons::brief(text);
             return Err(format!("`{shown}` is not replayed: {words} reaches beyond a scratch database"));
         }
     }

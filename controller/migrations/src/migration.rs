@@ -1,36 +1,17 @@
 //! One migration: its statements read, their effects added up, its verdicts. Pure.
 
 use crate::{
-    Dialect, Estimate, Impact, Input, Lock, Migration, OldBinary, Statement, Work,
-    analyse::statements,
-    compat, cost, decide,
+    Dialect, Estimate, Impact, Input, Lock, Migration, OldBinary, Statement, Work, compat, cost, decide,
     effect::{Effect, Facts, effect, mysql},
     files::Pair,
     op::{Action, Column, Op, Parsed},
-    revert,
+    read::{Read, Step, statements},
+    reasons, revert,
+    rule::Rule,
     rules::{self, File},
     schema::{Before, Schema},
     unwrap::Leaf,
 };
-
-/// One change, what it does, and what it found.
-pub(crate) struct Step {
-    pub action: Action,
-    pub effect: Effect,
-    pub before: Before,
-}
-
-/// One statement with its changes.
-pub(crate) struct Read {
-    pub leaf: Leaf,
-    pub steps: Vec<Step>,
-    /// MySQL: what `ALGORITHM=` and `LOCK=` ask for.
-    pub algorithm: Option<String>,
-    pub lock: Option<String>,
-    /// Why the server refuses it before it does anything.
-    pub refused: Option<String>,
-    pub statement: Statement,
-}
 
 /// What one file is read with.
 pub(crate) struct Reader<'a> {
@@ -65,7 +46,7 @@ impl Reader<'_> {
         let mut findings = rules::findings(&file);
         let (revert, mut reasons) = revert::revert(self.pair, self.input.dialect, &reads, &mut findings);
         let fails =
-            findings.iter().any(|one| matches!(one.rule, "concurrently-in-tx" | "ntx-multi-statement"));
+            findings.iter().any(|one| matches!(one.rule, Rule::ConcurrentlyInTx | Rule::NtxMultiStatement));
         if let Some(why) = &self.pair.up.broken {
             reasons.push(format!("{}: {why}", self.pair.up.name));
         } else if fails {
@@ -173,7 +154,7 @@ impl Reader<'_> {
         // A table that the same file makes is one that the old binary does not know.
         let old_binary = if before.fresh { OldBinary::Works } else { old_binary };
         if old_binary > OldBinary::Works {
-            into.say(&format!("old binary: {why}"));
+            into.say(&reasons::of_old_binary(why));
         }
         into.old_binary = into.old_binary.max(old_binary);
         into.reversible = into.reversible.max(compat::reversible(action));
@@ -205,7 +186,7 @@ impl Reader<'_> {
         });
         for one in mine {
             statement.old_binary = one.old_binary;
-            statement.say(&format!("override: {}", one.reason.trim()));
+            statement.say(&reasons::of_override(&one.reason));
         }
     }
 }
@@ -238,13 +219,6 @@ fn refers(op: &Op) -> bool {
 }
 
 impl Statement {
-    /// Gives a reason, once.
-    pub(crate) fn say(&mut self, reason: &str) {
-        if !self.reasons.iter().any(|one| one == reason) {
-            self.reasons.push(reason.into());
-        }
-    }
-
     /// A statement of which nothing is said yet.
     fn blank(leaf: &Leaf) -> Self {
         Self {

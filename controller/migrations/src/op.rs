@@ -44,6 +44,26 @@ pub(crate) enum Constraint {
     NotNull,
 }
 
+/// What an ALTER TABLE writes the table anew for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rewrite {
+    /// MySQL's `CONVERT TO CHARACTER SET`.
+    Charset,
+    /// MySQL's `DEFAULT CHARACTER SET`.
+    DefaultCharset,
+    /// Other files or another format: a tablespace, an engine, logging.
+    Files,
+}
+
+/// What is made that is no table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Object {
+    Enum,
+    /// A function or a procedure.
+    Routine,
+    Other,
+}
+
 /// One change. The table it is made to stands beside it, in [`Action`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -116,11 +136,10 @@ pub(crate) enum Op {
     /// An ALTER TABLE form that changes the catalogue only, under the lock its row in the lock table names.
     Catalog {
         lock: crate::Lock,
-        what: &'static str,
     },
     /// An ALTER TABLE form that writes the table anew.
     RewriteTable {
-        what: &'static str,
+        what: Rewrite,
     },
     Attach {
         child: String,
@@ -162,11 +181,10 @@ pub(crate) enum Op {
     },
     /// A type, function, sequence, schema, extension, comment or grant made new: no table is touched.
     CreateOther {
-        what: &'static str,
+        what: Object,
         idempotent: bool,
     },
     DropOther {
-        what: &'static str,
         if_exists: bool,
     },
     EnumAddValue {

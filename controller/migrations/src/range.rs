@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use breakwater_text::{cut, near};
+
 use crate::Problem;
 
 /// How many near names an error shows.
 const NEAR_MAX: usize = 3;
+/// So many characters of a word count for how near it is.
+const WORD_MAX: usize = 40;
 
 /// The greatest number that an up file has; 0 where there is none.
 pub fn last_number(files: &BTreeMap<String, Vec<u8>>) -> u32 {
@@ -70,26 +74,11 @@ fn distance(text: &str, stem: &str) -> usize {
     if let (Ok(wanted), Ok(has)) = (text.parse::<u32>(), digits.parse::<u32>()) {
         return usize::try_from(wanted.abs_diff(has)).unwrap_or(usize::MAX);
     }
+    // A word comes from outside.
+    let short = |word| cut::chars(word, WORD_MAX);
     let text = text.trim_start_matches(['v', 'V']);
     let parts = stem.split('_').map(|part| part.trim_start_matches('v'));
-    parts.map(|part| edits(text, part)).min().unwrap_or(usize::MAX)
-}
-
-/// Levenshtein's distance, of words of which the first 40 characters count.
-fn edits(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) =
-        (one.chars().take(40).collect(), other.chars().take(40).collect());
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, a) in one.iter().enumerate() {
-        let mut before = row[0];
-        row[0] = at + 1;
-        for (to, b) in other.iter().enumerate() {
-            let change = before + usize::from(a != b);
-            before = row[to + 1];
-            row[to + 1] = change.min(before + 1).min(row[to] + 1);
-        }
-    }
-    row[other.len()]
+    parts.map(|part| near::distance(short(text), short(part))).min().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use crate::{
     cost::in_words,
     files::Pair,
     folder,
+    reasons::{brief, of_revert},
     review::{DownStep, Revert},
-    rules::brief,
+    rule::Rule,
     split::split,
 };
 
@@ -69,7 +70,8 @@ fn weight(impact: Impact, revert: Revert) -> u8 {
 /// All reasons, the worst first, then in the order of the files.
 fn reasons(migrations: &[Migration], esr: Vec<String>, findings: &[Finding]) -> Vec<String> {
     // A file that servers keep in its old form is not the schema that they have.
-    let edited = findings.iter().filter(|one| one.rule == "shipped-file-edited").map(|one| one.what.clone());
+    let edited =
+        findings.iter().filter(|one| one.rule == Rule::ShippedFileEdited).map(|one| one.what.clone());
     let mut all: Vec<(u8, String)> = esr.into_iter().chain(edited).map(|reason| (2, reason)).collect();
     for one in migrations {
         let worst = |statement: &&Statement| statement.impact == one.impact && one.impact > Impact::Quiet;
@@ -101,11 +103,6 @@ fn locked(number: u32, statement: &Statement) -> String {
         if why.is_empty() { "" } else { ": " },
         why.join("; ")
     )
-}
-
-/// Whether a statement's reason speaks of the old binary, not of its lock.
-pub(crate) fn of_revert(reason: &str) -> bool {
-    reason.starts_with("old binary: ") || reason.starts_with("override: ")
 }
 
 /// Seed 004: "backwards compatible until the last ESR".

@@ -2,11 +2,10 @@
 
 use crate::{
     Dialect, Finding, OldBinary, Reversible, Revert,
-    analyse::statements,
     down::{self, Fidelity},
     files::{Pair, Text},
-    migration::{Read, Step},
-    report::of_revert,
+    read::{Read, Step, statements},
+    reasons::{brief, of_revert},
     rules,
 };
 
@@ -25,7 +24,7 @@ pub(crate) fn revert(
             let all = &one.statement.reasons;
             let own = all.iter().filter(|reason| worst == OldBinary::Unknown || of_revert(reason));
             let why = own.map(String::as_str).collect::<Vec<_>>().join("; ");
-            format!("`{}`: {why}", rules::brief(&one.leaf.sql))
+            format!("`{}`: {why}", brief(&one.leaf.sql))
         })
         .collect();
     if pair.up.broken.is_some() || worst == OldBinary::Unknown {
@@ -40,7 +39,7 @@ pub(crate) fn revert(
     }
     let gone = |one: &&Read| matches!(one.statement.reversible, Reversible::SchemaOnly | Reversible::No);
     if let Some(lost) = reads.iter().find(gone) {
-        let shown = rules::brief(&lost.leaf.sql);
+        let shown = brief(&lost.leaf.sql);
         reasons.push(format!("`{shown}` cannot be taken back: what was there is gone"));
         return (Revert::RevertLosesData, reasons);
     }

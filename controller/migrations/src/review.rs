@@ -3,7 +3,7 @@
 pub use breakwater_crds::words::{Impact, RevertSafety as Revert};
 use serde::Serialize;
 
-use crate::{Blocked, Dialect, Estimate, Lock, OldBinary, Reversible, Work};
+use crate::{Blocked, Dialect, Estimate, Lock, OldBinary, Reversible, Rule, Work};
 
 /// The seeds' decision table (001, 003): large table, and whether other operations go on meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,8 +44,8 @@ impl Decision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The rule's name.
-    pub rule: &'static str,
+    /// The rule.
+    pub rule: Rule,
     /// Where: the file's line, from 1.
     pub line: usize,
     /// What was found.
@@ -55,6 +55,13 @@ pub struct Finding {
     /// Whether its author has marked it as seen (`-- nolint:concurrentIndex`): the verdicts are the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub acknowledged: bool,
+}
+
+impl Finding {
+    /// One that nobody has acknowledged.
+    pub(crate) fn of(rule: Rule, line: usize, what: String, fix: &'static str) -> Self {
+        Self { rule, line, what, fix, acknowledged: false }
+    }
 }
 
 /// One statement.

@@ -1,5 +1,7 @@
 //! A file's text into statements, each with its line. Pure, total.
 
+use breakwater_text::cut;
+
 use crate::{
     Dialect,
     lex::{Kind, Token, lex},
@@ -60,7 +62,7 @@ fn raw(text: &str, tokens: &[Token<'_>], lines: &mut Lines<'_>) -> Option<Raw> {
     let (first, last) = (tokens.first()?, tokens.last()?);
     let line = lines.of(first.at);
     let broken = tokens.iter().find(|token| token.kind == Kind::Unclosed).map(|token| {
-        let shown: String = token.text.chars().take(20).collect();
+        let shown = cut::chars(token.text, 20);
         format!("`{shown}` is never closed")
     });
     // A comment that is never closed, and nothing else, is still something that cannot be read.

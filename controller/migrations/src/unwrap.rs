@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Dialect,
-    lex::{Kind, Token, lex},
+    lex::{Kind, Token, commas, lex},
     split::Raw,
 };
 
@@ -381,24 +381,6 @@ fn balanced(tokens: &[Token<'_>]) -> bool {
     })
 }
 
-/// The parts between commas outside parentheses.
-pub(crate) fn commas<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
-    let (mut depth, mut start, mut out) = (0_i32, 0, Vec::new());
-    for (at, token) in tokens.iter().enumerate() {
-        match token.text {
-            "(" if token.kind == Kind::Mark => depth += 1,
-            ")" if token.kind == Kind::Mark => depth -= 1,
-            "," if token.kind == Kind::Mark && depth == 0 => {
-                out.push(&tokens[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    out.push(&tokens[start..]);
-    out
-}
-
 /// A PL/pgSQL `SELECT ... INTO variables`, as the query it runs.
 fn without_into(body: &str, part: &[Token<'_>]) -> String {
     let (Some(first), Some(last)) = (part.first(), part.last()) else { return String::new() };
@@ -412,17 +394,26 @@ fn without_into(body: &str, part: &[Token<'_>]) -> String {
     format!("{}{tail}", &body[first.at..part[into].at])
 }
 
+/// A control structure of a routine's body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Block {
+    /// IF and CASE: its statements may be skipped.
+    Branch,
+    Loop,
+    Begin,
+}
+
 /// Which control structures are open.
 struct Control {
     place: Place,
-    open: Vec<&'static str>,
+    open: Vec<Block>,
 }
 
 impl Control {
     fn here(&self) -> Place {
         let mut place = self.place.clone();
-        place.guarded |= self.open.iter().any(|word| matches!(*word, "IF" | "CASE" | "EXCEPTION"));
-        place.looped |= self.open.contains(&"LOOP");
+        place.guarded |= self.open.contains(&Block::Branch);
+        place.looped |= self.open.contains(&Block::Loop);
         place
     }
 
@@ -432,7 +423,7 @@ impl Control {
             let after = |words: &[&str]| part.iter().position(|t| words.iter().any(|word| t.is(word)));
             let skip = if first.is("IF") || first.is("ELSIF") || first.is("ELSEIF") {
                 if first.is("IF") {
-                    self.open.push("IF");
+                    self.open.push(Block::Branch);
                 }
                 after(&["THEN"])
             } else if first.is("ELSE") {
@@ -440,16 +431,16 @@ impl Control {
             } else if first.is("WHEN") {
                 after(&["THEN"])
             } else if first.is("CASE") {
-                self.open.push("CASE");
+                self.open.push(Block::Branch);
                 after(&["THEN"])
             } else if first.is("LOOP") || first.is("REPEAT") {
-                self.open.push("LOOP");
+                self.open.push(Block::Loop);
                 Some(0)
             } else if first.is("WHILE") || first.is("FOR") || first.is("FOREACH") {
-                self.open.push("LOOP");
+                self.open.push(Block::Loop);
                 after(&["LOOP", "DO"])
             } else if first.is("BEGIN") || first.is("DECLARE") && part.iter().any(|t| t.is("BEGIN")) {
-                self.open.push("BEGIN");
+                self.open.push(Block::Begin);
                 after(&["BEGIN"])
             } else if first.is("EXCEPTION") {
                 after(&["THEN"])

@@ -33,7 +33,7 @@ fn my(up: &str) -> Migration {
 }
 
 fn broken(found: &Migration, rule: &str) -> bool {
-    found.findings.iter().any(|finding| finding.rule == rule)
+    found.findings.iter().any(|finding| finding.rule.name() == rule)
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn rules(review: &Review) -> BTreeSet<&'static str> {
         .iter()
         .flat_map(|one| &one.findings)
         .chain(&review.findings)
-        .map(|one| one.rule)
+        .map(|one| one.rule.name())
         .collect()
 }
 
@@ -289,7 +289,7 @@ fn a_mark_acknowledges_a_finding_and_changes_no_verdict() {
     let inside = pg("DO $$\nBEGIN\n  -- nolint:concurrentIndex\n  CREATE INDEX i ON posts (n);\nEND $$;");
     let acknowledged = |review: &Review| {
         let findings = &review.migrations[0].findings;
-        findings.iter().find(|one| one.rule == "index-not-concurrent").expect("found").acknowledged
+        findings.iter().find(|one| one.rule.name() == "index-not-concurrent").expect("found").acknowledged
     };
     assert_eq!([&plain, &marked, &elsewhere, &inside].map(acknowledged), [false, true, false, true]);
     assert_eq!(marked.impact, plain.impact);

@@ -156,7 +156,7 @@ pub const fn guard_reason(evidence: &Evidence) -> DeviationReason {
 }
 
 /// The guard's name, where it holds.
-const fn guard_hold(evidence: &Evidence) -> HoldReason {
+pub const fn guard_hold(evidence: &Evidence) -> HoldReason {
     match evidence.guard {
         Some(Guard::BurnRate { .. }) => HoldReason::BurnRate,
         Some(Guard::Sharp) => HoldReason::SharpPath,

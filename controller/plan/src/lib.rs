@@ -29,7 +29,7 @@ pub mod waves;
 
 use jiff::Timestamp;
 
-pub use judged::guard_reason;
+pub use judged::{guard_hold, guard_reason};
 pub use observed::Observed;
 pub use outcome::Plan;
 pub use tell::refuse;

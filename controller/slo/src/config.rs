@@ -245,6 +245,13 @@ pub(crate) fn whole_steps(seconds: i64, step_seconds: i64) -> i64 {
     seconds / step + i64::from(seconds % step != 0)
 }
 
+/// How far a value is out of bounds; zero or less where it is not.
+pub(crate) fn excess(max: Option<f64>, min: Option<f64>, value: f64) -> f64 {
+    let above = max.map_or(f64::NEG_INFINITY, |max| value - max);
+    let below = min.map_or(f64::NEG_INFINITY, |min| min - value);
+    above.max(below)
+}
+
 /// Checks a configuration; the error names the first refused field as `spec.slos[]` calls it.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
     let Config { kind, step_seconds, page, hold, sharp, update_cost_max, compare } = config;

@@ -1,8 +1,8 @@
 //! From the days before a wave: each tenant's own ratio, and how bursty the counts are (analysis.md 2). Pure.
 
-use crate::compare::increment::{PHI_MIN, Side};
+use crate::compare::increment::PHI_MIN;
 use crate::compare::ordered::{pooled, weighed};
-use crate::reading::{Counts, Sample};
+use crate::reading::{Counts, Sample, Side};
 
 /// Events of history that the fleet's ratio weighs in a tenant's own, `k*q`.
 const PRIOR_BAD: f64 = 50.0;

@@ -70,6 +70,9 @@ pub enum NoData {
     AllExempt,
 }
 
+/// Share of the instrumented tenants that must be covered (R12).
+pub const COVERAGE_MIN: f64 = 0.9;
+
 /// Which guard spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Guard {
@@ -122,6 +125,11 @@ impl Coverage {
     /// Covered share of the instrumented tenants, in `[0, 1]`; `None` where none is instrumented.
     pub fn share(self) -> Option<f64> {
         (self.instrumented > 0).then(|| f64::from(self.covered) / f64::from(self.instrumented))
+    }
+
+    /// Under 90 % of the instrumented tenants are covered.
+    pub(crate) fn is_low(self) -> bool {
+        self.share().is_some_and(|share| share < COVERAGE_MIN)
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrate::{Replay, Replaying};
-use crate::compare::increment::{PHI_MIN, Side};
+use crate::compare::increment::PHI_MIN;
 use crate::compare::ordered::{Ordered, pooled, traffic, weighed};
 use crate::compare::shape::is_same;
 use crate::compare::{Against, Comparison, Doubt, Edges, Frozen, Members};
 use crate::config::Config;
 use crate::dispersion::{Dispersion, Exposed};
 use crate::profile::Profile;
-use crate::reading::{Arm, Past, Reading, Sample, Step, TAILS_MAX, Tail, TenantId};
+use crate::reading::{Arm, Past, Reading, Sample, Side, Step, TAILS_MAX, Tail, TenantId};
 use crate::text::span;
 
 /// Share of the past that teaches before the replay begins.

@@ -11,6 +11,7 @@
 //! The guards of section 3 and the sequential comparison of section 2 ([`State::compare`]) are fed by the same steps and
 //! speak in one [`Evidence`]; [`combine`] decides over the SLOs of a release.
 
+mod burn;
 mod calibrate;
 mod combine;
 mod compare;
@@ -27,20 +28,21 @@ mod state;
 mod text;
 mod window;
 
+pub use burn::BAD_MIN;
 pub use calibrate::{Fired, Replay, replay};
 pub use combine::{Combined, combine};
 pub use compare::detect::Detectable;
-pub use compare::increment::{GAIN_COUNT, GAINS, PHI_MIN, Side, Test};
+pub use compare::increment::{GAIN_COUNT, GAINS, PHI_MIN, Test};
 pub use compare::mixture::Mixture;
 pub use compare::tenants::KEPT_MAX;
 pub use compare::{Against, Comparison, Doubt, Edges, Frozen, Members};
 pub use config::{Compare, Config, ConfigError, Kind, Pair, Problem, Sharp, check};
 pub use dispersion::{Dispersion, Exposed, Own, exposed, own_ratios};
-pub use evidence::{Action, Coverage, Evidence, GUILTY_MAX, Guard, NoData, Verdict};
-pub use judge::{BAD_MIN, COVERAGE_MIN, TELEMETRY_LOST_SECONDS, stale_after_seconds};
+pub use evidence::{Action, COVERAGE_MIN, Coverage, Evidence, GUILTY_MAX, Guard, NoData, Verdict};
+pub use judge::{TELEMETRY_LOST_SECONDS, stale_after_seconds};
 pub use learn::{Design, Learned, Learner};
 pub use profile::{Profile, STRETCH_SECONDS};
 pub use reading::{
-    Arm, Counts, CountsError, Discard, Past, Reading, Sample, Series, Step, TAILS_MAX, Tail, TenantId,
+    Arm, Counts, CountsError, Discard, Past, Reading, Sample, Series, Side, Step, TAILS_MAX, Tail, TenantId,
 };
 pub use state::State;

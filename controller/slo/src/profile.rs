@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::increment::Side;
-use crate::reading::Past;
+use crate::reading::{Past, Side};
 
 const WEEK_SECONDS: i64 = 7 * 86_400;
 /// Length of a stretch.

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::increment::Side;
-
 /// Stable hash of a tenant's namespace and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TenantId(pub u64);
@@ -126,6 +124,27 @@ pub enum Reading<'a> {
 
 /// The same tenants in the same minute of the week before *their own* update, pooled: what `History` compares with.
 ///
+/// One arm in one step, pooled.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Side {
+    /// Bad events, `sum e_i`.
+    pub bad: f64,
+    /// Standardised exposure, `sum n_i * q_i`: the bad events that tenants as they were before would have had.
+    pub exposure: f64,
+    /// Raw requests, `sum n_i`.
+    pub requests: f64,
+}
+
+impl Side {
+    /// Adds another stratum.
+    pub fn add(&mut self, other: Self) {
+        let Self { bad, exposure, requests } = other;
+        self.bad += bad;
+        self.exposure += exposure;
+        self.requests += requests;
+    }
+}
+
 /// A minute of the past that serves `R` times (a rollout of three weeks meets it three times) must come divided by `R`:
 /// bad and good events, exposure and usual ones. Then the product of its uses has expectation at most 1, since
 /// `exp(-e/R * sum b)` is at most the mean of the `exp(-e*b)` (Jensen); counted anew each week it has not, as

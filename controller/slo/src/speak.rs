@@ -3,10 +3,11 @@
 //! In order: no data; a guard that deviates; the comparison that deviates; what is not calibrated; what holds; then how
 //! little could have been seen so far.
 
+use breakwater_text::{cut, figure::short_count};
+
 use crate::combine::certainty;
 use crate::compare::detect::Detectable;
 use crate::compare::encode::Stored;
-use crate::compare::increment::Side;
 use crate::compare::onset::Span;
 use crate::compare::running::{Parts, Running, ln_limit};
 use crate::compare::shape::Place;
@@ -14,12 +15,14 @@ use crate::compare::tenants::Row;
 use crate::compare::{Against, Comparison, Frozen};
 use crate::config::{Compare, Config, Kind};
 use crate::evidence::{Action, Evidence, GUILTY_MAX, Guard, Verdict};
-use crate::reading::{Counts, TenantId};
+use crate::reading::{Counts, Side, TenantId};
 use crate::state::State;
-use crate::text::{count, duration, percent, span, tenants, times};
+use crate::text::{duration, percent, span, tenants, times};
 
 /// Evidence below this is told as this: `ln` of the least normal number.
 const LN_MIN: f64 = -708.0;
+/// Longest reason that is told, in bytes: it comes from outside.
+const WHY_MAX_BYTES: usize = 200;
 /// A ratio above this says no more than that the baseline has next to nothing.
 const RATIO_MAX: f64 = 1_000.0;
 
@@ -40,14 +43,16 @@ pub(crate) fn join(state: &State, config: &Config, guards: Evidence) -> Evidence
     }
 }
 
-/// What the comparison sees where it sees most, in words, past its limit or not: for a verdict of several SLOs together.
-/// `None` where nothing is compared.
-pub(crate) fn seen(state: &State, config: &Config) -> Option<String> {
-    let (Comparison::Armed(frozen), Some(Stored(running))) = (&state.comparison, &state.compared) else {
-        return None;
-    };
-    let speaker = Speaker { running, config, frozen, state };
-    Some(speaker.strongest(running.parts(&config.compare), &[]).words)
+impl State {
+    /// What the comparison sees where it sees most, in words, past its limit or not: for a verdict of several SLOs together.
+    /// `None` where nothing is compared.
+    pub fn seen(&self, config: &Config) -> Option<String> {
+        let (Comparison::Armed(frozen), Some(Stored(running))) = (&self.comparison, &self.compared) else {
+            return None;
+        };
+        let speaker = Speaker { running, config, frozen, state: self };
+        Some(speaker.strongest(running.parts(&config.compare), &[]).words)
+    }
 }
 
 /// What cannot be trusted holds and asks; it neither passes nor reverts.
@@ -60,14 +65,9 @@ fn uncalibrated(guards: Evidence, why: &str, holds_guards: bool) -> Evidence {
     if stays {
         return guards;
     }
-    let reason = format!("not calibrated, holding: {}; {}", clipped(why), guards.reason);
+    let reason = format!("not calibrated, holding: {}; {}", cut::bytes(why, WHY_MAX_BYTES), guards.reason);
     let (verdict, action, guard) = (Verdict::Uncalibrated, Action::Hold, Some(Guard::Uncalibrated));
     Evidence { verdict, action, guard, reason, ..guards }
-}
-
-/// The first 200 bytes: the reason comes from outside.
-fn clipped(why: &str) -> &str {
-    &why[..why.floor_char_boundary(200)]
 }
 
 /// What the comparison comes to.
@@ -283,7 +283,7 @@ impl Speaker<'_> {
             "{}{against}) over {}, {} requests",
             percent(value),
             span(window_seconds),
-            count(requests)
+            short_count(requests)
         );
         Figures { value: Some(value), baseline: expected, limit, window_seconds, requests, bad, words }
     }
@@ -303,7 +303,7 @@ impl Speaker<'_> {
             percent(baseline.unwrap_or(0.0)),
             percent(limit.unwrap_or(0.0)),
             span(window_seconds),
-            count(requests)
+            short_count(requests)
         );
         Figures { value, baseline, limit, window_seconds, requests, bad: 0.0, words }
     }
@@ -357,7 +357,7 @@ impl Figures {
             "the worst tenant at {} against {} of its own, {} requests",
             percent(value),
             percent(own.min(1.0)),
-            count(requests)
+            short_count(requests)
         );
         Self { value: Some(value), baseline: Some(own), requests, bad, words, ..Self::none() }
     }

@@ -1,14 +1,14 @@
 //! What is remembered between steps: pooled windows, coverage, the run out of bounds. Bounded, serialisable. Pure.
 
+use breakwater_text::cut;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
 use crate::compare::detect::Detectable;
 use crate::compare::encode::Stored;
 use crate::compare::ordered::Ordered;
-use crate::config::{Config, Kind};
-use crate::evidence::{Coverage, Evidence};
-use crate::judge;
+use crate::config::{Config, Kind, excess};
+use crate::evidence::{Action, Coverage, Evidence, Guard, Verdict};
 use crate::reading::{Arm, Discard, Reading, Sample, Series, Step, TenantId};
 use crate::recent::{Recent, counted};
 use crate::window::{Slot, Tally, Window};
@@ -181,11 +181,6 @@ impl State {
         self.compared.as_ref().and_then(|Stored(running)| running.detect.detectable())
     }
 
-    /// What the comparison sees where it sees most, in words, past its limit or not: for a verdict of several SLOs together.
-    pub fn seen(&self, config: &Config) -> Option<String> {
-        crate::speak::seen(self, config)
-    }
-
     /// The wave's exposure has excluded a ratio of `must_detect` (R7): it would have been found by now. A wave without
     /// requests has excluded nothing.
     pub fn excluded(&self, must_detect: f64) -> bool {
@@ -251,20 +246,6 @@ impl State {
         }
     }
 
-    /// The evidence at `now_seconds`. `None` before the first warm candidate: no verdict and no hold (R10).
-    pub fn evidence(&self, config: &Config, now_seconds: i64) -> Option<Evidence> {
-        self.begun_seconds.map(|begun_seconds| judge::evidence(self, config, begun_seconds, now_seconds))
-    }
-
-    /// When, in unix seconds, what is known is too old to be data, should no step come before; none before it began.
-    pub fn stale_at_seconds(&self, config: &Config) -> Option<i64> {
-        let known_seconds = self.until_seconds.max(self.begun_seconds);
-        let limit_seconds = judge::stale_after_seconds(config.step());
-        self.begun_seconds
-            .and(known_seconds)
-            .map(|known| known.saturating_add(limit_seconds).saturating_add(1))
-    }
-
     fn feed_counts(&mut self, config: &Config, step: &Step<'_>, samples: &Ordered<'_>) {
         let end_seconds = step.end_seconds;
         let start_seconds = end_seconds.saturating_sub(config.step());
@@ -300,8 +281,7 @@ impl State {
         if let (Comparison::Armed(frozen), Some(Stored(running))) = (&self.comparison, &mut self.compared) {
             running.feed(config, frozen, step, samples);
         }
-        let lost =
-            judge::is_low(self.candidate) && self.baseline.instrumented > 0 && !judge::is_low(self.baseline);
+        let lost = self.candidate.is_low() && self.baseline.instrumented > 0 && !self.baseline.is_low();
         self.lost_since_seconds = lost.then(|| self.lost_since_seconds.unwrap_or(start_seconds));
     }
 
@@ -315,19 +295,18 @@ impl State {
         start_seconds: i64,
     ) {
         self.begin(start_seconds);
-        let excess = |value: f64| judge::excess(max, min, value);
+        let out = |value: f64| excess(max, min, value);
         // The value that is least out of bounds: the step is bad only if every value is.
-        let Some(value) = values.iter().copied().min_by(|a, b| excess(*a).total_cmp(&excess(*b))) else {
+        let Some(value) = values.iter().copied().min_by(|a, b| out(*a).total_cmp(&out(*b))) else {
             return;
         };
-        let out_seconds = if excess(value) > 0.0 { run_seconds.saturating_add(step_seconds) } else { 0 };
+        let out_seconds = if out(value) > 0.0 { run_seconds.saturating_add(step_seconds) } else { 0 };
         self.last_value = Some(LastValue { value, out_seconds });
         self.missing = None;
     }
 
     fn feed_missing(&mut self, config: &Config, start_seconds: i64, why: &str) {
-        let cut = why.floor_char_boundary(WHY_MAX_BYTES);
-        self.missing = Some(why[..cut].to_owned());
+        self.missing = Some(cut::bytes(why, WHY_MAX_BYTES).to_owned());
         self.last_value = None;
         match config.kind {
             // The windows move on, with nothing evaluated: not zeros.
@@ -350,6 +329,37 @@ impl State {
             if !self.windows.iter().any(|window| window.is(seconds, step)) {
                 self.windows.push(Window::new(seconds, step));
             }
+        }
+    }
+
+    /// Evidence of this state without figures.
+    pub(crate) fn plain(
+        &self,
+        verdict: Verdict,
+        action: Action,
+        guard: Option<Guard>,
+        reason: String,
+    ) -> Evidence {
+        Evidence {
+            verdict,
+            action,
+            guard,
+            value: None,
+            baseline: None,
+            limit: None,
+            window_seconds: 0,
+            requests: 0.0,
+            bad: 0.0,
+            guilty: Vec::new(),
+            guilty_total: 0,
+            exempt: false,
+            coverage: self.candidate,
+            baseline_coverage: self.baseline,
+            ln_e: None,
+            ln_limit: None,
+            detectable: None,
+            alone: Vec::new(),
+            reason,
         }
     }
 

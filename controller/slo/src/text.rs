@@ -1,4 +1,6 @@
-//! Figures as words, short enough for an event. Pure.
+//! What the judge writes of figures, short enough for an event. Pure.
+
+use breakwater_text::figure::{decimal, trimmed};
 
 /// `0.181` as `18.1%`; below a tenth of a percent with two significant digits.
 pub(crate) fn percent(share: f64) -> String {
@@ -11,16 +13,6 @@ pub(crate) fn percent(share: f64) -> String {
         format!("{percent:.3}%")
     } else {
         "under 0.001%".to_owned()
-    }
-}
-
-/// `412000` as `412k`.
-pub(crate) fn count(events: f64) -> String {
-    match events {
-        events if events < 9_999.5 => trimmed(format!("{events:.0}")),
-        events if events < 999_500.0 => format!("{:.0}k", events / 1e3),
-        events if events < 9_950_000.0 => format!("{:.1}M", events / 1e6),
-        events => format!("{:.0}M", events / 1e6),
     }
 }
 
@@ -42,34 +34,17 @@ pub(crate) fn span(seconds: i64) -> String {
 
 /// A bucket's edge: `0.25` as `250 ms`, `2.5` as `2.5 s`.
 pub(crate) fn duration(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{} ms", number(seconds * 1e3)) } else { format!("{} s", number(seconds)) }
+    if seconds < 1.0 { format!("{} ms", decimal(seconds * 1e3)) } else { format!("{} s", decimal(seconds)) }
 }
 
 /// A burn rate: `36x`, `14.4x`.
 pub(crate) fn times(factor: f64) -> String {
-    format!("{}x", trimmed(format!("{factor:.1}")))
-}
-
-/// Any number, with at most three decimals.
-pub(crate) fn number(value: f64) -> String {
-    if value != 0.0 && !(1e-3..1e9).contains(&value.abs()) {
-        format!("{value:.2e}")
-    } else {
-        trimmed(format!("{value:.3}"))
-    }
+    format!("{}x", trimmed(factor, 1))
 }
 
 /// `1 tenant`, `2 tenants`.
 pub(crate) fn tenants(count: usize) -> String {
     if count == 1 { "1 tenant".to_owned() } else { format!("{count} tenants") }
-}
-
-fn trimmed(decimal: String) -> String {
-    if decimal.contains('.') {
-        decimal.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        decimal
-    }
 }
 
 #[cfg(test)]
@@ -83,24 +58,10 @@ mod tests {
         for (share, text) in shares {
             assert_eq!(percent(share), text);
         }
-        for (events, text) in [
-            (0.0, "0"),
-            (12.4, "12"),
-            (9_999.0, "9999"),
-            (412_000.0, "412k"),
-            (1.25e6, "1.2M"),
-            (5e9, "5000M"),
-        ] {
-            assert_eq!(count(events), text);
-        }
         for (seconds, text) in
             [(0, "0s"), (60, "1m"), (90, "90s"), (3_600, "1h"), (259_200, "3d"), (5_401, "90m")]
         {
             assert_eq!(span(seconds), text);
-        }
-        for (value, text) in [(7.25, "7.25"), (0.0, "0"), (1e-5, "1.00e-5"), (1e12, "1.00e12"), (-3.0, "-3")]
-        {
-            assert_eq!(number(value), text);
         }
         assert_eq!((times(36.0), times(14.4)), ("36x".to_owned(), "14.4x".to_owned()));
     }

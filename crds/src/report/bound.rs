@@ -1,11 +1,13 @@
 //! Keeping a report within its size, whatever was put into it. Pure.
 
+use breakwater_text::cut::store;
+
 use super::{
     ACTIONS_MAX, ALERTS_MAX, APPENDED_MAX, CHANGES_MAX, DOWN_SQL_MAX, DOWN_STEPS_MAX, DeviationReportStatus,
     LeftOut, NOT_BACK_MAX, REJECTED_FOR_MAX, REPORT_MAX_BYTES, SloAccount, WORST_MAX,
     account::{POINTS_MAX, QUERY_MAX},
 };
-use crate::status::{ENTRY_MESSAGE_MAX, MESSAGE_MAX, REQUESTER_MAX, VERSIONS_MAX, cut, json_bytes};
+use crate::status::{ENTRY_MESSAGE_MAX, MESSAGE_MAX, REQUESTER_MAX, VERSIONS_MAX, json_bytes};
 
 /// Most holds and stops.
 const BRAKES_MAX: usize = 32;
@@ -99,21 +101,21 @@ impl DeviationReportStatus {
 
     fn cut_texts(&mut self) {
         for text in [&mut self.message, &mut self.answer, &mut self.compared_with] {
-            cut(text, MESSAGE_MAX);
+            store(text, MESSAGE_MAX);
         }
-        cut(&mut self.requested_by, 4 * REQUESTER_MAX);
-        self.appended.iter_mut().for_each(|more| cut(&mut more.message, MESSAGE_MAX));
+        store(&mut self.requested_by, 4 * REQUESTER_MAX);
+        self.appended.iter_mut().for_each(|more| store(&mut more.message, MESSAGE_MAX));
         let told = self.actions.iter_mut().chain(&mut self.changes).map(|told| &mut told.message);
-        told.chain(&mut self.alerts).for_each(|text| cut(text, MESSAGE_MAX));
-        self.brakes.iter_mut().for_each(|text| cut(text, 2 * ENTRY_MESSAGE_MAX));
+        told.chain(&mut self.alerts).for_each(|text| store(text, MESSAGE_MAX));
+        self.brakes.iter_mut().for_each(|text| store(text, 2 * ENTRY_MESSAGE_MAX));
         let worst = self.worst.iter_mut().map(|worst| &mut worst.tenant);
         let rejected_for = self.rejected_for.iter_mut().map(|rejected| &mut rejected.tenant);
-        worst.chain(&mut self.not_back).chain(rejected_for).for_each(|tenant| cut(tenant, TENANT_MAX));
+        worst.chain(&mut self.not_back).chain(rejected_for).for_each(|tenant| store(tenant, TENANT_MAX));
         for slo in &mut self.slos {
-            cut(&mut slo.query, QUERY_MAX);
-            cut(&mut slo.measures, QUERY_MAX / 4);
-            cut(&mut slo.message, MESSAGE_MAX);
-            slo.limits.iter_mut().for_each(|limit| cut(limit, ENTRY_MESSAGE_MAX));
+            store(&mut slo.query, QUERY_MAX);
+            store(&mut slo.measures, QUERY_MAX / 4);
+            store(&mut slo.message, MESSAGE_MAX);
+            slo.limits.iter_mut().for_each(|limit| store(limit, ENTRY_MESSAGE_MAX));
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use breakwater_backtest::Inject;
 use breakwater_crds::{Percent, Span, rollout::Prometheus};
 use breakwater_operator::telemetry::Settings;
 use breakwater_plan::spec::{Checked, is_per_tenant};
+use breakwater_text::near::nearest;
 use clap::ValueEnum;
 
-use super::inject::Inject;
-use crate::{names::nearest, prometheus::Access};
+use crate::prometheus::Access;
 
 /// Longest past.
 const FROM_MAX: Span = Span::seconds(400 * 86_400);

@@ -1,29 +1,22 @@
 //! `breakwater backtest`: the judge replayed over what Prometheus recorded; no cluster, no release.
 //!
-//! [`args`] are checked once; [`split`] says who would be a candidate; [`inject`] puts faults in; [`replay`] is one SLO in
-//! one wave; [`read`] goes through the past once for all of them; [`outcome`] is what came of it, [`report`] and [`page`]
-//! show it. Pure, but for [`args`], [`read`], and what is here.
+//! [`args`] are checked once; [`read`] goes through the past once for `breakwater_backtest`, which replays it; [`report`] and
+//! [`page`] show what came of it. I/O: files, Prometheus, the terminal.
 
 pub mod args;
-pub mod inject;
-pub mod outcome;
 mod page;
 mod read;
-mod replay;
 mod report;
-mod split;
 
 use std::{io::Write as _, process::ExitCode, sync::Arc};
 
+use breakwater_backtest::{Outcome, Wanted};
 use breakwater_crds::Rollout;
 use breakwater_operator::{clock, telemetry::Prometheus};
 use breakwater_plan::spec::Checked;
 use kube::ResourceExt as _;
 
-use self::{
-    args::{Args, Form},
-    outcome::Outcome,
-};
+use self::args::{Args, Form};
 use crate::{plugin::paint::Paint, rehearse::input, screen::Screen};
 
 /// Exit code where there is no answer.
@@ -50,7 +43,7 @@ fn play(args: &Args) -> Result<Outcome, String> {
     let namespace = rollout.namespace().unwrap_or_else(|| "default".into());
     let name = rollout.name_any();
     let now = clock::now().as_second();
-    let wanted = read::Wanted {
+    let wanted = Wanted {
         rollout: (&namespace, &name),
         checked: &checked,
         slos: args.slos(&checked)?,

@@ -1,6 +1,10 @@
 //! The result as one HTML file that stands alone: the tables, and per SLO and wave both arms over time with the candidates
 //! as they would have been with a fault, and the moments. Pure.
 
+use breakwater_backtest::{
+    instant,
+    outcome::{Calibration, Outcome, SloOutcome, Track, WaveOutcome},
+};
 use breakwater_page::{
     chart::{self, Axis, BOTTOM, Height, Moment, PLOT, TOP, Ticks},
     document,
@@ -9,11 +13,7 @@ use breakwater_page::{
 use breakwater_slo::Counts;
 use maud::{Markup, html};
 
-use super::{
-    outcome::{Calibration, Outcome, SloOutcome, Track, WaveOutcome},
-    replay::instant,
-    report,
-};
+use super::report;
 use crate::plugin::text::plain;
 
 /// Renders it.

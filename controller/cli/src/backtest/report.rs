@@ -1,10 +1,10 @@
 //! The result in text, as an SRE reads it: first whether the judge is to be trusted, then how soon it is. Pure.
 
+use breakwater_backtest::outcome::{Calibration, FaultOutcome, Found, Outcome, SloOutcome, WaveOutcome};
 use breakwater_crds::{Span, rollout::Baseline};
-use breakwater_page::text::{count, number};
+use breakwater_text::figure::{count, number, percent};
 use jiff::Timestamp;
 
-use super::outcome::{Calibration, FaultOutcome, Found, Outcome, SloOutcome, WaveOutcome};
 use crate::plugin::{
     paint::{BAD, DONE, IDLE, WARN},
     text,
@@ -97,7 +97,7 @@ pub(super) fn alarms(wave: &WaveOutcome) -> String {
 }
 
 fn share(part: u64, of: u64) -> String {
-    if part == 0 { "-".into() } else { breakwater_page::text::percent(part as f64 / of.max(1) as f64) }
+    if part == 0 { "-".into() } else { percent(part as f64 / of.max(1) as f64) }
 }
 
 /// A line per SLO, wave and fault.
@@ -237,10 +237,10 @@ pub(super) fn minute(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use breakwater_backtest::outcome::{Alarm, Track};
     use breakwater_crds::words::HoldReason;
 
     use super::*;
-    use crate::backtest::outcome::{Alarm, Track};
 
     #[expect(clippy::too_many_lines, reason = "a fixture: one value, written out")]
     pub(in crate::backtest) fn example() -> Outcome {

@@ -1,6 +1,7 @@
 //! The result in text and in Markdown: the verdict, the few metrics that matter, and what could not be seen. Pure.
 
-use breakwater_loadtest::{Comparison, Metric, Side, Verdict, share};
+use breakwater_loadtest::{Comparison, Metric, Side, Verdict};
+use breakwater_text::figure::percent;
 
 use crate::plugin::{
     paint::{BAD, DONE, IDLE, WARN},
@@ -104,8 +105,8 @@ pub(super) fn cells(metric: &Metric) -> [String; 8] {
         or_dash(metric.base.map(|value| metric.kind.figure(value))),
         or_dash(metric.candidate.map(|value| format!("{least}{}", metric.kind.figure(value)))),
         or_dash(metric.ratio.map(|ratio| format!("{least}{}x", text::number(ratio)))),
-        or_dash(metric.noise.map(|noise| share(noise.exp_m1()))),
-        or_dash(metric.traffic_share.map(share)),
+        or_dash(metric.noise.map(|noise| percent(noise.exp_m1()))),
+        or_dash(metric.traffic_share.map(percent)),
         metric.spared.clone().unwrap_or_default(),
     ]
 }

@@ -3,12 +3,16 @@
 use breakwater_migrations::{
     Decision, Finding, Impact, Lock, OldBinary, Revert, Review, Statement, Work, in_words,
 };
+use breakwater_text::cut;
 
 use super::Shown;
 use crate::plugin::{
     paint::{BAD, DONE, WARN},
     text,
 };
+
+/// Most characters of a statement that are shown of it.
+const SQL_MAX: usize = 120;
 
 /// For a terminal.
 pub(super) fn table(shown: &Shown) -> String {
@@ -72,7 +76,7 @@ fn rows(review: &Review) -> impl Iterator<Item = [String; 6]> {
     let of = |number: u32, one: &Statement| {
         [
             format!("{number:06}"),
-            shortened(&text::plain(&one.sql)),
+            cut::brief(&text::plain(&one.sql), SQL_MAX),
             in_words(one.duration),
             impact(one),
             one.old_binary.in_words().to_owned(),
@@ -92,14 +96,6 @@ pub(super) fn shown(review: &Review) -> impl Iterator<Item = (u32, &Statement)> 
 fn silent(one: &Statement) -> bool {
     let nothing = one.lock == Lock::None && one.tables.is_empty() && one.other_lock.is_none();
     nothing && one.work == Work::Catalog && one.old_binary == OldBinary::Works && one.impact == Impact::Quiet
-}
-
-fn shortened(sql: &str) -> String {
-    let flat = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    match flat.char_indices().nth(120) {
-        Some((at, _)) => format!("{}...", &flat[..at]),
-        None => flat,
-    }
 }
 
 /// The lock, the tables, and what others feel.
@@ -190,8 +186,11 @@ fn rest(shown: &Shown) -> Vec<String> {
         parts.push(format!("To run off-hours beforehand:\n{}", lines.collect::<Vec<_>>().join("\n")));
     }
     if review.revert != Revert::RevertSafe && !review.down_sql.is_empty() {
-        let steps: Vec<String> =
-            review.down_sql.iter().map(|step| format!("{}: {}", step.file, shortened(&step.sql))).collect();
+        let steps: Vec<String> = review
+            .down_sql
+            .iter()
+            .map(|step| format!("{}: {}", step.file, cut::brief(&step.sql, SQL_MAX)))
+            .collect();
         parts.push(list("Down, in this order:", &steps));
     }
     if let Some(words) = &review.inform_sre {
@@ -201,7 +200,14 @@ fn rest(shown: &Shown) -> Vec<String> {
         let wrong: Vec<String> = measured
             .iter()
             .filter(|one| !one.disagreements.is_empty())
-            .map(|one| format!("{:06} {}: {}", one.number, shortened(&one.sql), one.disagreements.join("; ")))
+            .map(|one| {
+                format!(
+                    "{:06} {}: {}",
+                    one.number,
+                    cut::brief(&one.sql, SQL_MAX),
+                    one.disagreements.join("; ")
+                )
+            })
             .collect();
         parts.push(list(
             &format!("Measured: {} of {} statements agree.", measured.len() - wrong.len(), measured.len()),

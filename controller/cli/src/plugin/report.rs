@@ -8,6 +8,7 @@ use std::path::Path;
 use breakwater_crds::DeviationReport;
 use breakwater_operator::clock;
 use breakwater_page::report::{self as page, Report};
+use breakwater_text::near;
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -21,7 +22,6 @@ use super::{
     output::{self, Output},
     session::{self, Session},
 };
-use crate::names;
 
 const REPORTS: &str = "deviationreports.breakwater.dev";
 
@@ -118,7 +118,7 @@ async fn read(session: &Session, name: &str) -> Result<DeviationReport, Failure>
     let namespace = &session.namespace;
     let there = session::list(&reports, session.doing("list", REPORTS), ListParams::default()).await;
     let there: Vec<String> = there.unwrap_or_default().iter().map(ResourceExt::name_any).collect();
-    let near = names::nearest(name, &there).join(", ");
+    let near = near::nearest(name, &there).join(", ");
     let near = if near.is_empty() {
         "this namespace has none".to_owned()
     } else {

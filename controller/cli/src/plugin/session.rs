@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use breakwater_crds::Rollout;
+use breakwater_text::near;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
@@ -16,7 +17,7 @@ use super::{
     args::Global,
     failure::{self, Doing, Failure},
 };
-use crate::{cluster, names};
+use crate::cluster;
 
 /// Time limit of connecting, and of one answer. Watches are long and have their own.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -145,7 +146,7 @@ impl Session {
             Err(_) => return Failure::usage(format!("{said}; is -n {namespace} the right namespace?")),
         };
         if !here.is_empty() {
-            let near = names::nearest(name, &here).join(", ");
+            let near = near::nearest(name, &here).join(", ");
             return Failure::usage(format!(
                 "{said}; this namespace has {near}. Another namespace is named with -n"
             ));

@@ -1,7 +1,8 @@
 //! Laying out text: tables, fields, ages. Pure.
 
 use breakwater_crds::Span;
-pub use breakwater_page::text::{count, number, percent};
+use breakwater_text::cut;
+pub use breakwater_text::figure::{count, number, percent};
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 
@@ -35,7 +36,7 @@ pub fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String
 
 /// The text on one line and without control characters: reasons and messages are other people's, and a terminal obeys.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    cut::plain(text).into_owned()
 }
 
 /// How long ago, in the two largest units: `2d3h`. The future is `0s`.

@@ -87,7 +87,7 @@ fn unknown_fields(schema: &Value, value: &Value, path: &str, unknown: &mut Vec<S
 
 /// Offers the nearest name.
 fn hint(wanted: &str, names: &[String]) -> String {
-    let near = crate::names::nearest(wanted, names);
+    let near = breakwater_text::near::nearest(wanted, names);
     near.first().map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }
 

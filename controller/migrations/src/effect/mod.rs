@@ -1,7 +1,7 @@
 //! What a change does to those who use the table meanwhile: locks, work, blocked reads and writes. Pure.
 
 pub(crate) mod mysql;
-pub(crate) mod postgresql;
+mod postgresql;
 
 use crate::{
     Blocked, Dialect, Lock, Work,
@@ -22,76 +22,29 @@ pub(crate) struct Facts<'a> {
     pub utc: bool,
 }
 
-/// A row of the lock table.
-pub(super) struct Row {
-    pub form: &'static str,
-    pub lock: Lock,
-    pub other: Option<Lock>,
-    pub work: Work,
-    #[allow(dead_code, reason = "read by whoever checks the table, and by the docs")]
-    pub source: &'static str,
-}
-
-impl Row {
-    const fn new(
-        form: &'static str,
-        lock: Lock,
-        other: Option<Lock>,
-        work: Work,
-        source: &'static str,
-    ) -> Self {
-        Self { form, lock, other, work, source }
-    }
-}
-
 /// What one change does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effect {
-    pub form: &'static str,
     pub lock: Lock,
     pub other: Option<Lock>,
     pub work: Work,
     pub note: Option<String>,
-    /// Whether the worse of two cases was taken, for want of facts.
-    pub assumed: bool,
-    /// MySQL: whether this version does it instantly.
-    pub instant: bool,
+    /// Whether reads wait for more than the table's lock: it holds the indexes, and every query looks at all of a table's
+    /// indexes when it is planned.
+    pub replans: bool,
+    /// MySQL: the operation that this version does instantly.
+    pub instant: Option<mysql::Form>,
 }
 
 impl Default for Effect {
     fn default() -> Self {
-        Self {
-            form: "",
-            lock: Lock::None,
-            other: None,
-            work: Work::Catalog,
-            note: None,
-            assumed: false,
-            instant: false,
-        }
+        Self { lock: Lock::None, other: None, work: Work::Catalog, note: None, replans: false, instant: None }
     }
 }
 
 impl Effect {
-    pub fn of(row: Option<&'static Row>) -> Self {
-        match row {
-            Some(row) => {
-                Self { form: row.form, lock: row.lock, other: row.other, work: row.work, ..Self::default() }
-            }
-            None => Self::unknown("the lock table has no row for it"),
-        }
-    }
-
     pub fn unknown(why: &str) -> Self {
-        Self {
-            form: "unknown",
-            lock: Lock::Unknown,
-            other: None,
-            work: Work::Unknown,
-            note: Some(why.into()),
-            assumed: true,
-            instant: false,
-        }
+        Self { lock: Lock::Unknown, work: Work::Unknown, note: Some(why.into()), ..Self::default() }
     }
 
     fn blocked(&self, blocks: bool) -> Blocked {
@@ -104,9 +57,8 @@ impl Effect {
     }
 
     pub fn reads(&self) -> Blocked {
-        // REINDEX holds its indexes ACCESS EXCLUSIVE, and every query looks at all of a table's indexes when it is planned:
-        // measured on PostgreSQL 15.
-        self.blocked(self.lock.blocks_reads() || self.form == "REINDEX")
+        // REINDEX holds its indexes ACCESS EXCLUSIVE: measured on PostgreSQL 15.
+        self.blocked(self.lock.blocks_reads() || self.replans)
     }
 
     pub fn writes(&self) -> Blocked {

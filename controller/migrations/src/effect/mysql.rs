@@ -6,15 +6,15 @@
 use super::{Effect, Facts};
 use crate::{
     Dialect, Lock, Work,
-    effect::postgresql::split_type,
     lex::{Kind, lex},
-    op::{Action, Column, Constraint, Op},
+    op::{Action, Column, Constraint, Op, Rewrite},
     schema::Table,
+    sqltype::split_type,
 };
 
 /// How the server goes about an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Way {
+enum Way {
     /// The dictionary only.
     Metadata,
     /// In place; an index is built, and writes go on.
@@ -28,50 +28,98 @@ pub(super) enum Way {
 }
 
 /// One operation: 5.7's way, 8.0's way, and the first 8.0 version that does it instantly.
-pub(super) struct Online {
-    pub form: &'static str,
-    pub v57: Way,
-    pub v80: Way,
-    pub instant: Option<(u16, u16, u16)>,
+struct Online {
+    form: Form,
+    v57: Way,
+    v80: Way,
+    instant: Option<(u16, u16, u16)>,
 }
 
-const fn online(form: &'static str, v57: Way, v80: Way, instant: Option<(u16, u16, u16)>) -> Online {
+const fn online(form: Form, v57: Way, v80: Way, instant: Option<(u16, u16, u16)>) -> Online {
     Online { form, v57, v80, instant }
 }
 
+/// The operations that the manual's tables tell apart, in the order of the rows below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    AddIndex,
+    DropIndex,
+    AddSpecialIndex,
+    AddColumn,
+    AddColumnPlaced,
+    AddColumnAutoIncrement,
+    AddColumnStored,
+    AddColumnVirtual,
+    DropColumn,
+    RenameColumn,
+    ReorderColumns,
+    Default,
+    ChangeType,
+    ExtendVarchar,
+    ChangeNull,
+    AppendValue,
+    AddPrimaryKey,
+    DropPrimaryKey,
+    AddForeignKey,
+    DropForeignKey,
+    AddCheck,
+    DropCheck,
+    ConvertToCharacterSet,
+    DefaultCharacterSet,
+    Rebuild,
+    RenameTable,
+    TableOptions,
+}
+
+impl Form {
+    fn row(self) -> &'static Online {
+        &ROWS[self as usize]
+    }
+}
+
+// Each form has the row of its own number.
+const _: () = {
+    assert!(ROWS.len() == Form::TableOptions as usize + 1);
+    let mut at = 0;
+    while at < ROWS.len() {
+        assert!(ROWS[at].form as usize == at);
+        at += 1;
+    }
+};
+
 #[rustfmt::skip]
-pub(super) const ROWS: &[Online] = &[
-    online("ADD INDEX", Way::Index, Way::Index, None),
-    online("DROP INDEX", Way::Metadata, Way::Metadata, None),
+const ROWS: &[Online] = &[
+    online(Form::AddIndex, Way::Index, Way::Index, None),
+    online(Form::DropIndex, Way::Metadata, Way::Metadata, None),
     // The first FULLTEXT index rebuilds the table; whether it is the first is not known, so the worse is said.
-    online("ADD FULLTEXT/SPATIAL INDEX", Way::RebuildShared, Way::RebuildShared, None),
-    online("ADD COLUMN", Way::Rebuild, Way::Rebuild, Some((8, 0, 12))),
-    online("ADD COLUMN (not last)", Way::Rebuild, Way::Rebuild, Some((8, 0, 29))),
-    online("ADD COLUMN AUTO_INCREMENT", Way::RebuildShared, Way::RebuildShared, None),
-    online("ADD COLUMN (stored generated)", Way::Copy, Way::Copy, None),
-    online("ADD COLUMN (virtual)", Way::Metadata, Way::Metadata, Some((8, 0, 12))),
-    online("DROP COLUMN", Way::Rebuild, Way::Rebuild, Some((8, 0, 29))),
-    online("RENAME COLUMN", Way::Metadata, Way::Metadata, Some((8, 0, 28))),
-    online("reorder columns", Way::Rebuild, Way::Rebuild, None),
-    online("SET/DROP DEFAULT", Way::Metadata, Way::Metadata, Some((8, 0, 12))),
-    online("change of data type", Way::Copy, Way::Copy, None),
-    online("extend VARCHAR", Way::Metadata, Way::Metadata, None),
-    online("change of NULL", Way::Rebuild, Way::Rebuild, None),
-    online("append to ENUM/SET", Way::Metadata, Way::Metadata, Some((8, 0, 12))),
-    online("ADD PRIMARY KEY", Way::Rebuild, Way::Rebuild, None),
-    online("DROP PRIMARY KEY", Way::Copy, Way::Copy, None),
+    online(Form::AddSpecialIndex, Way::RebuildShared, Way::RebuildShared, None),
+    online(Form::AddColumn, Way::Rebuild, Way::Rebuild, Some((8, 0, 12))),
+    online(Form::AddColumnPlaced, Way::Rebuild, Way::Rebuild, Some((8, 0, 29))),
+    online(Form::AddColumnAutoIncrement, Way::RebuildShared, Way::RebuildShared, None),
+    online(Form::AddColumnStored, Way::Copy, Way::Copy, None),
+    online(Form::AddColumnVirtual, Way::Metadata, Way::Metadata, Some((8, 0, 12))),
+    online(Form::DropColumn, Way::Rebuild, Way::Rebuild, Some((8, 0, 29))),
+    online(Form::RenameColumn, Way::Metadata, Way::Metadata, Some((8, 0, 28))),
+    online(Form::ReorderColumns, Way::Rebuild, Way::Rebuild, None),
+    online(Form::Default, Way::Metadata, Way::Metadata, Some((8, 0, 12))),
+    online(Form::ChangeType, Way::Copy, Way::Copy, None),
+    online(Form::ExtendVarchar, Way::Metadata, Way::Metadata, None),
+    online(Form::ChangeNull, Way::Rebuild, Way::Rebuild, None),
+    online(Form::AppendValue, Way::Metadata, Way::Metadata, Some((8, 0, 12))),
+    online(Form::AddPrimaryKey, Way::Rebuild, Way::Rebuild, None),
+    online(Form::DropPrimaryKey, Way::Copy, Way::Copy, None),
     // In place only with foreign_key_checks=0, which a migration file does not show for sure.
-    online("ADD FOREIGN KEY", Way::Copy, Way::Copy, None),
-    online("DROP FOREIGN KEY", Way::Metadata, Way::Metadata, None),
+    online(Form::AddForeignKey, Way::Copy, Way::Copy, None),
+    online(Form::DropForeignKey, Way::Metadata, Way::Metadata, None),
     // 8.0.16+ enforces CHECK and copies; 5.7 parses and ignores it.
-    online("ADD CHECK", Way::Metadata, Way::Copy, None),
-    online("DROP CHECK", Way::Metadata, Way::Metadata, None),
-    online("CONVERT TO CHARACTER SET", Way::Copy, Way::RebuildShared, None),
+    online(Form::AddCheck, Way::Metadata, Way::Copy, None),
+    online(Form::DropCheck, Way::Metadata, Way::Metadata, None),
+    online(Form::ConvertToCharacterSet, Way::Copy, Way::RebuildShared, None),
     // Rebuilt where the encoding is another than before, which is not known.
-    online("DEFAULT CHARACTER SET", Way::Rebuild, Way::Rebuild, None),
-    online("ENGINE/FORCE/OPTIMIZE", Way::Rebuild, Way::Rebuild, None),
-    online("RENAME TABLE", Way::Metadata, Way::Metadata, Some((8, 0, 12))),
-    online("table options", Way::Metadata, Way::Metadata, None),
+    online(Form::DefaultCharacterSet, Way::Rebuild, Way::Rebuild, None),
+    online(Form::Rebuild, Way::Rebuild, Way::Rebuild, None),
+    online(Form::RenameTable, Way::Metadata, Way::Metadata, Some((8, 0, 12))),
+    online(Form::TableOptions, Way::Metadata, Way::Metadata, None),
 ];
 
 /// What an action does on this server.
@@ -79,52 +127,52 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
     let table = action.table.as_deref().and_then(|name| facts.schema.tables.get(name));
     let form = match &action.op {
         Op::AddColumn { column, .. } => add_column(column),
-        Op::DropColumn { .. } => "DROP COLUMN",
-        Op::RenameColumn { .. } => "RENAME COLUMN",
+        Op::DropColumn { .. } => Form::DropColumn,
+        Op::RenameColumn { .. } => Form::RenameColumn,
         Op::Modify { from, column } => return modify(from, column, table, facts),
-        Op::Default { .. } => "SET/DROP DEFAULT",
+        Op::Default { .. } => Form::Default,
         Op::AddConstraint { kind, .. } => match kind {
-            Constraint::Primary => "ADD PRIMARY KEY",
-            Constraint::Unique => "ADD INDEX",
-            Constraint::Foreign => "ADD FOREIGN KEY",
-            Constraint::Check | Constraint::Exclude | Constraint::NotNull => "ADD CHECK",
+            Constraint::Primary => Form::AddPrimaryKey,
+            Constraint::Unique => Form::AddIndex,
+            Constraint::Foreign => Form::AddForeignKey,
+            Constraint::Check | Constraint::Exclude | Constraint::NotNull => Form::AddCheck,
         },
         Op::DropConstraint { kind, .. } => match kind {
-            Some(Constraint::Primary) if facts.rekeyed => "ADD PRIMARY KEY",
-            Some(Constraint::Primary) => "DROP PRIMARY KEY",
-            Some(Constraint::Foreign) => "DROP FOREIGN KEY",
-            _ => "DROP CHECK",
+            Some(Constraint::Primary) if facts.rekeyed => Form::AddPrimaryKey,
+            Some(Constraint::Primary) => Form::DropPrimaryKey,
+            Some(Constraint::Foreign) => Form::DropForeignKey,
+            _ => Form::DropCheck,
         },
-        Op::CreateIndex { special: true, .. } => "ADD FULLTEXT/SPATIAL INDEX",
-        Op::CreateIndex { .. } => "ADD INDEX",
-        Op::DropIndex { .. } | Op::RenameIndex { .. } => "DROP INDEX",
-        Op::RenameTable { .. } => "RENAME TABLE",
-        Op::RewriteTable { what: "CONVERT TO CHARACTER SET" } => "CONVERT TO CHARACTER SET",
-        Op::RewriteTable { what: "DEFAULT CHARACTER SET" } => "DEFAULT CHARACTER SET",
-        Op::RewriteTable { .. } => "ENGINE/FORCE/OPTIMIZE",
-        Op::Catalog { .. } => "table options",
-        Op::LockTable { lock } => return plain("LOCK TABLES", *lock, Work::Catalog),
+        Op::CreateIndex { special: true, .. } => Form::AddSpecialIndex,
+        Op::CreateIndex { .. } => Form::AddIndex,
+        Op::DropIndex { .. } | Op::RenameIndex { .. } => Form::DropIndex,
+        Op::RenameTable { .. } => Form::RenameTable,
+        Op::RewriteTable { what: Rewrite::Charset } => Form::ConvertToCharacterSet,
+        Op::RewriteTable { what: Rewrite::DefaultCharset } => Form::DefaultCharacterSet,
+        Op::RewriteTable { what: Rewrite::Files } => Form::Rebuild,
+        Op::Catalog { .. } => Form::TableOptions,
+        Op::LockTable { lock } => return plain(*lock, Work::Catalog),
         Op::Insert { .. } | Op::Update { .. } | Op::Delete { .. } => {
-            return plain("DML", Lock::NextKey, Work::Dml);
+            return plain(Lock::NextKey, Work::Dml);
         }
         Op::Select { locking } => {
-            return plain("SELECT", if *locking { Lock::NextKey } else { Lock::None }, Work::Catalog);
+            return plain(if *locking { Lock::NextKey } else { Lock::None }, Work::Catalog);
         }
         Op::DropTable { .. }
         | Op::Truncate { .. }
         | Op::DropView { .. }
         | Op::CreateTrigger { .. }
         | Op::DropTrigger { .. } => {
-            return plain("DROP/TRUNCATE TABLE", Lock::MetadataExclusive, Work::Catalog);
+            return plain(Lock::MetadataExclusive, Work::Catalog);
         }
-        Op::CreateTable { from_query: true, .. } => return plain("CREATE TABLE AS", Lock::None, Work::Dml),
+        Op::CreateTable { from_query: true, .. } => return plain(Lock::None, Work::Dml),
         Op::CreateTable { .. }
         | Op::CreateView { .. }
         | Op::CreateOther { .. }
         | Op::DropOther { .. }
         | Op::Session { .. }
-        | Op::Transaction { .. } => return plain("no table", Lock::None, Work::Catalog),
-        Op::Analyze => return plain("ANALYZE TABLE", Lock::Online, Work::Catalog),
+        | Op::Transaction { .. } => return plain(Lock::None, Work::Catalog),
+        Op::Analyze => return plain(Lock::Online, Work::Catalog),
         Op::ChangeType { .. }
         | Op::SetNotNull { .. }
         | Op::DropNotNull { .. }
@@ -146,33 +194,30 @@ pub(super) fn effect(action: &Action, facts: &Facts<'_>) -> Effect {
     find(form, facts)
 }
 
-fn plain(form: &'static str, lock: Lock, work: Work) -> Effect {
-    Effect { form, lock, work, ..Effect::default() }
+fn plain(lock: Lock, work: Work) -> Effect {
+    Effect { lock, work, ..Effect::default() }
 }
 
-fn find(form: &'static str, facts: &Facts<'_>) -> Effect {
-    let Some(row) = ROWS.iter().find(|row| row.form == form) else {
-        return Effect::unknown("no row in the table");
-    };
-    if facts.instant && row.instant.is_some_and(|first| facts.version >= first) {
+fn find(form: Form, facts: &Facts<'_>) -> Effect {
+    if facts.instant && form.row().instant.is_some_and(|first| facts.version >= first) {
         return Effect {
             note: Some("instant on this version".into()),
-            instant: true,
-            ..plain(form, Lock::Online, Work::Catalog)
+            instant: Some(form),
+            ..plain(Lock::Online, Work::Catalog)
         };
     }
-    in_place(row, facts)
+    in_place(form, facts)
 }
 
 /// The way without INSTANT.
-fn in_place(row: &Online, facts: &Facts<'_>) -> Effect {
-    let form = row.form;
+fn in_place(form: Form, facts: &Facts<'_>) -> Effect {
+    let row = form.row();
     match if facts.version >= (8, 0, 0) { row.v80 } else { row.v57 } {
-        Way::Metadata => plain(form, Lock::Online, Work::Catalog),
-        Way::Index => plain(form, Lock::Online, Work::IndexBuild),
-        Way::Rebuild => plain(form, Lock::Online, Work::Rewrite),
-        Way::RebuildShared => plain(form, Lock::InplaceShared, Work::Rewrite),
-        Way::Copy => plain(form, Lock::Copy, Work::Rewrite),
+        Way::Metadata => plain(Lock::Online, Work::Catalog),
+        Way::Index => plain(Lock::Online, Work::IndexBuild),
+        Way::Rebuild => plain(Lock::Online, Work::Rewrite),
+        Way::RebuildShared => plain(Lock::InplaceShared, Work::Rewrite),
+        Way::Copy => plain(Lock::Copy, Work::Rewrite),
     }
 }
 
@@ -191,16 +236,15 @@ pub(crate) fn asked(
     };
     // A LOCK clause, and ALGORITHM=INPLACE, take what would be instant to the in-place way.
     let slower = algorithm == Some("INPLACE") || (algorithm.is_none() && lock.is_some());
-    if let (true, true, Some(row)) = (slower, effect.instant, ROWS.iter().find(|row| row.form == effect.form))
-    {
-        *effect = in_place(row, facts);
+    if let (true, Some(form)) = (slower, effect.instant) {
+        *effect = in_place(form, facts);
     }
     match algorithm {
-        Some("COPY") => (effect.lock, effect.work, effect.instant) = (Lock::Copy, Work::Rewrite, false),
+        Some("COPY") => (effect.lock, effect.work, effect.instant) = (Lock::Copy, Work::Rewrite, None),
         Some("INPLACE") if effect.lock == Lock::Copy => {
             return no("ALGORITHM=INPLACE", "this change copies the table");
         }
-        Some("INSTANT") if !effect.instant => {
+        Some("INSTANT") if effect.instant.is_none() => {
             return no("ALGORITHM=INSTANT", "this version does not do this change instantly");
         }
         Some("INSTANT") if lock.is_some() => {
@@ -221,21 +265,21 @@ pub(crate) fn asked(
     None
 }
 
-fn add_column(column: &Column) -> &'static str {
+fn add_column(column: &Column) -> Form {
     if column.is_virtual {
-        "ADD COLUMN (virtual)"
+        Form::AddColumnVirtual
     } else if column.auto_increment {
-        "ADD COLUMN AUTO_INCREMENT"
+        Form::AddColumnAutoIncrement
     } else if column.volatile && column.default.is_none() {
-        "ADD COLUMN (stored generated)"
+        Form::AddColumnStored
     } else if column.primary || column.unique || column.references.is_some() {
-        "ADD FOREIGN KEY"
+        Form::AddForeignKey
     } else if column.volatile {
-        "change of data type"
+        Form::ChangeType
     } else if column.placed {
-        "ADD COLUMN (not last)"
+        Form::AddColumnPlaced
     } else {
-        "ADD COLUMN"
+        Form::AddColumn
     }
 }
 
@@ -247,7 +291,7 @@ pub(crate) fn whole(actions: &[Action], facts: &Facts<'_>) -> (bool, bool) {
         _ => false,
     };
     let any = |adds: bool| actions.iter().any(|action| primary(&action.op, adds));
-    let instant = actions.len() < 2 || actions.iter().all(|action| effect(action, facts).instant);
+    let instant = actions.len() < 2 || actions.iter().all(|action| effect(action, facts).instant.is_some());
     (instant, any(true) && any(false))
 }
 
@@ -266,30 +310,30 @@ fn modify(from: &str, new: &Column, table: Option<&Table>, facts: &Facts<'_>) ->
     let Some(old) = table.and_then(|table| table.columns.get(from)) else {
         let why =
             "the column's old type is not known (no migration before this one shows it): a copy is assumed";
-        return Effect { note: Some(why.into()), assumed: true, ..find("change of data type", facts) };
+        return Effect { note: Some(why.into()), ..find(Form::ChangeType, facts) };
     };
     let form = if old.kind != new.kind {
         kind_change(&old.kind, &new.kind)
     } else if new.placed {
-        "reorder columns"
+        Form::ReorderColumns
     } else if old.not_null != new.not_null {
-        "change of NULL"
+        Form::ChangeNull
     } else if from != new.name {
-        "RENAME COLUMN"
+        Form::RenameColumn
     } else {
-        "SET/DROP DEFAULT"
+        Form::Default
     };
     Effect { note: Some(format!("from {} to {}", old.kind, new.kind)), ..find(form, facts) }
 }
 
-fn kind_change(old: &str, new: &str) -> &'static str {
+fn kind_change(old: &str, new: &str) -> Form {
     let ((from, old_size), (to, new_size)) = (split_type(old), split_type(new));
     // utf8mb4 takes up to 4 bytes a character; a length needs a second byte from 256 on: 63 characters are 252 bytes.
     let class = |size: u64| size * 4 > 255;
     if from == "varchar" && to == "varchar" {
         return match (old_size.first(), new_size.first()) {
-            (Some(old), Some(new)) if new >= old && class(*old) == class(*new) => "extend VARCHAR",
-            _ => "change of data type",
+            (Some(old), Some(new)) if new >= old && class(*old) == class(*new) => Form::ExtendVarchar,
+            _ => Form::ChangeType,
         };
     }
     let values = |kind: &str| kind.split_once('(').map(|(_, list)| list.trim_end_matches(')').to_owned());
@@ -297,15 +341,15 @@ fn kind_change(old: &str, new: &str) -> &'static str {
     match (values(old), values(new)) {
         (Some(was), Some(is)) if listed && is.starts_with(&format!("{was},")) => {
             let set = old.starts_with("set");
-            if bytes(set, &was) == bytes(set, &is) { "append to ENUM/SET" } else { "change of data type" }
+            if bytes(set, &was) == bytes(set, &is) { Form::AppendValue } else { Form::ChangeType }
         }
         // The display width of an integer is no part of its type.
         _ if from == to
             && old_size != new_size
             && ["integer", "bigint", "smallint", "tinyint"].contains(&from.as_str()) =>
         {
-            "SET/DROP DEFAULT"
+            Form::Default
         }
-        _ => "change of data type",
+        _ => Form::ChangeType,
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Dialect, Lock,
-    op::{Action, Constraint, Op, Parsed},
+    op::{Action, Constraint, Op, Parsed, Rewrite},
 };
 
 /// After `ALTER TABLE`.
@@ -57,7 +57,7 @@ fn postgresql(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
     }
     if part.eat("ALTER CONSTRAINT") {
         part.rest = &[];
-        return Ok(catalog("ALTER CONSTRAINT"));
+        return Ok(CATALOG);
     }
     if part.any(&["ALTER COLUMN", "ALTER"]) {
         return alter_column(part);
@@ -79,26 +79,21 @@ fn postgresql(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
     form(part)
 }
 
-fn catalog(what: &'static str) -> Op {
-    Op::Catalog { lock: Lock::AccessExclusive, what }
-}
+/// A form that changes the catalogue only, under the strongest lock.
+const CATALOG: Op = Op::Catalog { lock: Lock::AccessExclusive };
 
 /// The forms that name no column: section 5.1's rows after VALIDATE.
 fn form(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
-    let sue = |what| Op::Catalog { lock: Lock::ShareUpdateExclusive, what };
+    let light = || Op::Catalog { lock: Lock::ShareUpdateExclusive };
     let trigger = ["ENABLE TRIGGER", "DISABLE TRIGGER", "ENABLE REPLICA TRIGGER", "ENABLE ALWAYS TRIGGER"];
     let op = if part.any(&trigger) {
-        Op::Catalog { lock: Lock::ShareRowExclusive, what: "ENABLE/DISABLE TRIGGER" }
+        Op::Catalog { lock: Lock::ShareRowExclusive }
     } else if part.any(&["CLUSTER ON", "SET WITHOUT CLUSTER"]) {
-        sue("CLUSTER ON")
-    } else if part.any(&["SET LOGGED", "SET UNLOGGED"]) {
-        Op::RewriteTable { what: "SET LOGGED" }
-    } else if part.eat("SET TABLESPACE") {
-        Op::RewriteTable { what: "SET TABLESPACE" }
-    } else if part.eat("SET ACCESS METHOD") {
-        Op::RewriteTable { what: "SET ACCESS METHOD" }
+        light()
+    } else if part.any(&["SET LOGGED", "SET UNLOGGED", "SET TABLESPACE", "SET ACCESS METHOD"]) {
+        Op::RewriteTable { what: Rewrite::Files }
     } else if part.any(&["SET", "RESET"]) && part.peek("(") {
-        let light =
+        let quick =
             ["fillfactor", "toast", "autovacuum_", "log_autovacuum", "parallel_workers", "n_distinct"];
         let mut inner = part.clone();
         let options = inner.parens()?;
@@ -107,9 +102,9 @@ fn form(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
             one.rest
                 .first()
                 .and_then(crate::lex::Token::name)
-                .is_some_and(|name| light.iter().any(|l| name.starts_with(l)))
+                .is_some_and(|name| quick.iter().any(|l| name.starts_with(l)))
         });
-        if all { sue("SET (storage parameters)") } else { catalog("SET (storage parameters)") }
+        if all { light() } else { CATALOG }
     } else if part.eat("SCHEMA") {
         Op::RenameTable { to: format!("{} (schema)", part.name()?) }
     } else if part.any(&[
@@ -129,7 +124,7 @@ fn form(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
         "ENABLE ALWAYS RULE",
         "WITHOUT OIDS",
     ]) {
-        catalog("ALTER TABLE (catalogue only)")
+        CATALOG
     } else {
         return Err(part.unread("this form of ALTER TABLE is not known"));
     };
@@ -237,7 +232,7 @@ fn rename(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
     part.need("TO")?;
     let to = part.name()?;
     Ok(match (constraint, index) {
-        (true, _) => catalog("RENAME CONSTRAINT"),
+        (true, _) => CATALOG,
         (_, true) => Op::RenameIndex { from, to },
         _ => Op::RenameColumn { from, to },
     })
@@ -267,7 +262,7 @@ fn alter_column(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
     } else if part.eat("DROP DEFAULT") {
         Op::Default { name, set: false }
     } else if part.eat("SET STATISTICS") || (part.any(&["SET", "RESET"]) && part.peek("(")) {
-        Op::Catalog { lock: Lock::ShareUpdateExclusive, what: "SET STATISTICS" }
+        Op::Catalog { lock: Lock::ShareUpdateExclusive }
     } else if part.any(&[
         "SET STORAGE",
         "SET COMPRESSION",
@@ -284,7 +279,7 @@ fn alter_column(part: &mut Cursor<'_, '_>) -> Result<Op, Reason> {
         "VISIBLE",
         "INVISIBLE",
     ]) {
-        catalog("ALTER COLUMN (catalogue only)")
+        CATALOG
     } else {
         return Err(part.unread("this form of ALTER COLUMN is not known"));
     };
@@ -310,12 +305,12 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
         Op::Modify { from, column: column(part)? }
     } else if part.any(&["ALTER INDEX", "DISABLE KEYS", "ENABLE KEYS"]) {
         part.rest = &[];
-        Op::Catalog { lock: Lock::Online, what: "ALTER INDEX" }
+        Op::Catalog { lock: Lock::Online }
     } else if part.any(&["ALTER COLUMN", "ALTER"]) {
         alter_column(part)?
     } else if part.any(&["CONVERT TO CHARACTER SET", "CONVERT TO CHARSET"]) {
         part.rest = &[];
-        Op::RewriteTable { what: "CONVERT TO CHARACTER SET" }
+        Op::RewriteTable { what: Rewrite::Charset }
     } else if part.any(&[
         "DEFAULT CHARSET",
         "DEFAULT CHARACTER SET",
@@ -325,10 +320,10 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
         "COLLATE",
     ]) {
         part.rest = &[];
-        Op::RewriteTable { what: "DEFAULT CHARACTER SET" }
+        Op::RewriteTable { what: Rewrite::DefaultCharset }
     } else if part.any(&["ENGINE", "FORCE", "ROW_FORMAT", "KEY_BLOCK_SIZE"]) {
         part.rest = &[];
-        Op::RewriteTable { what: "ENGINE/FORCE" }
+        Op::RewriteTable { what: Rewrite::Files }
     } else if part.any(&[
         "AUTO_INCREMENT",
         "COMMENT",
@@ -337,7 +332,7 @@ fn mysql(part: &mut Cursor<'_, '_>) -> Result<Vec<Op>, Reason> {
         "STATS_SAMPLE_PAGES",
     ]) {
         part.rest = &[];
-        Op::Catalog { lock: Lock::Online, what: "table options" }
+        Op::Catalog { lock: Lock::Online }
     } else {
         return Err(part.unread("this form of ALTER TABLE is not known"));
     };

@@ -6,7 +6,7 @@ use super::{
     cursor::{Cursor, Reason},
     one,
 };
-use crate::op::{Action, Op, Parsed};
+use crate::op::{Action, Object, Op, Parsed};
 
 /// After `CREATE`.
 pub(super) fn create(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
@@ -37,22 +37,23 @@ pub(super) fn create(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Ok(one(None, Op::Domain { made: true, constrained }));
     }
     let kinds = [
-        ("TYPE", "CREATE TYPE"),
-        ("SEQUENCE", "CREATE SEQUENCE"),
-        ("EXTENSION", "CREATE EXTENSION"),
-        ("SCHEMA", "CREATE SCHEMA"),
-        ("FUNCTION", "CREATE FUNCTION"),
-        ("PROCEDURE", "CREATE PROCEDURE"),
-        ("DEFINER", "CREATE PROCEDURE"),
-        ("AGGREGATE", "CREATE AGGREGATE"),
-        ("ROLE", "CREATE ROLE"),
-        ("PUBLICATION", "CREATE PUBLICATION"),
-        ("STATISTICS", "CREATE STATISTICS"),
-        ("COLLATION", "CREATE COLLATION"),
+        ("TYPE", Object::Other),
+        ("SEQUENCE", Object::Other),
+        ("EXTENSION", Object::Other),
+        ("SCHEMA", Object::Other),
+        ("FUNCTION", Object::Routine),
+        ("PROCEDURE", Object::Routine),
+        ("DEFINER", Object::Routine),
+        ("AGGREGATE", Object::Other),
+        ("ROLE", Object::Other),
+        ("PUBLICATION", Object::Other),
+        ("STATISTICS", Object::Other),
+        ("COLLATION", Object::Other),
     ];
+    let is_type = cursor.peek("TYPE");
     if let Some((_, what)) = kinds.iter().find(|(word, _)| cursor.eat(word)) {
         let idempotent = replace || cursor.eat("IF NOT EXISTS");
-        let what = if *what == "CREATE TYPE" && cursor.has("ENUM") { &"CREATE TYPE AS ENUM" } else { what };
+        let what = if is_type && cursor.has("ENUM") { Object::Enum } else { *what };
         return Ok(one(None, Op::CreateOther { what, idempotent }));
     }
     Err(cursor.unread("this kind of CREATE is not known"))
@@ -163,20 +164,19 @@ pub(super) fn drop(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Ok(one(table, Op::DropTrigger { if_exists }));
     }
     let kinds = [
-        ("TYPE", "DROP TYPE"),
-        ("FUNCTION", "DROP FUNCTION"),
-        ("PROCEDURE", "DROP PROCEDURE"),
-        ("SEQUENCE", "DROP SEQUENCE"),
-        ("EXTENSION", "DROP EXTENSION"),
-        ("DOMAIN", "DROP DOMAIN"),
-        ("ROLE", "DROP ROLE"),
-        ("AGGREGATE", "DROP AGGREGATE"),
-        ("PUBLICATION", "DROP PUBLICATION"),
-        ("STATISTICS", "DROP STATISTICS"),
+        "TYPE",
+        "FUNCTION",
+        "PROCEDURE",
+        "SEQUENCE",
+        "EXTENSION",
+        "DOMAIN",
+        "ROLE",
+        "AGGREGATE",
+        "PUBLICATION",
+        "STATISTICS",
     ];
-    if let Some((_, what)) = kinds.iter().find(|(word, _)| cursor.eat(word)) {
-        let if_exists = cursor.eat("IF EXISTS");
-        return Ok(one(None, Op::DropOther { what, if_exists }));
+    if cursor.any(&kinds) {
+        return Ok(one(None, Op::DropOther { if_exists: cursor.eat("IF EXISTS") }));
     }
     Err(cursor.unread("this kind of DROP is not known"))
 }

@@ -1,9 +1,10 @@
 //! A place among a statement's tokens. Pure.
 
+use breakwater_text::cut;
+
 use crate::{
     Dialect,
-    lex::{Kind, Token},
-    unwrap::commas,
+    lex::{Kind, Token, commas},
 };
 
 /// Why a statement is not understood.
@@ -59,7 +60,7 @@ impl<'t, 'a> Cursor<'t, 'a> {
     /// What to say of the token where reading stopped.
     pub fn unread(&self, why: &str) -> Reason {
         match self.rest.first() {
-            Some(token) => format!("{why} at `{}`", token.text.chars().take(40).collect::<String>()),
+            Some(token) => format!("{why} at `{}`", cut::chars(token.text, 40)),
             None => format!("{why} at the end"),
         }
     }

@@ -10,11 +10,13 @@ mod create;
 mod cursor;
 mod data;
 
+use breakwater_text::cut;
+
 use self::cursor::{Cursor, Reason};
 use crate::{
     Dialect, Lock,
     lex::{Token, lex},
-    op::{Action, Op, Parsed},
+    op::{Action, Object, Op, Parsed, Rewrite},
 };
 
 /// How deep a statement may nest, and how many tokens it may have: the grammars recurse, and a stack has an end.
@@ -69,7 +71,7 @@ fn grammar(sql: &str) -> Result<(), Reason> {
         None => Ok(()),
         Some(error) => {
             let at = usize::from(error.range().start());
-            let near: String = sql.get(at..).unwrap_or_default().trim_start().chars().take(30).collect();
+            let near = cut::chars(sql.get(at..).unwrap_or_default().trim_start(), 30);
             Err(format!("PostgreSQL's grammar does not allow it: {} near `{near}`", error.message()))
         }
     }
@@ -154,16 +156,16 @@ fn alter_other(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         if cursor.any(&["RENAME TO"]) {
             return Ok(one(table, Op::RenameTable { to: cursor.name()? }));
         }
-        return Ok(one(table, Op::Catalog { lock: Lock::AccessExclusive, what: "ALTER VIEW" }));
+        return Ok(one(table, Op::Catalog { lock: Lock::AccessExclusive }));
     }
     let quiet =
         ["SEQUENCE", "DEFAULT PRIVILEGES", "EXTENSION", "FUNCTION", "PROCEDURE", "ROLE", "USER", "DATABASE"];
     if cursor.any(&quiet) {
-        return Ok(one(None, Op::CreateOther { what: "ALTER of no table", idempotent: true }));
+        return Ok(one(None, Op::CreateOther { what: Object::Other, idempotent: true }));
     }
     if cursor.eat("SCHEMA") {
         let renames = cursor.has("RENAME");
-        let other = Op::CreateOther { what: "ALTER of no table", idempotent: true };
+        let other = Op::CreateOther { what: Object::Other, idempotent: true };
         return Ok(one(None, if renames { Op::RenameSchema } else { other }));
     }
     Err(cursor.unread("this kind of ALTER is not known"))
@@ -186,7 +188,7 @@ fn session(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Ok(one(None, Op::Transaction { begin: false }));
     }
     if cursor.any(&["COMMENT ON", "GRANT", "REVOKE"]) {
-        return Ok(one(None, Op::CreateOther { what: "COMMENT or GRANT", idempotent: true }));
+        return Ok(one(None, Op::CreateOther { what: Object::Other, idempotent: true }));
     }
     if cursor.any(&["LOCK TABLE", "LOCK TABLES", "LOCK"]) {
         return lock(&cursor);
@@ -218,7 +220,7 @@ fn session(mut cursor: Cursor<'_, '_>) -> Result<Parsed, Reason> {
         return Ok(one(cursor.name().ok(), Op::Analyze));
     }
     if cursor.eat("OPTIMIZE TABLE") {
-        return Ok(one(Some(cursor.name()?), Op::RewriteTable { what: "OPTIMIZE TABLE" }));
+        return Ok(one(Some(cursor.name()?), Op::RewriteTable { what: Rewrite::Files }));
     }
     Err(cursor.unread("this kind of statement is not known"))
 }

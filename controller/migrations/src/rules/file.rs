@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{File, at, change::concurrently};
-use crate::{Dialect, Finding, Lock, Work, migration::Read, op::Op};
+use crate::{Dialect, Finding, Lock, Rule, Work, op::Op, read::Read};
 
 /// All of them.
 pub(super) fn whole(file: &File<'_>) -> Vec<Finding> {
@@ -25,15 +25,15 @@ fn pair(file: &File<'_>, out: &mut Vec<Finding>) {
             "{up} mentions the prefix, but not as its first bytes, so morph runs it in a transaction"
         );
         let fix = "make the first line exactly `-- morph:nontransactional`";
-        out.push(Finding::of("ntx-prefix-misplaced", 1, what, fix));
+        out.push(Finding::of(Rule::NtxPrefixMisplaced, 1, what, fix));
     }
     let Some(down) = &file.pair.down else {
         let what = format!("no down file for {up}");
-        return out.push(Finding::of("missing-down", 1, what, "add one, so that the pair is reversible"));
+        return out.push(Finding::of(Rule::MissingDown, 1, what, "add one, so that the pair is reversible"));
     };
     if !file.reads.is_empty() && crate::split::split(&down.sql, file.dialect).is_empty() {
         let what = format!("{} holds no statement", down.name);
-        out.push(Finding::of("noop-down", 1, what, "write what takes the up file back"));
+        out.push(Finding::of(Rule::NoopDown, 1, what, "write what takes the up file back"));
     }
 }
 
@@ -51,7 +51,7 @@ fn shape(file: &File<'_>, out: &mut Vec<Finding>) {
     if file.postgresql() && !file.transactional && file.reads.len() > 1 {
         let fix = "one statement a file: several in one query are a transaction, where CONCURRENTLY fails";
         let apart = |read: &&&Read| read.steps.iter().any(|step| concurrently(&step.action.op));
-        out.extend(changing.iter().filter(apart).map(|read| at(read, "ntx-multi-statement", fix)));
+        out.extend(changing.iter().filter(apart).map(|read| at(read, Rule::NtxMultiStatement, fix)));
     }
     let tables: BTreeSet<&str> = changing
         .iter()
@@ -61,12 +61,12 @@ fn shape(file: &File<'_>, out: &mut Vec<Finding>) {
         .collect();
     if tables.len() > 1 {
         let what = format!("it changes {}", tables.into_iter().collect::<Vec<_>>().join(", "));
-        out.push(Finding::of("one-thing-per-file", 1, what, "one change a file (seed 004)"));
+        out.push(Finding::of(Rule::OneThingPerFile, 1, what, "one change a file (seed 004)"));
     }
     if file.dialect == Dialect::Mysql && changing.len() > 1 {
         let what = format!("{} statements, each committed alone", changing.len());
         let fix = "one statement a file, or each with a guard: a failure half-way is not recorded";
-        out.push(Finding::of("mysql-ddl-autocommit", 1, what, fix));
+        out.push(Finding::of(Rule::MysqlDdlAutocommit, 1, what, fix));
     }
 }
 
@@ -79,7 +79,7 @@ fn together(file: &File<'_>, out: &mut Vec<Finding>) {
         let tables: BTreeSet<_> = rewrites.filter_map(|step| step.action.table.as_deref()).collect();
         if tables.iter().any(|table| rewritten.contains(table)) {
             let fix = "one ALTER with commas: each rewrite is a pass of its own (seed 002, note 3)";
-            out.push(at(read, "multiple-alter-same-table", fix));
+            out.push(at(read, Rule::MultipleAlterSameTable, fix));
         }
         rewritten.extend(tables);
         for step in &read.steps {
@@ -87,7 +87,7 @@ fn together(file: &File<'_>, out: &mut Vec<Finding>) {
                 Op::DropTable { .. } => _ = dropped.insert(&step.action.table),
                 Op::CreateTable { .. } if dropped.contains(&step.action.table) => {
                     let fix = "a plain CREATE TABLE: dropping it first loses its rows";
-                    out.push(at(read, "create-force", fix));
+                    out.push(at(read, Rule::CreateForce, fix));
                 }
                 _ => {}
             }
@@ -111,12 +111,12 @@ fn timeouts(file: &File<'_>, out: &mut Vec<Finding>) {
                 waits = false;
                 let fix =
                     "SET LOCAL lock_timeout, and try again: behind one long query everything else waits";
-                out.push(at(read, "no-lock-timeout", fix));
+                out.push(at(read, Rule::NoLockTimeout, fix));
             }
             if works && !step.before.fresh && lock.blocks_writes() && work != Work::Catalog {
                 works = false;
                 let fix = "SET LOCAL statement_timeout: else the runner's own ends it (morph's is 300 s)";
-                out.push(at(read, "no-statement-timeout", fix));
+                out.push(at(read, Rule::NoStatementTimeout, fix));
             }
         }
     }
@@ -131,12 +131,12 @@ fn transactions(file: &File<'_>, out: &mut Vec<Finding>) {
             open = begin.then_some(read);
             if file.transactional {
                 let fix = "remove it: morph's transaction holds the file";
-                out.push(at(read, "explicit-tx-in-file", fix));
+                out.push(at(read, Rule::ExplicitTxInFile, fix));
             }
         }
     }
     if let (Some(read), false) = (open, file.transactional) {
-        out.push(at(read, "explicit-tx-in-file", "COMMIT what it begins: morph does not"));
+        out.push(at(read, Rule::ExplicitTxInFile, "COMMIT what it begins: morph does not"));
     }
 }
 
@@ -151,11 +151,11 @@ fn order(file: &File<'_>, out: &mut Vec<Finding>) {
         let work = others().map(|step| step.effect.work).max();
         if strong && work.is_some_and(|work| work != Work::Catalog) {
             let (rule, fix) = if work == Some(Work::Dml) {
-                ("dml-after-ddl", "separate files: the DDL's lock is kept while the rows change")
+                (Rule::DmlAfterDdl, "separate files: the DDL's lock is kept while the rows change")
             } else if read.steps.iter().any(|step| matches!(step.action.op, Op::Validate { .. })) {
-                ("validate-while-blocking", "VALIDATE in a file of its own")
+                (Rule::ValidateWhileBlocking, "VALIDATE in a file of its own")
             } else {
-                ("more-after-access-exclusive", "separate files: the lock is kept to the end of the file")
+                (Rule::MoreAfterAccessExclusive, "separate files: the lock is kept to the end of the file")
             };
             out.push(at(read, rule, fix));
         }

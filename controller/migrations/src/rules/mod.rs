@@ -11,7 +11,9 @@ mod style;
 
 pub(crate) use repeat::repeatable;
 
-use crate::{Dialect, Finding, files::Pair, migration::Read};
+use breakwater_text::cut::DOTS;
+
+use crate::{Dialect, Finding, Rule, files::Pair, read::Read, reasons::brief};
 
 /// A file as the rules see it.
 pub(crate) struct File<'a> {
@@ -37,7 +39,7 @@ pub(crate) fn findings(file: &File<'_>) -> Vec<Finding> {
         let fix = "INFORMATION_SCHEMA.COLUMNS for a column, with its length in character_maximum_length";
         let found = guard::wrong(text, file.dialect).into_iter();
         out.extend(found.map(|(line, what)| {
-            Finding::of("guard-wrong-catalog", line, format!("{}: {what}", text.name), fix)
+            Finding::of(Rule::GuardWrongCatalog, line, format!("{}: {what}", text.name), fix)
         }));
     }
     for read in file.reads {
@@ -57,24 +59,9 @@ pub(crate) fn findings(file: &File<'_>) -> Vec<Finding> {
     out
 }
 
-impl Finding {
-    pub(crate) fn of(rule: &'static str, line: usize, what: String, fix: &'static str) -> Self {
-        Self { rule, line, what, fix, acknowledged: false }
-    }
-}
-
 /// A finding of a statement, shown by its first words.
-fn at(read: &Read, rule: &'static str, fix: &'static str) -> Finding {
+fn at(read: &Read, rule: Rule, fix: &'static str) -> Finding {
     Finding::of(rule, read.leaf.line, brief(&read.leaf.sql), fix)
-}
-
-/// A statement's first words.
-pub(crate) fn brief(sql: &str) -> String {
-    let flat = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    match flat.char_indices().nth(100) {
-        Some((at, _)) => format!("{}...", &flat[..at]),
-        None => flat,
-    }
 }
 
 /// The mark of Mattermost's own check for indexes: its author has seen the finding. The verdict stays (migrations.md 0.9).
@@ -93,9 +80,9 @@ fn acknowledge(file: &File<'_>, findings: &mut [Finding]) {
         let inside = lines.get(finding.line.saturating_sub(1)..).unwrap_or_default().windows(2).any(|two| {
             let shown = finding.what.to_lowercase();
             let next = brief(two[1].trim().trim_end_matches(';'));
-            marked(two[0]) && !next.is_empty() && shown.starts_with(next.trim_end_matches("..."))
+            marked(two[0]) && !next.is_empty() && shown.starts_with(next.trim_end_matches(DOTS))
         });
-        if matches!(finding.rule, "index-not-concurrent" | "index-drop-not-concurrent") {
+        if matches!(finding.rule, Rule::IndexNotConcurrent | Rule::IndexDropNotConcurrent) {
             finding.acknowledged = before.is_some_and(|line| marked(line)) || inside;
         }
     }

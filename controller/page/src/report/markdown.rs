@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use breakwater_crds::{
     report::{DeviationReportStatus, SloAccount},
     status::Transition,
+    words::Word,
 };
+use breakwater_text::cut;
 
 use super::{Report, facts};
 use crate::text;
@@ -127,7 +129,7 @@ fn worst(status: &DeviationReportStatus, out: &mut String) {
 fn slos(status: &DeviationReportStatus, out: &mut String) {
     for slo in &status.slos {
         let SloAccount { name, measures, objective, limits, query, verdict, message, harm, .. } = slo;
-        let verdict = verdict.as_deref().unwrap_or("nothing was judged");
+        let verdict = verdict.as_ref().map_or("nothing was judged", Word::as_str);
         let objective = objective.map_or_else(String::new, |objective| format!(", objective {objective}"));
         let _ = writeln!(out, "\n## SLO {name}{objective}: {verdict}\n");
         if !message.is_empty() {
@@ -141,7 +143,7 @@ fn slos(status: &DeviationReportStatus, out: &mut String) {
                 facts::minutes(harm.budget_minutes)
             );
         }
-        let _ = writeln!(out, "Measures `` {} ``:\n", measures.replace(char::is_control, " "));
+        let _ = writeln!(out, "Measures `` {} ``:\n", cut::plain(measures));
         for limit in limits {
             let _ = writeln!(out, "- {}", plain(limit));
         }

@@ -28,8 +28,9 @@
 
 use serde::Serialize;
 
-use super::increment::{GAIN_COUNT, Side, Test};
+use super::increment::{GAIN_COUNT, Test};
 use super::mixture::Mixture;
+use crate::reading::Side;
 
 /// From here on a ratio says no more than the share.
 const RATIO_MAX: f64 = 1_000.0;

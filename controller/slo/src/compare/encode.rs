@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
 use super::detect::Detect;
-use super::increment::{GAIN_COUNT, Side};
+use super::increment::GAIN_COUNT;
 use super::mixture::Mixture;
 use super::onset::Span;
 use super::running::Running;
 use super::shape::{Place, Shape};
 use super::tenants::{GRID, KEPT_MAX, Ledger, Row, Tenants};
-use crate::reading::{TAILS_MAX, TenantId};
+use crate::reading::{Side, TAILS_MAX, TenantId};
 
 const VERSION: &str = "2";
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

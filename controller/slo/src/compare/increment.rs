@@ -27,7 +27,7 @@
 //! Source: Lindon, Malek, Anytime-Valid Inference for Multinomial Count Data (arXiv 2011.03567); Lindon et al., Rapid
 //! Regression Detection in Software Deployments through Sequential Testing (arXiv 2205.14762); the margins are ours.
 
-use serde::{Deserialize, Serialize};
+use crate::reading::Side;
 
 /// Alternatives, as multiples `g` of the margin's ratio; equally weighted.
 pub const GAINS: [f64; GAIN_COUNT] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
@@ -45,27 +45,6 @@ const HEARD_NATS: f64 = 8.0;
 const TIDE_TIMES: f64 = 2.0;
 /// And so many more, so that few events are none.
 const TIDE_BAD: f64 = 10.0;
-
-/// One arm in one step, pooled.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Side {
-    /// Bad events, `sum e_i`.
-    pub bad: f64,
-    /// Standardised exposure, `sum n_i * q_i`: the bad events that tenants as they were before would have had.
-    pub exposure: f64,
-    /// Raw requests, `sum n_i`.
-    pub requests: f64,
-}
-
-impl Side {
-    /// Adds another stratum.
-    pub fn add(&mut self, other: Self) {
-        let Self { bad, exposure, requests } = other;
-        self.bad += bad;
-        self.exposure += exposure;
-        self.requests += requests;
-    }
-}
 
 /// The test of one comparison: margins, alternatives, dispersion.
 #[derive(Debug, Clone, Copy, PartialEq)]

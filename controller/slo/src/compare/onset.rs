@@ -3,7 +3,7 @@
 //! Page's cumulative sum (1954) over the log increments of the nearest alternative: whenever it falls to zero, what came
 //! before speaks for the candidate, and the counts begin anew.
 
-use super::increment::Side;
+use crate::reading::Side;
 
 /// Counts of one tenant since its onset.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

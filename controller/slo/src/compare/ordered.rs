@@ -1,7 +1,6 @@
 //! Samples in order of tenants, and what of a sample weighs in the comparison. Pure.
 
-use super::increment::Side;
-use crate::reading::{Arm, Counts, Sample, Series};
+use crate::reading::{Arm, Counts, Sample, Series, Side};
 
 /// Samples of one step in order of tenants, so that sums do not depend on the order in which they came, and rows and
 /// samples are walked side by side.

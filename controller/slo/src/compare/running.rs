@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::detect::Detect;
 use super::frozen::{Against, Frozen};
-use super::increment::{GAIN_COUNT, PHI_MIN, Side, Test, is_tide};
+use super::increment::{GAIN_COUNT, PHI_MIN, Test, is_tide};
 use super::mixture::Mixture;
 use super::onset::Span;
 use super::ordered::{Ordered, pooled, traffic, weighed};
@@ -13,7 +13,7 @@ use super::shape::Shape;
 use super::tenants::{Ledger, Round, Tenants};
 use super::traffic::Traffic;
 use crate::config::{Compare, Config};
-use crate::reading::{Past, Step, TenantId};
+use crate::reading::{Past, Side, Step, TenantId};
 
 /// Share `h` of the shape, where it is compared and once it was heard.
 const SHAPE_SHARE: f64 = 0.5;

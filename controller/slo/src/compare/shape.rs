@@ -149,8 +149,8 @@ impl Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::super::increment::Side;
     use super::*;
+    use crate::reading::Side;
 
     fn edges(seconds: &[f64]) -> Edges {
         Edges { seconds: seconds.to_vec(), phi: 1.25 }

@@ -21,11 +21,11 @@
 //! expectation of `sum w_i*E_i`, stays at most 1, and only power is lost.
 
 use super::Frozen;
-use super::increment::{GAIN_COUNT, Side, Test};
+use super::increment::{GAIN_COUNT, Test};
 use super::mixture::Mixture;
 use super::onset::Onset;
 use super::ordered::{Ordered, weighed};
-use crate::reading::{Arm, Sample, TenantId};
+use crate::reading::{Arm, Sample, Side, TenantId};
 
 /// Most tenants whose evidence is stored.
 pub const KEPT_MAX: usize = 32;

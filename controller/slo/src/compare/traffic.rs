@@ -13,10 +13,10 @@
 //! at other hours, and a holiday is in everybody's past. Where no baseline is left, the past alone holds. That both must
 //! say it also forgives a usual traffic that is too low since the series are younger than the week.
 
-use super::increment::{Side, Test};
+use super::increment::Test;
 use super::mixture::Mixture;
 use super::onset::Span;
-use crate::reading::Past;
+use crate::reading::{Past, Side};
 
 /// Evidence that candidates lost traffic.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -4,8 +4,7 @@ use std::{fmt, str::FromStr};
 
 use breakwater_crds::{Percent, Span};
 use breakwater_slo::{Counts, TenantId};
-
-use crate::names::nearest;
+use breakwater_text::near::nearest;
 
 /// Keys behind the `@`.
 const KEYS: [&str; 2] = ["tenant-share", "start"];

@@ -218,3 +218,8 @@ impl Track {
         }
     }
 }
+
+/// Unix seconds as an instant.
+pub fn instant(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}

@@ -1,12 +1,12 @@
-//! One SLO in one wave, replayed: the judge as it is, and beside it the same judge on the same steps with a fault put in.
+//! One SLO in one wave, tried: the judge as it is, and beside it the same judge on the same steps with a fault put in.
 //! Pure; the judge is the controller's ([`breakwater_slo::State`]).
 //!
 //! Until its fault begins, a judge has seen what the healthy one has: it is a copy of that one.
 
 use breakwater_crds::{RolloutSpec, rollout::Baseline};
 use breakwater_plan::{
-    comparing::{design_of, weeks},
-    guard_reason,
+    design::{design_of, weeks},
+    guard_hold,
     observed::Counted,
     study::{Sampler, Week},
 };
@@ -14,11 +14,10 @@ use breakwater_slo::{
     Action, Against, Arm, Comparison, Config, Counts, Evidence, Learned, Profile, Reading, Sample, Series,
     State, Step, TenantId, Verdict, combine,
 };
-use jiff::Timestamp;
 
-use super::{
+use crate::{
     inject::{self, Inject},
-    outcome::{Alarm, Calibration, FaultOutcome, Found, Track, WaveOutcome},
+    outcome::{Alarm, Calibration, FaultOutcome, Found, Track, WaveOutcome, instant},
     split::Split,
 };
 
@@ -61,8 +60,31 @@ pub struct Watch<'a> {
     faults: Vec<Fault>,
     outcome: WaveOutcome,
     /// Per step `ln E` of the healthy judge, for [`together`].
-    said: Vec<(i64, f64)>,
+    said: Said,
 }
+
+/// The trials of one SLO in all waves.
+pub struct Watches<'a>(Vec<Watch<'a>>);
+
+impl<'a> Watches<'a> {
+    /// One wave's beside the other's.
+    pub(crate) fn new(watches: Vec<Watch<'a>>) -> Self {
+        Self(watches)
+    }
+
+    /// Takes one step, in order.
+    pub fn step(&mut self, end_seconds: i64, counted: &Counted) {
+        self.0.iter_mut().for_each(|watch| watch.step(end_seconds, counted));
+    }
+
+    /// What each came to, and what its healthy judge said step by step.
+    pub fn finish(self) -> Vec<(WaveOutcome, Said)> {
+        self.0.into_iter().map(Watch::finish).collect()
+    }
+}
+
+/// What a judge said step by step: a step's end in unix seconds, and `ln E` then.
+pub type Said = Vec<(i64, f64)>;
 
 /// A judge with a fault.
 struct Fault {
@@ -158,7 +180,7 @@ impl<'a> Watch<'a> {
     }
 
     /// What it came to, and what the healthy judge said step by step.
-    pub fn finish(self) -> (WaveOutcome, Vec<(i64, f64)>) {
+    pub fn finish(self) -> (WaveOutcome, Said) {
         (
             WaveOutcome { detectable: self.healthy.detectable().and_then(|seen| seen.ratio), ..self.outcome },
             self.said,
@@ -173,7 +195,7 @@ impl<'a> Watch<'a> {
             Action::None => {}
             Action::Hold => outcome.held_steps += 1,
             Action::Deviate => {
-                let guard = guard_reason(evidence);
+                let guard = guard_hold(evidence);
                 let is_new = outcome.alarms.iter().all(|alarm| alarm.guard != guard);
                 if is_new && outcome.alarms.len() < ALARMS_MAX {
                     let sentence = evidence.sentence(self.trial.slo, &self.split.name);
@@ -199,7 +221,7 @@ impl<'a> Watch<'a> {
         let found = Found {
             at: instant(end_seconds),
             after_seconds: end_seconds - fault.starts_seconds,
-            guard: guard_reason(evidence),
+            guard: guard_hold(evidence),
             sentence: evidence.sentence(self.trial.slo, &self.split.name),
             bad_requests: fault.extra,
         };
@@ -390,11 +412,6 @@ const fn word(against: Against) -> Baseline {
         Against::History { .. } => Baseline::History,
         Against::Both => Baseline::Both,
     }
-}
-
-/// Unix seconds as an instant.
-pub fn instant(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 /// Most names offered where one was not found.
 const NAMES_MAX: usize = 10;
 
-/// The names that may have been meant, nearest first, at most ten.
+/// The names that may have been meant, nearest first, at most ten; of equally near ones the first in the alphabet.
 pub fn nearest<'a>(wanted: &str, names: &'a [String]) -> Vec<&'a str> {
     let mut near: Vec<(usize, &str)> =
         names.iter().map(|name| (distance(wanted, name), name.as_str())).collect();
@@ -12,8 +12,9 @@ pub fn nearest<'a>(wanted: &str, names: &'a [String]) -> Vec<&'a str> {
     near.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Levenshtein's distance over characters; names are at most 253 long.
-fn distance(a: &str, b: &str) -> usize {
+/// Levenshtein's distance over characters: how many are put in, left out or changed. It takes the product of both
+/// lengths in time, so cut what comes from outside.
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -37,5 +38,6 @@ mod tests {
         let names = ["chat", "app", "api", "billing"].map(String::from);
         assert_eq!(nearest("ap", &names)[..2], ["api", "app"]);
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!((distance("", "abc"), distance("abc", ""), distance("é", "e")), (3, 3, 1));
     }
 }
