@@ -11,7 +11,7 @@ use breakwater_crds::{
 use breakwater_rehearsal::{
     Rehearsal,
     fleet::{FleetSpec, Scenario, scenario},
-    outcome::{By, End, Event, Frame, Outcome, VersionOutcome, VersionResult},
+    outcome::{End, Event, Frame, Outcome, VersionOutcome, VersionResult},
     rehearse,
 };
 use jiff::SignedDuration;

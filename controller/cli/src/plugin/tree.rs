@@ -35,12 +35,12 @@ pub fn render(rollout: &Rollout, now: Timestamp) -> String {
 /// The phase's glyph: what stands beside the road counts more than the place on it.
 pub fn glyph(rollout: &Rollout) -> char {
     let Some(status) = &rollout.status else { return GOING };
-    if is_true(status, "Deviating") {
+    if status.holds(ConditionType::Deviating).is_some() {
         return BAD;
     }
     match status.phase {
         Phase::Reverting | Phase::Verifying | Phase::Reverted | Phase::RevertedPartly => BAD,
-        _ if is_true(status, "Stalled") => WARN,
+        _ if status.holds(ConditionType::Stalled).is_some() => WARN,
         _ if is_held(rollout, status) => PAUSED,
         Phase::Adopting | Phase::AwaitingApproval => PAUSED,
         Phase::Completed => DONE,

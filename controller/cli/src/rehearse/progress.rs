@@ -78,3 +78,24 @@ pub(super) fn day(at: Timestamp, started_at: Timestamp) -> String {
     let seconds = at.duration_since(started_at).as_secs().max(0);
     format!("day {:>2} {:02}:{:02}", seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60)
 }
+
+#[cfg(test)]
+mod tests {
+    use breakwater_rehearsal::outcome::EventReason;
+
+    use super::*;
+
+    #[test]
+    fn a_deviation_and_its_revert_are_told_as_bad_and_what_only_warns_is_not() {
+        let glyph = |reason: TransitionReason, warning: bool| {
+            let reason = EventReason::Transition(reason.into());
+            let at = Timestamp::UNIX_EPOCH;
+            let event = Event { at, by: By::Controller, reason, message: String::new(), warning };
+            news(&event, at).chars().nth("day  0 00:00  ".len())
+        };
+        assert_eq!(glyph(TransitionReason::Deviation, true), Some(BAD));
+        assert_eq!(glyph(TransitionReason::Reverting, true), Some(BAD));
+        assert_eq!(glyph(TransitionReason::Held, true), Some(WARN));
+        assert_eq!(glyph(TransitionReason::Completed, false), Some(DONE));
+    }
+}
