@@ -14,7 +14,7 @@ use std::{
 
 use breakwater_migrations::{Dialect, Input, analyse};
 
-#[path = "../tests/mutate/mod.rs"]
+#[path = "../tests/migrations/mutate.rs"]
 mod mutate;
 
 const SLOW: Duration = Duration::from_secs(1);

@@ -3,13 +3,17 @@
 //!
 //! `BREAKWATER_FAULTS=all` plays every case, otherwise a part of them that is spread evenly. `BREAKWATER_FAULT=<case>`
 //! with the test `replay` plays one, and says all about it at the level that `RUST_LOG` names.
+//!
+//! The crate's other tests are modules of the same binary: `scenarios` and `frozen`.
 
 #![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
 
+mod frozen;
 mod generated;
 mod harm;
 mod oracle;
 mod play;
+mod scenarios;
 mod script;
 mod suite;
 

@@ -1,5 +1,4 @@
 //! The increment's expectation under the null, computed exactly over a grid (analysis.md 5), and its odd cases.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic, its helpers as well")]
 
 use breakwater_slo::{GAIN_COUNT, GAINS, PHI_MIN, Side, Test};
 use proptest::prelude::*;

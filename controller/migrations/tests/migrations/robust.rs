@@ -1,9 +1,5 @@
 //! No input makes the reviewer panic, and nothing that cannot be read is called safe.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod mutate;
-
 use std::collections::BTreeMap;
 
 use breakwater_migrations::{Dialect, Impact, Input, Lock, Migration, Revert, Review, Work, analyse};
@@ -331,7 +327,7 @@ fn holds_together(review: &Review, text: &str) {
 #[test]
 fn every_statement_that_the_grammar_knows_is_reviewed() {
     let mut seen = 0;
-    for entry in mutate::corpus().iter().filter(|one| one.dialect == Dialect::Postgresql) {
+    for entry in crate::mutate::corpus().iter().filter(|one| one.dialect == Dialect::Postgresql) {
         let text = String::from_utf8_lossy(&entry.bytes);
         let file = squawk_syntax::SourceFile::parse(&text);
         // What a block or a call runs is more than one statement.
@@ -359,8 +355,8 @@ proptest! {
 
     #[test]
     fn mutants_of_the_corpus_hold_together(seed in any::<u64>()) {
-        let corpus = mutate::corpus();
-        let (dialect, bytes) = mutate::mutated(&corpus, seed);
+        let corpus = crate::mutate::corpus();
+        let (dialect, bytes) = crate::mutate::mutated(&corpus, seed);
         holds_together(&review_of(dialect, &bytes, Some(&bytes)), &String::from_utf8_lossy(&bytes));
     }
 

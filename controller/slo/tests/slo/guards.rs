@@ -1,8 +1,6 @@
 //! Burn rates, the sharp path, bounds, update cost: what speaks, when, and in which words.
 
-mod bed;
-
-use bed::{Bed, api_errors, counted, silent, tenants};
+use crate::bed::{Bed, api_errors, counted, silent, tenants};
 use breakwater_slo::{
     Action, Arm, Config, GUILTY_MAX, Guard, Kind, Reading, Sample, Series, Step, TenantId, Verdict,
 };

@@ -1,10 +1,7 @@
 //! What is no plain comparison: empty, cut off, NaN, clamped, vanished, new, other load; and nothing ever panics.
-#![allow(clippy::unwrap_used, reason = "what cannot be read or made ends the test")]
 
-mod common;
-
+use crate::common::{BUSY, PLAIN, RARE, Setup, report, run, side};
 use breakwater_loadtest::{Change, Comparison, Kind, Measured, Metric, Rules, Run, Verdict, compare};
-use common::{BUSY, PLAIN, RARE, Setup, report, run, side};
 use proptest::prelude::*;
 
 const COUNTED: Setup = Setup { counted: true, ..PLAIN };
@@ -191,7 +188,7 @@ fn one_error_of_none_is_no_catastrophe_and_one_in_a_hundred_is() {
 
 #[test]
 fn the_documented_defaults_are_the_codes() {
-    let page = include_str!("../../docs/loadtest.md");
+    let page = include_str!("../../../docs/loadtest.md");
     let yaml = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let mut documented = Rules::parse(yaml).unwrap();
     assert_eq!(documented.traffic.api.remove("createPost"), Some(120_000.0), "an example");

@@ -1,11 +1,8 @@
 //! What the comparison remembers: through JSON, crashes, strata, waves. Alpha holds through all of it.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic, its helpers as well")]
-
-mod bed;
 
 use std::sync::Arc;
 
-use bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted, frozen, owned};
+use crate::bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted, frozen, owned};
 use breakwater_slo::{
     Action, Against, Arm, Comparison, Config, Edges, Frozen, GAIN_COUNT, Guard, KEPT_MAX, Members, Mixture,
     PHI_MIN, Past, Reading, Sample, Side, State, Step, TAILS_MAX, Tail, TenantId,

@@ -1,13 +1,10 @@
 //! Against an independent implementation in Python (analysis.md 5): random streams, agreement to 1e-9.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic, its helpers as well")]
-
-mod bed;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use bed::{Noise, START_SECONDS, STEP_SECONDS};
+use crate::bed::{Noise, START_SECONDS, STEP_SECONDS};
 use breakwater_slo::{
     Action, Against, Arm, Comparison, Config, Counts, Edges, Frozen, Guard, Members, Past, Reading, Sample,
     Series, Side, State, Step, Tail, TenantId,
@@ -172,7 +169,7 @@ fn run(mut stream: Stream) -> (Vec<Value>, Value) {
 }
 
 fn python(document: &Value) -> Vec<Value> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/differential/judge.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slo/differential/judge.py");
     let mut child = Command::new("python3")
         .arg(script)
         .stdin(Stdio::piped())

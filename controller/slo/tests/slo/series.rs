@@ -1,13 +1,10 @@
 //! Recorded public series, replayed: what the judge says where nothing was rolled out, and when it finds a fault put in.
 //!
 //! The first half of a series is history: own ratios, dispersion, calibration. The second half is the rollout.
-#![allow(clippy::expect_used, reason = "a test may panic, its helpers as well")]
-
-mod bed;
 
 use std::sync::Arc;
 
-use bed::{Noise, START_SECONDS};
+use crate::bed::{Noise, START_SECONDS};
 use breakwater_slo::{
     Action, Against, Arm, Comparison, Config, Counts, Dispersion, Frozen, Guard, Members, Reading, Sample,
     Series, State, Step, TenantId, exposed, own_ratios, replay,

@@ -1,5 +1,4 @@
 //! A small fleet that feeds a judge: steps of one minute from a fixed time on.
-#![allow(dead_code, clippy::expect_used, reason = "every suite uses its part, and a test may panic")]
 
 use breakwater_slo::{
     Against, Arm, Config, Counts, Discard, Evidence, Frozen, Members, PHI_MIN, Reading, Sample, Series,

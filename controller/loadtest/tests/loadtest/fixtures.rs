@@ -1,12 +1,9 @@
-//! The files under tests/data are the generator's: `UPDATE_FIXTURES=1 cargo test -p breakwater-loadtest --test fixtures` writes them.
-#![allow(clippy::unwrap_used, reason = "what cannot be read or made ends the test")]
-
-mod common;
+//! The files under tests/data are the generator's: `UPDATE_FIXTURES=1 cargo test -p breakwater-loadtest --test loadtest fixtures` writes them.
 
 use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 
+use crate::common::{BUSY, PLAIN, Setup, report, side, traffic};
 use breakwater_loadtest::{Comparison, Rules, Run, Verdict, compare};
-use common::{BUSY, PLAIN, Setup, report, side, traffic};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)

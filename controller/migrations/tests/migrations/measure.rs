@@ -1,9 +1,5 @@
 //! The lock table against a PostgreSQL: lock, rewrite, blocked reads and writes of each form, as the server shows them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
-mod server;
-
 use std::collections::BTreeMap;
 
 use breakwater_migrations::{Dialect, Input, analyse, measure::measure};
@@ -135,7 +131,7 @@ DROP TABLE t";
 
 #[test]
 fn the_lock_table_agrees_with_a_postgresql() {
-    let server = server::start();
+    let server = crate::server::start();
     let mut files = BTreeMap::from([("000001_base.up.sql".to_owned(), BASE.as_bytes().to_vec())]);
     for (at, form) in FORMS.lines().enumerate() {
         let prefix = if form.contains("CONCURRENTLY") { "-- morph:nontransactional\n" } else { "" };

@@ -1,7 +1,5 @@
 //! Seed 002's 52 rows as morph files: what the analysis says of each against what was measured in 2021.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use breakwater_migrations::{

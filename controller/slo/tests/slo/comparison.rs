@@ -1,9 +1,6 @@
 //! The comparison through the judge: what it finds, what it leaves alone, and in which words.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic, its helpers as well")]
 
-mod bed;
-
-use bed::{Bed, Noise, api_errors, counted, frozen, owned, silent, tenants};
+use crate::bed::{self, Bed, Noise, api_errors, counted, frozen, owned, silent, tenants};
 use breakwater_slo::{
     Action, Against, Arm, Comparison, Doubt, Edges, Frozen, Guard, Members, PHI_MIN, Past, Reading, Sample,
     Series, Side, State, Step, Tail, TenantId, Verdict, combine, replay,

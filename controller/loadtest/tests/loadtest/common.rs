@@ -1,6 +1,4 @@
 //! Load tests made up: a server with Zipf traffic over handlers and store methods, noise between runs and by calls. Seeded.
-#![allow(dead_code, reason = "each test file uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made ends the test")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small counts and seconds")]
 
 use std::collections::BTreeMap;

@@ -1,7 +1,5 @@
 //! What a wave starts from outlives the controller, on the bed: stored once, read back, gone when another version starts.
 
-#![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
-
 use breakwater_crds::{Rollout, RolloutStatus, Span, words::Verdict};
 use breakwater_rehearsal::{bed::Bed, fleet::FleetSpec};
 use jiff::SignedDuration;

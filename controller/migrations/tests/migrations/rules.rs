@@ -1,7 +1,5 @@
 //! Each rule of migrations.md section 1: a file that breaks it, and one like it that does not.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use breakwater_migrations::{Dialect, Impact, Input, Revert, Review, analyse};

@@ -1,9 +1,7 @@
 //! The figures of controller/docs/loadtest.md: false alarms of the same version against itself, and what is found of a fault.
 
-mod common;
-
+use crate::common::{BUSY, PLAIN, RARE, Setup, side, traffic};
 use breakwater_loadtest::{Rules, Share, Verdict, compare};
-use common::{BUSY, PLAIN, RARE, Setup, side, traffic};
 
 const SEEDS: u64 = 200;
 

@@ -1,8 +1,6 @@
 //! What holds for every stream.
 
-mod bed;
-
-use bed::{Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted};
+use crate::bed::{self, Bed, Noise, START_SECONDS, STEP_SECONDS, api_errors, counted};
 use breakwater_slo::{
     Action, Against, Arm, Comparison, Config, Counts, Discard, Doubt, Edges, Evidence, Frozen, Kind, Past,
     Reading, Sample, Series, Side, State, Step, Tail, TenantId, Verdict,

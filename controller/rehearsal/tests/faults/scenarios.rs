@@ -1,7 +1,5 @@
 //! The shipped scenarios end as they say, and a seed decides everything.
 
-#![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
-
 use std::sync::LazyLock;
 
 use breakwater_crds::{

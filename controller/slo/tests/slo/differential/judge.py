@@ -1,4 +1,4 @@
-"""The comparison of analysis.md 2 once more, written from its formulas: what tests/differential.rs compares with.
+"""The comparison of analysis.md 2 once more, written from its formulas: what tests/slo/differential.rs compares with.
 
 Reads one JSON document from standard input (settings and steps), writes one JSON list to standard output: per step the
 logarithm of the evidence, the detectable share and the guilty tenants. Standard library only; not fast, not bounded.

@@ -1,8 +1,6 @@
 //! R12: what cannot be read never passes and never reverts.
 
-mod bed;
-
-use bed::{Bed, INVALID, RESTARTED, api_errors, sample, silent, tenants};
+use crate::bed::{Bed, INVALID, RESTARTED, api_errors, sample, silent, tenants};
 use breakwater_slo::{
     Action, Arm, Counts, CountsError, Guard, NoData, Reading, Sample, Series, Verdict, stale_after_seconds,
 };
