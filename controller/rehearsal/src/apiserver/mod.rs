@@ -99,6 +99,17 @@ impl ApiServer {
         Ok(stored.value.clone())
     }
 
+    /// Puts an object back as another server held it, as a restored etcd does: its UID, owners and times are kept, and
+    /// its resourceVersion is this server's.
+    pub fn restore(&self, object: Value) -> Result<(), Failure> {
+        let mut inner = self.lock();
+        let Inner { kinds, store } = &mut *inner;
+        verbs::restore(kinds, store, object)?;
+        drop(inner);
+        self.tell();
+        Ok(())
+    }
+
     /// An object as it is now.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         let inner = self.lock();
