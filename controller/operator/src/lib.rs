@@ -1,5 +1,6 @@
 //! The only I/O of Breakwater: observe -> plan -> execute -> status; lease, Prometheus, webhook.
 
+mod backoff;
 pub mod client;
 pub mod clock;
 pub mod execute;

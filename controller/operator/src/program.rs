@@ -156,8 +156,9 @@ async fn lead_while_leading(
 ) -> bool {
     loop {
         let epoch = tokio::select! {
-            epoch = leading(&mut lease) => epoch,
+            biased;
             () = shutdown.cancelled() => return true,
+            epoch = leading(&mut lease) => epoch,
         };
         let Some(epoch) = epoch else { return true };
         tracing::info!(epoch, "leading");
@@ -168,9 +169,10 @@ async fn lead_while_leading(
         });
         tokio::pin!(term);
         tokio::select! {
-            _ = &mut term => {}
-            () = lost(&mut lease, epoch) => tracing::warn!(epoch, "no longer leading"),
+            biased;
             () = shutdown.cancelled() => {}
+            () = lost(&mut lease, epoch) => tracing::warn!(epoch, "no longer leading"),
+            _ = &mut term => {}
         }
         end.cancel();
         office.send_replace(None);

@@ -230,6 +230,7 @@ async fn pump(shared: Arc<Shared>) {
         match shared.next() {
             Next::Idle => shared.changed.notified().await,
             Next::At(due) => tokio::select! {
+                biased;
                 () = shared.changed.notified() => {}
                 () = sleep_until(due) => {}
             },

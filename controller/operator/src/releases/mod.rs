@@ -27,7 +27,7 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use crate::{ground::Ground, tenants::lens::FIELD_MANAGER};
+use crate::{backoff::Pauses, ground::Ground, tenants::lens::FIELD_MANAGER};
 
 /// How often `ConfigMap`s are asked for again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ type Place = (String, String);
 /// Every Release, assessed.
 pub struct Releases {
     ground: Ground,
-    known: Mutex<HashMap<Place, Known>>,
+    known: Mutex<BTreeMap<Place, Known>>,
     /// Why they cannot be listed.
     unread: Mutex<Option<String>>,
     /// Counts changes.
@@ -118,19 +118,20 @@ impl Releases {
         let watches = self.ground.clients.watches.clone();
         let resource = ApiResource::erase::<Release>(&());
         let api: Api<DynamicObject> = Api::all_with(watches, &resource);
-        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(api, watcher::Config::default()).backoff(Pauses::of("Releases")).boxed();
         let mut again = tokio::time::interval(LOOK_AGAIN);
         let (mut seen, mut looks) = (HashSet::new(), 0_u32);
         loop {
             tokio::select! {
-                event = events.next() => match event {
-                    Some(event) => self.take(event, &mut seen).await,
-                    None => return,
-                },
+                biased;
                 _ = again.tick() => {
                     self.look_again(looks % ROWS_EVERY == 0).await;
                     looks = looks.wrapping_add(1);
                 }
+                event = events.next() => match event {
+                    Some(event) => self.take(event, &mut seen).await,
+                    None => return,
+                },
             }
         }
     }

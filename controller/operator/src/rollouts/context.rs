@@ -1,7 +1,7 @@
 //! What every reconcile shares. No decision is made here.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,14 +12,11 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Client,
     core::DeserializeGuard,
-    runtime::{
-        events::{Recorder, Reporter},
-        reflector::{ObjectRef, Store},
-    },
+    runtime::reflector::{ObjectRef, Store},
 };
 use tokio::sync::mpsc;
 
-use super::{lead::Leader, session::Session};
+use super::{events::Recorder, lead::Leader, session::Session};
 use crate::{
     ground::Ground,
     releases::Releases,
@@ -67,7 +64,7 @@ pub struct Context {
     pub(super) jobs: Store<Job>,
     pub(super) recorder: Recorder,
     pub(super) wake: mpsc::UnboundedSender<Key>,
-    sessions: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<Session>>>>,
+    sessions: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Session>>>>,
 }
 
 impl Context {
@@ -79,9 +76,8 @@ impl Context {
         jobs: Store<Job>,
         wake: mpsc::UnboundedSender<Key>,
     ) -> Self {
-        let reporter = Reporter { controller: "breakwater".into(), instance: Some(leader.identity.clone()) };
         let Ground { clients, clock, .. } = &leader.ground;
-        let recorder = Recorder::new(clients.requests.clone(), reporter);
+        let recorder = Recorder::new(clients.requests.clone(), clock.clone(), leader.identity.clone());
         let tenants = Tenants::new(clients.watches.clone(), Reach::Cluster, clock.clone());
         Self { leader, tenants, actions, reports, releases, jobs, recorder, wake, sessions: Mutex::default() }
     }

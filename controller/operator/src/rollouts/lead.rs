@@ -23,8 +23,8 @@ use super::{
     reconcile,
 };
 use crate::{
-    execute::Executor, ground::Ground, http::Metrics, jobs::JOB_OF, lease::Lease, releases::Releases,
-    stop::Stop,
+    backoff::Pauses, execute::Executor, ground::Ground, http::Metrics, jobs::JOB_OF, lease::Lease,
+    releases::Releases, stop::Stop,
 };
 
 /// Longest wait for writes in flight at the end of a term.
@@ -74,8 +74,9 @@ impl Leader {
             a.is_ok() && b.is_ok()
         };
         tokio::select! {
-            ready = listed => if !ready { return true },
+            biased;
             () = end.cancelled() => return true,
+            ready = listed => if !ready { return true },
         }
         let context = Arc::new(Context::new(self.clone(), actions, reports, releases, jobs, wake.clone()));
         tasks.spawn(wake_on_stop(context.clone()));
@@ -89,6 +90,7 @@ impl Leader {
             );
         Controller::new(Api::<Guarded>::all(client.clone()), watcher::Config::default())
             .with_config(controller::Config::default().concurrency(CONCURRENCY))
+            .trigger_backoff(Pauses::of("Rollouts to reconcile"))
             .reconcile_on(triggers)
             .graceful_shutdown_on(end.cancelled_owned())
             .run(reconcile::reconcile, reconcile::after_error, context.clone())
@@ -101,7 +103,8 @@ impl Leader {
 /// Follows which Rollouts exist; what goes with one that is gone goes at once.
 async fn follow_rollouts(client: Client, context: Arc<Context>) {
     let (reader, writer) = reflector::store::<Guarded>();
-    let events = watcher(Api::<Guarded>::all(client), watcher::Config::default()).default_backoff();
+    let events =
+        watcher(Api::<Guarded>::all(client), watcher::Config::default()).backoff(Pauses::of("Rollouts"));
     let key =
         |object: &Guarded| Key { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let follow = events.reflect(writer).for_each(|event| {
@@ -135,7 +138,7 @@ where
 {
     let (reader, writer) = reflector::store::<DeserializeGuard<K>>();
     let events = watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default())
-        .default_backoff();
+        .backoff(Pauses::of(std::any::type_name::<K>()));
     tasks.spawn(events.reflect(writer).touched_objects().for_each(move |object| {
         match object {
             Ok(DeserializeGuard(Ok(object))) => {
@@ -154,8 +157,8 @@ where
 /// nothing waits for the list.
 fn mirror_jobs(client: &Client, tasks: &mut JoinSet<()>, wake: mpsc::UnboundedSender<Key>) -> Store<Job> {
     let (reader, writer) = reflector::store::<Job>();
-    let events =
-        watcher(Api::<Job>::all(client.clone()), watcher::Config::default().labels(JOB_OF)).default_backoff();
+    let events = watcher(Api::<Job>::all(client.clone()), watcher::Config::default().labels(JOB_OF))
+        .backoff(Pauses::of("Jobs"));
     let small = events.modify(|job| {
         job.spec = None;
         job.metadata.managed_fields = None;

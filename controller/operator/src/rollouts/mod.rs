@@ -1,6 +1,7 @@
 //! One reconcile per Rollout: observe -> plan -> store -> execute -> tell.
 
 mod context;
+mod events;
 mod evidence;
 mod frozen;
 mod lead;

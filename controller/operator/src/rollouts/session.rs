@@ -265,6 +265,7 @@ fn forward(
                 }
             };
             let goes_on = tokio::select! {
+                biased;
                 known = changes.changed() => known.is_ok(),
                 () = answered.notified() => true,
                 goes_on = read => goes_on,
