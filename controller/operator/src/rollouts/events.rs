@@ -56,17 +56,14 @@ impl Recorder {
         };
         let namespace = about.namespace.as_deref().unwrap_or("default");
         let events: Api<Stored> = Api::namespaced(self.client.clone(), namespace);
-        let stored = match known {
-            Some(known) => {
-                let again = occurred_again(known, now);
-                events.patch(&again.name_any(), &PatchParams::default(), &Patch::Merge(&again)).await?;
-                again
-            }
-            None => {
-                let first = self.first(event, about, now);
-                events.create(&PostParams::default(), &first).await?;
-                first
-            }
+        let stored = if let Some(known) = known {
+            let again = occurred_again(known, now);
+            events.patch(&again.name_any(), &PatchParams::default(), &Patch::Merge(&again)).await?;
+            again
+        } else {
+            let first = self.first(event, about, now);
+            events.create(&PostParams::default(), &first).await?;
+            first
         };
         self.series.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (stored, now));
         Ok(())
