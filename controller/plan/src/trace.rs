@@ -11,7 +11,7 @@
 //! inspection schemes, Biometrika 1954). `expected` bears the slack of a margin that users would not feel, so that a
 //! healthy version's sum keeps falling back to zero, and with it what is remembered of its tenants.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use breakwater_crds::{
     report::{
@@ -73,7 +73,7 @@ pub struct Trace {
     every_seconds: i64,
     points: VecDeque<Point>,
     arm: Felt,
-    tenants: HashMap<TenantId, Felt>,
+    tenants: BTreeMap<TenantId, Felt>,
     /// The decision that sums are kept for, in unix seconds: from then on none falls back.
     pinned_seconds: Option<i64>,
 }

@@ -11,7 +11,7 @@ use breakwater_crds::{
 use breakwater_operator::{ground::CountsOf, telemetry::Counts, tenants::lens::Lens};
 use breakwater_plan::spec::Checked;
 use jiff::{SignedDuration, Timestamp};
-use kube::{CustomResourceExt as _, ResourceExt as _};
+use kube::{CustomResourceExt as _, ResourceExt as _, api::DynamicObject};
 use serde_json::{Value, json};
 
 use crate::{
@@ -102,32 +102,64 @@ pub fn check(rollout: &Rollout) -> Result<Lens, String> {
     }
 }
 
+/// An API server that serves what the controller works with, and the tenants' kind.
+fn serve(time: &VirtualTime, shape: &Shape) -> Result<ApiServer, BedError> {
+    let api = ApiServer::new(time.true_clock());
+    for crd in [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()] {
+        let crd = serde_json::to_value(crd).map_err(|why| BedError::Tenants(why.to_string()))?;
+        api.define(&crd).map_err(BedError::Tenants)?;
+    }
+    if !shape.is_builtin() {
+        api.serve(shape.kind());
+    }
+    Ok(api)
+}
+
 impl Bed {
     /// Makes a bed; no controller runs yet. Must be called inside a runtime whose clock is paused.
     pub fn make(rollout: &Rollout, fleet: &FleetSpec, seed: u64) -> Result<Self, BedError> {
+        let bed = Self::empty(rollout, fleet, seed, ORIGIN)?;
+        bed.populate()?;
+        bed.hire(check(rollout).map_err(BedError::Refused)?);
+        bed.put_rollout(rollout)?;
+        Ok(bed)
+    }
+
+    /// Makes a bed that begins at `at` with what an API server held then: one Rollout, its tenants, and all that a
+    /// controller left. Their UIDs, owners and times are kept. No controller runs yet; the same runtime as for
+    /// [`Bed::make`] is needed.
+    pub fn restore(objects: &[Value], fleet: &FleetSpec, seed: u64, at: Timestamp) -> Result<Self, BedError> {
+        let rollout = objects.iter().find(|object| object["kind"] == "Rollout");
+        let rollout = rollout.ok_or_else(|| BedError::Refused("there is no Rollout".into()))?;
+        let rollout: Rollout =
+            serde_json::from_value(rollout.clone()).map_err(|why| BedError::Refused(why.to_string()))?;
+        let lens = check(&rollout).map_err(BedError::Refused)?;
+        let mut bed = Self::empty(&rollout, fleet, seed, at)?;
+        bed.asked = objects.iter().filter(|object| object["kind"] == "RolloutAction").count();
+        for object in objects {
+            bed.api.restore(object.clone()).map_err(|why| BedError::Tenants(why.to_string()))?;
+            bed.recall(object, &lens, at);
+        }
+        bed.hire(lens);
+        Ok(bed)
+    }
+
+    /// Everything but objects, and nobody who works.
+    fn empty(rollout: &Rollout, fleet: &FleetSpec, seed: u64, at: Timestamp) -> Result<Self, BedError> {
         let (namespace, name) = (rollout.namespace().unwrap_or_else(|| "default".into()), rollout.name_any());
-        let lens = || check(rollout).map_err(BedError::Refused);
-        let (shape, time) =
-            (Shape::new(rollout, fleet).map_err(BedError::Tenants)?, VirtualTime::begin(ORIGIN));
-        let api = ApiServer::new(time.true_clock());
-        for crd in [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()] {
-            let crd = serde_json::to_value(crd).map_err(|why| BedError::Tenants(why.to_string()))?;
-            api.define(&crd).map_err(BedError::Tenants)?;
-        }
-        if !shape.is_builtin() {
-            api.serve(shape.kind());
-        }
-        let population = Population::new(fleet.clone(), &namespace, seed, ORIGIN.as_second());
+        let (shape, time) = (Shape::new(rollout, fleet).map_err(BedError::Tenants)?, VirtualTime::begin(at));
+        let api = serve(&time, &shape)?;
+        let population = Population::new(fleet.clone(), &namespace, seed, at.as_second());
         api.namespace(process::NAMESPACE, &[]);
         api.namespace(&namespace, &[]);
         if let Some(other) = fleet.namespace.as_deref().filter(|other| *other != namespace) {
             api.namespace(other, &[(marker::CONSENT_LABEL, &namespace)]);
         }
         let fleet = Fleet::new(population);
-        let metrics = Metrics::new(fleet.clone(), &rollout.spec, shape.clone(), lens()?, time.true_clock())
+        let lens = check(rollout).map_err(BedError::Refused)?;
+        let metrics = Metrics::new(fleet.clone(), &rollout.spec, shape.clone(), lens, time.true_clock())
             .map_err(BedError::Refused)?;
-        let away = Arc::new(Away::default());
-        let bed = Self {
+        Ok(Self {
             api,
             time,
             fleet,
@@ -135,19 +167,32 @@ impl Bed {
             namespace,
             name,
             shape,
-            away,
+            away: Arc::default(),
             fates: Arc::new(Unharmed),
             processes: Vec::new(),
             started: 0,
             calls_before: 0,
             asked: 0,
-        };
-        bed.populate()?;
-        let client = kube::Client::new(bed.api.line("tenant-operator", bed.away.clone()), "default");
-        let crew = Crew::new(client, bed.fleet.clone(), bed.shape.clone(), lens()?, bed.time.true_clock());
+        })
+    }
+
+    /// Sets the tenants' own operators to work.
+    fn hire(&self, lens: Lens) {
+        let client = kube::Client::new(self.api.line("tenant-operator", self.away.clone()), "default");
+        let crew = Crew::new(client, self.fleet.clone(), self.shape.clone(), lens, self.time.true_clock());
         tokio::spawn(crew.run());
-        bed.put_rollout(rollout)?;
-        Ok(bed)
+    }
+
+    /// A tenant that is put back serves on its version since the write that its marker tells of.
+    fn recall(&self, object: &Value, lens: &Lens, at: Timestamp) {
+        let Ok(object) = serde_json::from_value::<DynamicObject>(object.clone()) else { return };
+        let mut fleet = self.fleet.lock();
+        let found = fleet.find(&object.namespace().unwrap_or_default(), &object.name_any());
+        if let (Some(index), Some(digest)) = (found, lens.digest(&object, at))
+            && let (Some(version), Some(marker)) = (digest.tenant.version.version(), digest.tenant.marker)
+        {
+            fleet.runs(index, version, marker.written_at.as_second());
+        }
     }
 
     fn populate(&self) -> Result<(), BedError> {

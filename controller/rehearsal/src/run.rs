@@ -12,6 +12,7 @@ use breakwater_crds::{Rollout, RolloutStatus, status::Phase};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    apiserver::Changes,
     bed::{self, Bed, BedError},
     chronicle::Chronicle,
     director::Director,
@@ -151,6 +152,7 @@ async fn play(rehearsal: &Rehearsal, progress: &mut dyn FnMut(&Progress<'_>)) ->
         }
         let next = director.due_at().into_iter().chain([now + LOOK, *until]).min().unwrap_or(now + LOOK);
         tokio::select! {
+            biased;
             () = settled(&mut changes) => {}
             () = bed.time.sleep_until(next) => {}
         }
@@ -161,11 +163,10 @@ async fn play(rehearsal: &Rehearsal, progress: &mut dyn FnMut(&Progress<'_>)) ->
 }
 
 /// Waits until something changed, and then a second, so that a burst of changes is looked at once.
-async fn settled(changes: &mut tokio::sync::watch::Receiver<u64>) {
-    if changes.changed().await.is_ok() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        changes.mark_unchanged();
-    }
+async fn settled(changes: &mut Changes) {
+    changes.changed().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    changes.mark_unchanged();
 }
 
 /// Hourly, in virtual time.

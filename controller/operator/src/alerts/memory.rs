@@ -1,7 +1,7 @@
 //! The alerts that fire, bounded and forgetful: Alertmanager repeats what goes on. Pure.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -22,11 +22,11 @@ type Key = (Option<(String, String)>, String);
 /// The alerts that fire.
 pub struct Memory {
     remembered: SignedDuration,
-    alerts: HashMap<Key, (Firing, Timestamp)>,
+    alerts: BTreeMap<Key, (Firing, Timestamp)>,
     /// The same by when they were last heard of, oldest first.
     heard: BTreeSet<(Timestamp, Key)>,
     /// What Prometheus said last, by Rollout and rule.
-    pulled: HashMap<Asked, Vec<Firing>>,
+    pulled: BTreeMap<Asked, Vec<Firing>>,
 }
 
 /// Namespace and name of a Rollout, and the text of one of its rules.
@@ -36,7 +36,7 @@ impl Memory {
     /// An empty one that forgets what was not repeated for `remembered`.
     pub fn new(remembered: Duration) -> Self {
         let remembered = SignedDuration::try_from(remembered).unwrap_or(SignedDuration::MAX);
-        Self { remembered, alerts: HashMap::new(), heard: BTreeSet::new(), pulled: HashMap::new() }
+        Self { remembered, alerts: BTreeMap::new(), heard: BTreeSet::new(), pulled: BTreeMap::new() }
     }
 
     /// An alert fires, or still fires.

@@ -219,6 +219,7 @@ async fn pump(shared: Arc<Shared>) {
         match shared.next() {
             Next::Idle => shared.changed.notified().await,
             Next::At(due) => tokio::select! {
+                biased;
                 () = shared.changed.notified() => {}
                 () = sleep_until(due) => {}
             },

@@ -202,6 +202,7 @@ impl Election {
         let give_back = loop {
             let next = self.turn().await;
             tokio::select! {
+                biased;
                 give_back = &mut stop => break give_back,
                 () = sleep_until(next) => {}
             }

@@ -1,6 +1,6 @@
 //! The `DeviationReport`s of one Rollout as this process knows them: the cache's, overlaid by what it wrote or read itself. I/O.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use breakwater_crds::DeviationReport;
 use breakwater_plan::{observed::Report, outcome::ReportWrite};
@@ -18,7 +18,7 @@ pub(super) struct Reports {
     /// To be stored before the status.
     owed: BTreeMap<String, ReportWrite>,
     /// Written or read by this process, and when.
-    own: HashMap<String, (Report, Timestamp)>,
+    own: BTreeMap<String, (Report, Timestamp)>,
     /// The report that the status named when it was last asked for: a cache may be older than this process.
     named: Option<String>,
 }
@@ -97,7 +97,9 @@ pub(super) fn cached(store: &Store<DeserializeGuard<DeviationReport>>, key: &Key
     let mine = state.iter().filter_map(|object| object.0.as_ref().ok()).filter(|report| {
         report.namespace().as_deref() == Some(&key.namespace) && report.spec.rollout == key.name
     });
-    mine.map(known).collect()
+    let mut reports: Vec<Report> = mine.map(known).collect();
+    reports.sort_by(|a, b| a.name.cmp(&b.name));
+    reports
 }
 
 fn known(report: &DeviationReport) -> Report {
@@ -140,7 +142,7 @@ mod tests {
     fn what_people_found_out_is_seen_at_once_and_what_we_wrote_is_believed_over_the_cache() {
         let now: Timestamp = "2026-03-01T10:00:00Z".parse().unwrap();
         let own = |name: &str| (name.to_owned(), (report(name, Outcome::Reverted, None), now));
-        let reports = Reports { own: HashMap::from([own("a"), own("b")]), ..Reports::default() };
+        let reports = Reports { own: BTreeMap::from([own("a"), own("b")]), ..Reports::default() };
         let mut seen =
             reports.overlay(vec![report("a", Outcome::Reverting, Some(InvestigationState::Fixed))]);
         seen.sort_by(|a, b| a.name.cmp(&b.name));

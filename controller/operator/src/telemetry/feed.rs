@@ -83,6 +83,7 @@ impl Feed {
                 let pause = if news.failed { PAUSE_AFTER_ERROR } else { news.pause(now) };
                 // A new wish is served at once, except after an error: Prometheus is not to be hammered.
                 tokio::select! {
+                    biased;
                     change = wishes.changed(), if !news.failed => if change.is_err() { return },
                     () = tokio::time::sleep(pause) => {}
                 }

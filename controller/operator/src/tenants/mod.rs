@@ -68,7 +68,7 @@ struct Shared {
     surroundings: Arc<RwLock<Surroundings>>,
     namespaces: Mutex<Sight>,
     /// One per Rollout, by namespace and name; dead ones are swept when another subscribes.
-    cores: Mutex<HashMap<(String, String), Weak<Core>>>,
+    cores: Mutex<BTreeMap<(String, String), Weak<Core>>>,
     streams: Mutex<HashMap<StreamKey, (Arc<Running>, AbortHandle)>>,
     namespace_watch: Mutex<Option<AbortHandle>>,
 }

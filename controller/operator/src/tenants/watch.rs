@@ -257,6 +257,7 @@ pub async fn follow<K, S>(
         let end = loop {
             let patience = if streaming && !listed { LIST_SILENCE } else { Duration::MAX };
             let item = tokio::select! {
+                biased;
                 () = restart.notified() => break End::Joined,
                 item = tokio::time::timeout(patience, stream.next()) => item,
             };

@@ -107,7 +107,7 @@ impl Line {
     /// The watches catch up.
     pub fn release(&self) {
         self.held.release();
-        self.server.changed.send_modify(|_| {});
+        self.server.changed.wake();
     }
 
     /// Cuts the line for good: what is under way is never answered, what is sent later never arrives. So ends a process.

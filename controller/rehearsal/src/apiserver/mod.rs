@@ -6,6 +6,7 @@
 //! on it: authentication, RBAC, admission other than what a CRD's schema says, aggregated discovery, protobuf.
 
 mod admission;
+mod changes;
 mod discovery;
 mod failure;
 mod kinds;
@@ -28,21 +29,22 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use self::{
+    changes::Changes,
     failure::Failure,
     kinds::{Generation, Kind, Scope},
     line::{Call, Fate, Fates, Line, Unharmed},
     request::{Subresource, Verb},
     store::{Change, Write},
 };
-use self::{kinds::Kinds, request::Target, store::Store};
+use self::{changes::Counter, kinds::Kinds, request::Target, store::Store};
 
 /// The server. Clones are handles on the same one.
 #[derive(Clone)]
 pub struct ApiServer {
     inner: Arc<Mutex<Inner>>,
-    changed: Arc<tokio::sync::watch::Sender<u64>>,
+    changed: Counter,
     /// Moves when every open watch is to end.
-    hung_up: Arc<tokio::sync::watch::Sender<u64>>,
+    hung_up: Counter,
     clock: Clock,
 }
 
@@ -54,11 +56,8 @@ struct Inner {
 impl ApiServer {
     /// A server with the kinds that are built in and no object but the namespace `default`.
     pub fn new(clock: Clock) -> Self {
-        let (changed, _) = tokio::sync::watch::channel(0);
-        let inner = Inner { kinds: Kinds::builtin(), store: Store::default() };
-        let (hung_up, _) = tokio::sync::watch::channel(0);
-        let (inner, changed, hung_up) = (Arc::new(Mutex::new(inner)), Arc::new(changed), Arc::new(hung_up));
-        let server = Self { inner, changed, hung_up, clock };
+        let inner = Arc::new(Mutex::new(Inner { kinds: Kinds::builtin(), store: Store::default() }));
+        let server = Self { inner, changed: Counter::default(), hung_up: Counter::default(), clock };
         server.namespace("default", &[]);
         server
     }
@@ -97,6 +96,17 @@ impl ApiServer {
         drop(inner);
         self.tell();
         Ok(stored.value.clone())
+    }
+
+    /// Puts an object back as another server held it, as a restored etcd does: its UID, owners and times are kept, and
+    /// its resourceVersion is this server's.
+    pub fn restore(&self, object: Value) -> Result<(), Failure> {
+        let mut inner = self.lock();
+        let Inner { kinds, store } = &mut *inner;
+        verbs::restore(kinds, store, object)?;
+        drop(inner);
+        self.tell();
+        Ok(())
     }
 
     /// An object as it is now.
@@ -173,7 +183,7 @@ impl ApiServer {
 
     /// Ends every open watch, as a server does that goes away.
     pub fn hang_up(&self) {
-        self.hung_up.send_modify(|epoch| *epoch += 1);
+        self.hung_up.advance();
     }
 
     /// Forgets every past event: who watches from an older version is told 410.
@@ -197,8 +207,8 @@ impl ApiServer {
     }
 
     /// A counter that moves with every change of any object.
-    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.changed.subscribe()
+    pub fn changes(&self) -> Changes {
+        self.changed.changes()
     }
 
     /// A client's line to the server: every call of `user` goes through `fates`.
@@ -221,6 +231,6 @@ impl ApiServer {
 
     fn tell(&self) {
         let version = self.lock().store.version();
-        self.changed.send_if_modified(|told| std::mem::replace(told, version) != version);
+        self.changed.set(version);
     }
 }

@@ -214,6 +214,17 @@ pub(super) fn put(
     Ok(store.set(id, Stored::new(object, version)))
 }
 
+/// Puts an object back as another server held it. What the present schema does not know is dropped, and what it refuses
+/// is refused.
+pub(super) fn restore(kinds: &Kinds, store: &mut Store, mut object: Value) -> Result<Arc<Stored>, Failure> {
+    let id = kinds.of_object(&object).ok_or_else(Failure::no_such_path)?;
+    let query = Query::default();
+    let say = Say { verb: Verb::Create, user: "", manager: "", media: "", query: &query, body: &[] };
+    admit(&kinds.at(id), &say, &mut object, None)?;
+    let version = store.next_version();
+    Ok(store.set(id, Stored::new(object, version)))
+}
+
 fn already_there(kind: &Kind, name: &str) -> Failure {
     Failure::new(409, "AlreadyExists", format!("{} {name:?} already exists", kind.resource()))
 }

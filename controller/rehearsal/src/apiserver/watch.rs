@@ -183,7 +183,7 @@ pub(super) fn stream(
 ) -> impl Stream<Item = Result<Bytes, Never>> + Send + 'static {
     let ends_at = Instant::now() + watch.timeout;
     let changes = server.changes();
-    let hung_up = server.hung_up.subscribe();
+    let hung_up = server.hung_up.changes();
     futures::stream::unfold(Some((server, watch, changes)), move |state| {
         let mut hung_up = hung_up.clone();
         let (held, cut) = (held.clone(), cut.clone());
@@ -200,9 +200,10 @@ pub(super) fn stream(
                     return Some((Ok(Bytes::from(lines)), next));
                 }
                 tokio::select! {
-                    more = changes.changed() => if more.is_err() { return None },
+                    biased;
                     () = cut.cancelled() => {}
-                    _ = hung_up.changed() => return None,
+                    () = hung_up.changed() => return None,
+                    () = changes.changed() => {}
                     () = tokio::time::sleep_until(ends_at) => {
                         let mut last = Vec::new();
                         if watch.bookmarks {

@@ -145,6 +145,7 @@ impl<'a> Stage<'a> {
 
     async fn wait(&mut self, until: SignedDuration) {
         tokio::select! {
+            biased;
             () = self.bed.time.sleep_until(until) => {}
             () = self.injector.struck.notified() => {
                 self.bed.kill_controllers();
