@@ -106,7 +106,7 @@ pub(super) fn cells(metric: &Metric) -> [String; 8] {
         or_dash(metric.candidate.map(|value| format!("{least}{}", metric.kind.figure(value)))),
         or_dash(metric.ratio.map(|ratio| format!("{least}{}x", text::number(ratio)))),
         or_dash(metric.noise.map(|noise| percent(noise.exp_m1()))),
-        or_dash(metric.traffic_share.map(share)),
+        or_dash(metric.traffic_share.map(percent)),
         metric.spared.clone().unwrap_or_default(),
     ]
 }
