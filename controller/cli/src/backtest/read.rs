@@ -91,9 +91,9 @@ impl One<'_> {
             taught = taught.and(lessons);
         }
         let trial = self.replay.trial(&week);
-        let mut watches = self.replay.watches(&trial, taught);
-        self.read(watched, &mut |end, counted| watches.step(end, counted), progress).await?;
-        Ok(self.replay.finish(watches))
+        let mut judges = self.replay.watches(&trial, taught);
+        self.read(watched, &mut |end, counted| judges.step(end, counted), progress).await?;
+        Ok(self.replay.finish(judges))
     }
 
     /// Reads a look in chunks and hands over its steps, in order.
