@@ -69,8 +69,10 @@ fn release(name: &str, spec: &Value) -> Value {
 /// A Release whose rows are counted by a Prometheus.
 fn counted(name: &str) -> Value {
     let metric = json!({"query": "rows", "tableLabel": "t", "tenantLabels": ["id"]});
-    let migrations =
-        json!({"dialect": "PostgreSQL", "serverVersion": "15.4", "rowsFrom": {"metric": metric}});
+    let files = json!({"000001_a.up.sql": "CREATE TABLE t (id int);"});
+    let migrations = json!({
+        "dialect": "PostgreSQL", "serverVersion": "15.4", "inline": files, "rowsFrom": {"metric": metric},
+    });
     release(name, &json!({"version": "2.0.0", "migrations": migrations}))
 }
 

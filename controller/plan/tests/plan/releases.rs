@@ -337,7 +337,7 @@ fn r21_a_version_starts_only_once_its_releases_are_known_as_they_are_now() {
     let mut world = World::usual("2.0.0");
     world.releases_behind = Some("Release app-2.0.0 was not looked at as it is now".into());
     waits(&mut world, "ReleasesBehind");
-    assert!(!world.condition("NeedsHuman").0, "it ends by itself");
+    assert!(!world.condition("Stalled").0, "it ends by itself");
     world.releases_behind = None;
     world.until_wave("one", Phase::Advancing);
 }
