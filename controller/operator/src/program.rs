@@ -176,6 +176,7 @@ async fn lead_while_leading(
     let mut lease = handles.lease.clone();
     loop {
         let epoch = tokio::select! {
+            biased; // so that a rehearsal plays the same twice
             epoch = leading(&mut lease) => epoch,
             () = shutdown.cancelled() => return Ok(true),
         };
@@ -188,6 +189,7 @@ async fn lead_while_leading(
         });
         tokio::pin!(term);
         let drained = tokio::select! {
+            biased;
             drained = &mut term => Some(drained?),
             () = lost(&mut lease, epoch) => {
                 tracing::warn!(epoch, "no longer leading");
@@ -240,4 +242,58 @@ fn highest_epoch(client: Client) -> lease::HighestEpoch {
             Ok(epochs.max().unwrap_or(0))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{Request, Response};
+    use breakwater_crds::rollout::Prometheus;
+    use jiff::Timestamp;
+    use kube::client::Body;
+    use tower::{BoxError, service_fn};
+
+    use super::*;
+    use crate::{client, telemetry::Counts};
+
+    /// A controller whose API server never answers.
+    fn program() -> Program {
+        let service =
+            service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
+        let clients = client::over(&service, &client::Settings::default());
+        let counts =
+            Arc::new(|_: &str, _: Option<&Prometheus>| -> Arc<dyn Counts> { panic!("nothing is read") });
+        let clock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        let settings = Settings {
+            namespace: "ops".into(),
+            lease_name: "breakwater".into(),
+            identity: "a".into(),
+            lease: lease::Config::default(),
+            has_prometheus: false,
+            webhook_token_secret: None,
+            max_in_flight_writes: 4,
+            write_timeout: Duration::from_secs(5),
+            status_interval: Duration::from_secs(10),
+        };
+        Program::new(&settings, Ground { clients, clock, counts }, "us").unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_ends_the_run_with_an_error_that_names_it() {
+        let mut program = program();
+        program.tasks.spawn("brake", async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            panic!("no events");
+        });
+        let lost = program.run(CancellationToken::new()).await.unwrap_err();
+        assert_eq!(lost.to_string(), "task brake panicked: no events");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_is_to_end_ends_without_an_error() {
+        let shutdown = CancellationToken::new();
+        let ran = tokio::spawn(program().run(shutdown.clone()));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        shutdown.cancel();
+        assert_eq!(ran.await.unwrap(), Ok(()));
+    }
 }

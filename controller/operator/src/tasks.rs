@@ -44,7 +44,7 @@ impl Lost {
 }
 
 /// The tasks of one owner; they are aborted with it.
-pub(crate) struct Tasks {
+pub struct Tasks {
     running: JoinSet<()>,
     names: HashMap<task::Id, &'static str>,
     alarm: Alarm,
@@ -52,27 +52,33 @@ pub(crate) struct Tasks {
     told: mpsc::Receiver<Lost>,
 }
 
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Tasks {
     /// None yet.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         // One is enough: the first loss ends the owner.
         let (sender, told) = mpsc::channel(1);
         Self { running: JoinSet::new(), names: HashMap::new(), alarm: Alarm(sender), told }
     }
 
     /// Starts a task that is to run as long as the owner.
-    pub(crate) fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let id = self.running.spawn(task).id();
         self.names.insert(id, name);
     }
 
     /// For tasks that may end sooner than the owner, and must not panic either.
-    pub(crate) fn alarm(&self) -> Alarm {
+    pub fn alarm(&self) -> Alarm {
         self.alarm.clone()
     }
 
     /// Resolves when a task is lost, and not before.
-    pub(crate) async fn lost(&mut self) -> Lost {
+    pub async fn lost(&mut self) -> Lost {
         tokio::select! {
             ended = self.running.join_next_with_id(), if !self.running.is_empty() => match ended {
                 Some(Ok((id, ()))) => Lost::of(self.name(id), Ok(())),
@@ -90,15 +96,11 @@ impl Tasks {
 
 /// Tells the owner of a panic in a task that may end sooner than it. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Alarm(mpsc::Sender<Lost>);
+pub struct Alarm(mpsc::Sender<Lost>);
 
 impl Alarm {
     /// Starts a task; whoever starts it ends it with the handle.
-    pub(crate) fn spawn(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> AbortHandle {
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let owner = self.0.clone();
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {

@@ -24,7 +24,7 @@ use super::{
     queue::{Next, Queue, Withheld},
     slots::Slots,
 };
-use crate::{clock::Clock, lease::Guard};
+use crate::{clock::Clock, lease::Guard, tasks::Alarm};
 
 /// What all pipelines share. Cheap to clone.
 #[derive(Clone)]
@@ -149,8 +149,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// A pipeline that writes through `api`, and notifies `wake` when a new plan is due (at most one notification is
-    /// pending, however much was settled). Must run inside a tokio runtime.
-    pub fn new(executor: &Executor, api: Arc<dyn TenantApi>, wake: Arc<Notify>) -> Self {
+    /// pending, however much was settled). `alarm` is told should it panic. Must run inside a tokio runtime.
+    pub fn new(executor: &Executor, api: Arc<dyn TenantApi>, wake: Arc<Notify>, alarm: &Alarm) -> Self {
         let shared = Arc::new(Shared {
             executor: Arc::clone(&executor.inner),
             api,
@@ -159,7 +159,7 @@ impl Pipeline {
             wake,
             settled: Notify::new(),
         });
-        let pump = tokio::spawn(pump(Arc::clone(&shared))).abort_handle();
+        let pump = alarm.spawn("pump of writes", pump(Arc::clone(&shared)));
         Self { shared, pump }
     }
 

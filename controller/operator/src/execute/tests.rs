@@ -13,7 +13,10 @@ use kube::core::{Status, response::StatusDetails};
 use tokio::{sync::Notify, time::sleep};
 
 use super::*;
-use crate::lease::{Fence, Guard};
+use crate::{
+    lease::{Fence, Guard},
+    tasks::Tasks,
+};
 
 const LATENCY: Duration = Duration::from_millis(10);
 const EPOCH: i64 = 7;
@@ -304,7 +307,8 @@ fn bed(writes: &[Write]) -> Bed {
         Arc::clone(&counts) as Arc<dyn Meter>,
     );
     let wake = Arc::new(Notify::new());
-    let pipeline = Pipeline::new(&executor, Arc::clone(&fleet) as _, Arc::clone(&wake));
+    let pipeline =
+        Pipeline::new(&executor, Arc::clone(&fleet) as _, Arc::clone(&wake), &Tasks::new().alarm());
     Bed { fleet, lease, counts, executor, pipeline, wake }
 }
 
@@ -361,7 +365,8 @@ async fn r18_another_rollouts_revert_finds_a_slot_though_advances_hang() {
     sleep(Duration::from_secs(1)).await;
     let reverts: Vec<Write> = (0..20).map(|id| write(id, Purpose::Revert)).collect();
     let other = Fleet::of(&reverts);
-    let pipeline = Pipeline::new(&bed.executor, Arc::clone(&other) as _, Arc::default());
+    let pipeline =
+        Pipeline::new(&bed.executor, Arc::clone(&other) as _, Arc::default(), &Tasks::new().alarm());
     pipeline.replace(reverts);
     sleep(LATENCY * 6).await;
     assert_eq!(other.sent().len(), 20);
@@ -693,7 +698,7 @@ async fn f1_a_dropped_pipeline_is_a_crash_nothing_more_is_sent() {
     // Its slots are free again.
     let again = advances(2000..2100);
     let other = Fleet::of(&again);
-    let pipeline = Pipeline::new(&executor, Arc::clone(&other) as _, wake);
+    let pipeline = Pipeline::new(&executor, Arc::clone(&other) as _, wake, &Tasks::new().alarm());
     pipeline.replace(again);
     sleep(LATENCY * 5).await;
     assert_eq!(other.sent().len(), 100);

@@ -69,12 +69,7 @@ impl Releases {
         let (mut seen, mut looks, mut studies) = (HashSet::new(), 0_u32, Studies::default());
         loop {
             tokio::select! {
-                event = events.next() => match event {
-                    Some(event) => if let Some(object) = self.take(event, &mut seen) {
-                        studies.begin(&self, object);
-                    },
-                    None => return,
-                },
+                biased; // so that a rehearsal plays the same twice; what is rare comes first
                 _ = again.tick() => {
                     for object in self.due(looks % ROWS_EVERY == 0, &studies) {
                         studies.begin(&self, object);
@@ -88,6 +83,12 @@ impl Releases {
                         std::panic::resume_unwind(panic);
                     }
                 }
+                event = events.next() => match event {
+                    Some(event) => if let Some(object) = self.take(event, &mut seen) {
+                        studies.begin(&self, object);
+                    },
+                    None => return,
+                },
             }
         }
     }

@@ -13,6 +13,7 @@ mod rows;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 pub use assess::{Assessed, Map, Named, assess};
@@ -28,6 +29,8 @@ use crate::ground::Ground;
 
 /// Most Releases whose rows are counted at once.
 const ROWS_AT_ONCE: usize = 4;
+/// How long the evidence of those that were listed first is waited for.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 /// Why nobody knows yet what the evidence of a Release comes to.
 const READING: &str = "its evidence is being read";
 
@@ -100,9 +103,15 @@ impl Releases {
         self.changes.subscribe()
     }
 
-    /// Resolves once they were listed, or could not be.
+    /// Resolves once they were listed, or could not be, and their evidence was read, for as long as that may take: after a
+    /// change of leaders a revert must neither wait for it long, nor be held for want of it.
     pub async fn looked(&self) {
         let _ = self.looked.subscribe().wait_for(|looked| *looked).await; // the sender lives as long as this
+        let read = async {
+            let mut changes = self.changes();
+            while self.known().values().any(|one| one.status.is_none()) && changes.changed().await.is_ok() {}
+        };
+        let _ = tokio::time::timeout(READ_WITHIN, read).await; // what is not known by then is unknown, and holds
     }
 
     /// Asks the API whether it has Releases that are not known as they are now, or one of a Rollout whose evidence is still

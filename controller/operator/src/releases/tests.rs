@@ -1,9 +1,6 @@
 //! Releases over an API server of a few lines: what is known of them, and when.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::to_bytes;
 use breakwater_crds::rollout::Prometheus;
@@ -72,8 +69,10 @@ fn release(name: &str, spec: &Value) -> Value {
 /// A Release whose rows are counted by a Prometheus.
 fn counted(name: &str) -> Value {
     let metric = json!({"query": "rows", "tableLabel": "t", "tenantLabels": ["id"]});
-    let migrations =
-        json!({"dialect": "PostgreSQL", "serverVersion": "15.4", "rowsFrom": {"metric": metric}});
+    let files = json!({"000001_a.up.sql": "CREATE TABLE t (id int);"});
+    let migrations = json!({
+        "dialect": "PostgreSQL", "serverVersion": "15.4", "inline": files, "rowsFrom": {"metric": metric},
+    });
     release(name, &json!({"version": "2.0.0", "migrations": migrations}))
 }
 
@@ -156,6 +155,16 @@ async fn a_release_is_behind_while_its_evidence_is_read_and_until_the_watch_brin
     store.put(release("c", &json!({"version": "3.0.0"})));
     let behind = known.behind("ops", "app").await.unwrap();
     assert_eq!(behind.as_deref(), Some("Release c was not looked at as it is now"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_opens_with_what_is_known_although_a_prometheus_hangs() {
+    for (release, seconds) in [(release("b", &json!({"version": "1.9.0"})), 0), (counted("a"), 10)] {
+        let (known, _) = followed(&[release], 0).await;
+        let began = tokio::time::Instant::now();
+        known.looked().await;
+        assert_eq!(began.elapsed().as_secs(), seconds);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,8 @@ impl Context {
     pub(super) fn new(handles: Handles, mirrors: Mirrors, wakes: Wakes, alarm: Alarm) -> Self {
         let reporter = Reporter { controller: "breakwater".into(), instance: Some(handles.identity.clone()) };
         let recorder = Recorder::new(handles.client().clone(), reporter);
-        let tenants = Tenants::new(handles.ground.clients.watches.clone(), handles.ground.clock.clone());
+        let tenants =
+            Tenants::new(handles.ground.clients.watches.clone(), handles.ground.clock.clone(), alarm.clone());
         Self { handles, mirrors, tenants, recorder, wakes, sessions: Arc::default(), alarm }
     }
 

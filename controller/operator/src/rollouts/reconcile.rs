@@ -92,6 +92,9 @@ async fn turn(context: &Context, entry: &Entry, epoch: i64, began: Instant) -> R
         // The watch tells of one that is gone, and then no turn comes; a stray 404 must not end the turns.
         return Ok(Action::requeue(AFTER_ERROR));
     };
+    if session.meet(&rollout) {
+        board.publish(None);
+    }
     session.follow(context, &rollout).await.map_err(StepError::Accept)?;
     if session.is_listing(began) {
         return Ok(Action::requeue(LISTING)); // most fleets are listed within a moment; a hold would only be noise
@@ -159,8 +162,10 @@ async fn refresh_evidence(context: &Context, session: &mut Session) {
 fn publish(context: &Context, session: &Session, board: &Board, alerts: Option<AlertView>) {
     let Session { key, accepted, memory, .. } = session;
     let status = memory.planned().cloned().unwrap_or_default();
-    let shared_names = accepted.in_force().map_or(0, |in_force| in_force.watching().shared_names());
-    context.handles.metrics.rollout(&key.namespace, &key.name, &status, shared_names);
+    if let Some(in_force) = accepted.in_force() {
+        let shared_names = in_force.watching().shared_names();
+        context.handles.metrics.rollout(&key.namespace, &key.name, &status, shared_names);
+    }
     board.publish(Some(View {
         uid: accepted.uid().to_owned(),
         status,

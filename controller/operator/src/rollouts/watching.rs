@@ -54,7 +54,7 @@ impl Watching {
         let matchers = spec.prometheus.as_ref().map_or("", |prometheus| &prometheus.matchers);
         let clock = context.handles.ground.clock.clone();
         let feed = Telemetry::new(source.clone(), &spec.slos, matchers)
-            .map(|telemetry| Feed::spawn(telemetry, clock));
+            .map(|telemetry| Feed::spawn(telemetry, clock, &context.alarm));
         let feed =
             feed.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
         let baseline_sample =

@@ -10,12 +10,12 @@ use std::{
 use breakwater_plan::{observed::SloReading, study::Study};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
     Telemetry, chosen::Chosen, due::STEPS_PER_PASS, ids::TenantIds, read::SloTelemetry, studying::Studying,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, tasks::Alarm};
 
 /// Shortest and longest pause between two passes that no new wish cuts short.
 const PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
@@ -49,7 +49,7 @@ pub struct Feed {
     wanted: watch::Sender<Wanted>,
     held: Arc<Vec<Mutex<Held>>>,
     changed: watch::Receiver<u64>,
-    task: JoinHandle<()>,
+    task: AbortHandle,
 }
 
 /// What was read for one SLO and not yet evaluated.
@@ -62,14 +62,14 @@ pub(super) struct Held {
 }
 
 impl Feed {
-    /// Starts the task.
-    pub fn spawn(mut telemetry: Telemetry, clock: Clock) -> Self {
+    /// Starts the task; `alarm` is told should it panic.
+    pub fn spawn(mut telemetry: Telemetry, clock: Clock, alarm: &Alarm) -> Self {
         let held: Arc<Vec<Mutex<Held>>> =
             Arc::new(telemetry.slos().iter().map(|_| Mutex::default()).collect());
         let (wanted, mut wishes) = watch::channel(Wanted::default());
         let (told, changed) = watch::channel(0_u64);
         let shared = Arc::clone(&held);
-        let task = tokio::spawn(async move {
+        let task = alarm.spawn("reading of Prometheus", async move {
             let mut studying = Studying::default();
             loop {
                 let want = wishes.borrow_and_update().clone();

@@ -41,7 +41,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::clock::Clock;
+use crate::{clock::Clock, tasks::Alarm};
 
 use self::{
     index::{Index, Origin},
@@ -65,6 +65,7 @@ pub struct Tenants {
 struct Shared {
     client: Client,
     clock: Clock,
+    alarm: Alarm,
     surroundings: Arc<RwLock<Surroundings>>,
     namespaces: Mutex<Sight>,
     /// One per Rollout, by namespace and name; dead ones are swept when another subscribes.
@@ -107,11 +108,12 @@ pub enum ReadError {
 }
 
 impl Tenants {
-    /// Nothing is watched until somebody subscribes.
-    pub fn new(client: Client, clock: Clock) -> Self {
+    /// Nothing is watched until somebody subscribes. `alarm` is told should a watch panic.
+    pub fn new(client: Client, clock: Clock, alarm: Alarm) -> Self {
         let shared = Shared {
             client,
             clock,
+            alarm,
             surroundings: Arc::default(),
             namespaces: Mutex::new(Sight::new("the namespaces are being listed")),
             cores: Mutex::default(),
@@ -226,9 +228,8 @@ impl Tenants {
     fn watch_namespaces(&self) {
         let mut running = lock(&self.shared.namespace_watch);
         if running.is_none() {
-            let task =
-                tokio::spawn(follow_namespaces(self.shared.client.clone(), Arc::downgrade(&self.shared)));
-            *running = Some(task.abort_handle());
+            let follow = follow_namespaces(self.shared.client.clone(), Arc::downgrade(&self.shared));
+            *running = Some(self.shared.alarm.spawn("watch of namespaces", follow));
         }
     }
 }
@@ -246,8 +247,9 @@ impl Shared {
         let mut streams = lock(&self.streams);
         let (running, _) = streams.entry(key.clone()).or_insert_with(|| {
             let running = Arc::new(Running::new(key.clone()));
-            let task = tokio::spawn(running.clone().run(self.client.clone(), self.clock.clone()));
-            (running, task.abort_handle())
+            let run = running.clone().run(self.client.clone(), self.clock.clone());
+            let task = self.alarm.spawn("watch of tenants", run);
+            (running, task)
         });
         running.join(feed);
     }

@@ -117,6 +117,7 @@ where
             });
         }
         tokio::select! {
+            biased; // so that a rehearsal plays the same twice
             Some(one) = under_way.next() => shared.end(&one),
             () = shared.came.notified() => {}
         }

@@ -154,6 +154,9 @@ impl Acceptance {
     ) -> Adopted {
         let Parsed { checked, lens, alerts } = parsed;
         let old = self.in_force.take();
+        if let Some(old) = &old {
+            old.hands.desk.withhold_jobs(); // they are of the former spec
+        }
         let is_redefined = old.as_ref().is_none_or(|old| old.checked.definitions != checked.definitions);
         let checked = Arc::new(checked);
         // The new subscription stands before the old one goes, so that an equal lens keeps its index.
@@ -197,7 +200,7 @@ impl Acceptance {
                     clock: context.handles.ground.clock.clone(),
                 };
                 let executor = &context.handles.executor;
-                Arc::new(Pipeline::new(executor, Arc::new(writer), self.answers.clone()))
+                Arc::new(Pipeline::new(executor, Arc::new(writer), self.answers.clone(), &context.alarm))
             }
         }
     }
@@ -271,6 +274,7 @@ fn forward(
                 }
             };
             let goes_on = tokio::select! {
+                biased; // so that a rehearsal plays the same twice
                 known = changes.changed() => known.is_ok(),
                 () = answered.notified() => true,
                 goes_on = read => goes_on,

@@ -29,11 +29,18 @@ impl Session {
         Self { key, accepted: Acceptance::new(), memory: Memory::default(), owed: Owed::default() }
     }
 
-    /// Follows the newest spec; a Rollout that was deleted and created again is met as for the first time.
-    pub(super) async fn follow(&mut self, context: &Context, rollout: &Rollout) -> Result<(), kube::Error> {
-        if self.accepted.is_of_another(rollout) {
+    /// Meets the Rollout: one that was deleted and created again is met as for the first time. True where that is so, and
+    /// what others know is of the former one.
+    pub(super) fn meet(&mut self, rollout: &Rollout) -> bool {
+        let is_another = self.accepted.is_of_another(rollout);
+        if is_another {
             *self = Self::new(self.key.clone());
         }
+        is_another
+    }
+
+    /// Follows the newest spec.
+    pub(super) async fn follow(&mut self, context: &Context, rollout: &Rollout) -> Result<(), kube::Error> {
         let findings = self.memory.findings().clone();
         let adopted = self.accepted.follow(context, &self.key, &findings, rollout).await?;
         if let Some(adopted) = adopted {

@@ -3,7 +3,10 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::*;
-use crate::telemetry::{Counts, Grid, ReadError, Rows, Sample, Sink, due::STEPS_PER_PASS};
+use crate::{
+    tasks::Tasks,
+    telemetry::{Counts, Grid, ReadError, Rows, Sample, Sink, due::STEPS_PER_PASS},
+};
 
 const NOW: i64 = 1_700_000_000 / 60 * 60 + 100;
 
@@ -56,7 +59,7 @@ fn feed_of(step: &str, source: Arc<dyn Counts>) -> Feed {
     let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"], "step": step,
         "errors": {"bad": "e", "total": "r"}});
     let slos = [serde_json::from_value(slo).unwrap()];
-    Feed::spawn(Telemetry::new(source, &slos, "").unwrap(), Arc::new(clock))
+    Feed::spawn(Telemetry::new(source, &slos, "").unwrap(), Arc::new(clock), &Tasks::new().alarm())
 }
 
 /// Knows nothing, and counts how often it was asked for the scrape interval.
@@ -200,7 +203,8 @@ async fn r14_a_week_waits_until_the_edges_of_its_latency_are_known() {
         "latency": {"histogram": "h", "threshold": "500ms"}});
     let slos = [serde_json::from_value(slo).unwrap()];
     let source = Arc::new(Edgeless::default());
-    let feed = Feed::spawn(Telemetry::new(source, &slos, "").unwrap(), Arc::new(clock));
+    let feed =
+        Feed::spawn(Telemetry::new(source, &slos, "").unwrap(), Arc::new(clock), &Tasks::new().alarm());
     let ids = Arc::new(TenantIds::new([("a".into(), TenantId(1))]));
     feed.want(Wanted { ids, after: vec![None], history: vec![at(0)], ..Wanted::default() });
     let mut news = feed.news();
