@@ -1,6 +1,7 @@
 //! The only I/O of Breakwater: observe -> plan -> execute -> status; lease, Prometheus, webhook.
 
 pub mod alerts;
+mod backoff;
 pub mod client;
 pub mod clock;
 pub mod execute;

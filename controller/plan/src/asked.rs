@@ -303,9 +303,7 @@ impl Desk<'_, '_> {
                 Some(Verdict::Deviating) => return Err("a deviation is not promoted past".into()),
                 // A newer controller's word may mean anything; this one's own stands there after the next look (R38).
                 None => return Err(format!("verdict {verdict} is not known here: create another one")),
-                Some(
-                    Verdict::Healthy | Verdict::Inconclusive | Verdict::NoData | Verdict::Uncalibrated,
-                ) => {}
+                Some(Verdict::Healthy | Verdict::Inconclusive | Verdict::NoData | Verdict::Uncalibrated) => {}
             }
         }
         wave.promoted = Some(word);

@@ -3,7 +3,7 @@
 //! `ConfigMap`s are not watched - a cluster has many, and few are ours - but asked for again every half minute.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -17,6 +17,8 @@ use kube::{
 };
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
+use crate::backoff::Pauses;
+
 use super::{Asks, Known, Place, Releases, place};
 
 /// How often `ConfigMap`s are asked for again.
@@ -28,7 +30,7 @@ const ROWS_EVERY: u32 = 20;
 #[derive(Default)]
 struct Studies {
     running: JoinSet<()>,
-    of: HashMap<Place, AbortHandle>,
+    of: BTreeMap<Place, AbortHandle>,
 }
 
 impl Studies {
@@ -64,7 +66,7 @@ impl Releases {
         let watches = self.ground.clients.watches.clone();
         let resource = ApiResource::erase::<Release>(&());
         let api: Api<DynamicObject> = Api::all_with(watches, &resource);
-        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(api, watcher::Config::default()).backoff(Pauses::of("Releases")).boxed();
         let mut again = tokio::time::interval(LOOK_AGAIN);
         let (mut seen, mut looks, mut studies) = (HashSet::new(), 0_u32, Studies::default());
         loop {

@@ -11,7 +11,7 @@ mod follow;
 mod rows;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -40,7 +40,7 @@ type Place = (String, String);
 /// Every Release, assessed.
 pub struct Releases {
     ground: Ground,
-    known: Mutex<HashMap<Place, Known>>,
+    known: Mutex<BTreeMap<Place, Known>>,
     /// Why they cannot be listed.
     unread: Mutex<Option<String>>,
     /// Counts changes.
@@ -202,7 +202,7 @@ impl Releases {
         self.changes.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Place, Known>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Place, Known>> {
         // Each change is one insertion, removal or assignment: a poisoned lock holds whole values.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

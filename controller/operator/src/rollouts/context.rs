@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use kube::runtime::events::{Recorder, Reporter};
-
-use super::{handles::Handles, key::Key, mirrors::Mirrors, sessions::Sessions, wakes::Wakes};
+use super::{
+    events::Recorder, handles::Handles, key::Key, mirrors::Mirrors, sessions::Sessions, wakes::Wakes,
+};
 use crate::{tasks::Alarm, tenants::Tenants};
 
 /// What every reconcile shares while this process leads.
@@ -20,8 +20,8 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(handles: Handles, mirrors: Mirrors, wakes: Wakes, alarm: Alarm) -> Self {
-        let reporter = Reporter { controller: "breakwater".into(), instance: Some(handles.identity.clone()) };
-        let recorder = Recorder::new(handles.client().clone(), reporter);
+        let clock = handles.ground.clock.clone();
+        let recorder = Recorder::new(handles.client().clone(), clock, handles.identity.clone());
         let tenants =
             Tenants::new(handles.ground.clients.watches.clone(), handles.ground.clock.clone(), alarm.clone());
         Self { handles, mirrors, tenants, recorder, wakes, sessions: Arc::default(), alarm }

@@ -18,7 +18,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{handles::Handles, key::Key, wakes::Wakes};
-use crate::{jobs::JOB_OF, releases::Releases, tasks::Tasks};
+use crate::{backoff::Pauses, jobs::JOB_OF, releases::Releases, tasks::Tasks};
 
 /// The mirrors.
 pub(super) struct Mirrors {
@@ -76,7 +76,7 @@ where
 {
     let (reader, writer) = reflector::store::<DeserializeGuard<K>>();
     let events = watcher(Api::<DeserializeGuard<K>>::all(client.clone()), watcher::Config::default())
-        .default_backoff();
+        .backoff(Pauses::of(task));
     let wakes = wakes.clone();
     tasks.spawn(
         task,
@@ -101,8 +101,8 @@ where
 /// nothing waits for the list.
 fn mirror_jobs(client: &Client, tasks: &mut Tasks, wakes: &Wakes) -> Store<Job> {
     let (reader, writer) = reflector::store::<Job>();
-    let events =
-        watcher(Api::<Job>::all(client.clone()), watcher::Config::default().labels(JOB_OF)).default_backoff();
+    let events = watcher(Api::<Job>::all(client.clone()), watcher::Config::default().labels(JOB_OF))
+        .backoff(Pauses::of("Jobs"));
     let small = events.modify(|job| {
         job.spec = None;
         job.metadata.managed_fields = None;

@@ -6,6 +6,7 @@
 
 mod context;
 mod desk;
+mod events;
 mod evidence;
 mod findings;
 mod frozen;

@@ -18,7 +18,10 @@ use super::{
     sessions::Sessions,
     wakes::Wakes,
 };
-use crate::tasks::{Lost, Tasks};
+use crate::{
+    backoff::Pauses,
+    tasks::{Lost, Tasks},
+};
 
 /// Longest wait for writes in flight at the end of a term.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -64,6 +67,7 @@ async fn reconcile_until(watches: Client, end: CancellationToken, context: Arc<C
     });
     Controller::new(Api::<Guarded>::all(watches), watcher::Config::default())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .trigger_backoff(Pauses::of("Rollouts to reconcile"))
         .reconcile_on(woken)
         .graceful_shutdown_on(end.cancelled_owned())
         .run(reconcile::reconcile, reconcile::after_error, context)
@@ -74,7 +78,8 @@ async fn reconcile_until(watches: Client, end: CancellationToken, context: Arc<C
 /// Follows which Rollouts exist; what goes with one that is gone goes at once.
 async fn follow_rollouts(client: Client, context: Arc<Context>) {
     let (reader, writer) = reflector::store::<Guarded>();
-    let events = watcher(Api::<Guarded>::all(client), watcher::Config::default()).default_backoff();
+    let events =
+        watcher(Api::<Guarded>::all(client), watcher::Config::default()).backoff(Pauses::of("Rollouts"));
     let follow = events.reflect(writer).for_each(|event| {
         match event {
             Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone) => {

@@ -190,7 +190,10 @@ fn two_runs_of_a_seed_are_byte_identical_and_another_seed_is_another_run() {
         serde_json::to_string(&outcome).expect("JSON")
     };
     let one = json(1);
-    assert!(one.contains("\"apiRequests\":") && one.contains("\"tenantWrites\":"), "what it asked for is in it");
+    assert!(
+        one.contains("\"apiRequests\":") && one.contains("\"tenantWrites\":"),
+        "what it asked for is in it"
+    );
     assert!(one == json(1), "two runs of seed 1 differ");
     assert!(one != json(2), "seed 2 is the run of seed 1");
 }
