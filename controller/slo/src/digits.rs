@@ -6,8 +6,10 @@
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Digits of a word of 64 bits.
 pub(crate) const WORD: usize = 11;
-/// Digits of a count of 64 bits: the last of them holds 4.
-const COUNT: u32 = 13;
+/// Most digits of a count that fits in 64 bits: the last of them holds 4.
+pub(crate) const COUNT_64: u32 = 13;
+/// Most digits of a count that fits in 32 bits.
+pub(crate) const COUNT_32: u32 = 7;
 
 /// The text does not hold the number that should come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +17,6 @@ pub(crate) struct NoNumber;
 
 /// Appends one digit; of a number above 63 its lowest six bits.
 pub(crate) fn push_digit(text: &mut String, digit: u64) {
-    // Below 64, so it is an index.
-    #[expect(clippy::cast_possible_truncation, reason = "see above")]
     text.push(char::from(DIGITS[(digit % 64) as usize]));
 }
 
@@ -63,10 +63,10 @@ impl Digits<'_> {
         Ok(bits)
     }
 
-    /// The next count, if 64 bits hold it.
-    pub(crate) fn count(&mut self) -> Result<u64, NoNumber> {
+    /// The next count, of so many digits at most, if 64 bits hold it.
+    pub(crate) fn count(&mut self, digits_max: u32) -> Result<u64, NoNumber> {
         let mut count = 0_u64;
-        for place in 0..COUNT {
+        for place in 0..digits_max.min(COUNT_64) {
             let digit = self.digit()?;
             count |= (digit % 32).checked_mul(1 << (5 * place)).ok_or(NoNumber)?;
             if digit < 32 {
@@ -88,7 +88,7 @@ mod tests {
             push_count(&mut text, number);
             push_word(&mut text, number, WORD);
             let mut digits = Digits(&text);
-            assert_eq!((digits.count(), digits.word(WORD)), (Ok(number), Ok(number)));
+            assert_eq!((digits.count(COUNT_64), digits.word(WORD)), (Ok(number), Ok(number)));
             assert!(digits.is_empty());
         }
     }
@@ -108,9 +108,10 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_an_error_and_no_panic() {
-        for text in ["", "é", "_", "%", &"_".repeat(14), "____________P"] {
-            assert_eq!(Digits(text).count(), Err(NoNumber), "{text}");
+        for text in ["", "é", "_", "%", &"_".repeat(14), "____________Q"] {
+            assert_eq!(Digits(text).count(COUNT_64), Err(NoNumber), "{text}");
         }
+        assert_eq!(Digits("gggggggA").count(COUNT_32), Err(NoNumber), "longer than any count of 32 bits");
         assert_eq!(Digits("AB").word(3), Err(NoNumber));
         assert_eq!(Digits(&"_".repeat(WORD)).word(WORD), Err(NoNumber), "66 bits");
         assert_eq!(Digits("A🦀").word(2), Err(NoNumber));

@@ -16,6 +16,7 @@ mod calibrate;
 mod combine;
 mod compare;
 mod config;
+mod digits;
 mod dispersion;
 mod evidence;
 mod judge;

@@ -6,9 +6,9 @@
 //! # Format
 //! A window is one string, `<seconds>/<step>*<steps>@<newest>:<slots>`: its length and step in seconds, the steps of a
 //! slot, the number of the newest slot (unix seconds over a slot's width), then the slots, oldest first, empty ones at
-//! the old end cut. A slot is five numbers: steps that were *not* evaluated, candidate's bad and total, baseline's bad and total. A number is
-//! base64url digits of 5 bits, least significant first, the sixth bit set where another digit follows. A count is
-//! `2 * n` for `n` whole events and `2 * m + 1` for `m` thousandths.
+//! the old end cut. A slot is five numbers: steps that were *not* evaluated, candidate's bad and total, baseline's bad
+//! and total. A number is a count of [`crate::digits`]; of events it is `2 * n` for `n` whole ones and `2 * m + 1` for
+//! `m` thousandths.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::config::whole_steps;
+use crate::digits::{COUNT_64, Digits, NoNumber, push_count};
 use crate::reading::Counts;
 
 /// Most slots of a window: it covers 95 % to 100 % of its length, and the default pairs stay under 2.5 KB of JSON.
@@ -75,13 +76,13 @@ impl Tally {
 
     fn write(self, text: &mut String) {
         for count in [self.bad_milli, self.total_milli] {
-            write_number(text, if count % MILLI == 0 { count / MILLI * 2 } else { count * 2 + 1 });
+            push_count(text, if count % MILLI == 0 { count / MILLI * 2 } else { count * 2 + 1 });
         }
     }
 
     fn read(digits: &mut Digits<'_>) -> Result<Self, Unreadable> {
         let mut count = || -> Result<u64, Unreadable> {
-            let number = digits.number()?;
+            let number = digits.count(COUNT_64)?;
             let milli = if number % 2 == 0 { (number / 2).checked_mul(MILLI) } else { Some(number / 2) };
             milli.filter(|milli| *milli <= TALLY_MAX_MILLI).ok_or(Unreadable::Number)
         };
@@ -226,7 +227,7 @@ impl From<Window> for String {
         let _ = write!(text, "{seconds}/{step_seconds}*{steps_per_slot}@{newest}:");
         let steps = u64::try_from(*steps_per_slot).unwrap_or(0);
         for Slot { steps: evaluated, candidate, baseline } in slots {
-            write_number(&mut text, steps.saturating_sub(u64::from(*evaluated)));
+            push_count(&mut text, steps.saturating_sub(u64::from(*evaluated)));
             candidate.write(&mut text);
             baseline.write(&mut text);
         }
@@ -248,11 +249,11 @@ impl TryFrom<String> for Window {
         window.newest = integer(newest)?;
         let steps = u64::try_from(window.steps_per_slot).unwrap_or(0);
         let mut digits = Digits(slots);
-        while !digits.0.is_empty() {
+        while !digits.is_empty() {
             if window.slots.len() == SLOTS_READ_MAX {
                 return Err(Unreadable::TooLong);
             }
-            let evaluated = steps.checked_sub(digits.number()?).ok_or(Unreadable::Number)?;
+            let evaluated = steps.checked_sub(digits.count(COUNT_64)?).ok_or(Unreadable::Number)?;
             let steps = u32::try_from(evaluated).map_err(|_| Unreadable::Number)?;
             let (candidate, baseline) = (Tally::read(&mut digits)?, Tally::read(&mut digits)?);
             window.slots.push_back(Slot { steps, candidate, baseline });
@@ -276,7 +277,7 @@ impl TryFrom<String> for Tally {
     fn try_from(text: String) -> Result<Self, Unreadable> {
         let mut digits = Digits(&text);
         let tally = Self::read(&mut digits)?;
-        if digits.0.is_empty() { Ok(tally) } else { Err(Unreadable::TooLong) }
+        if digits.is_empty() { Ok(tally) } else { Err(Unreadable::TooLong) }
     }
 }
 
@@ -291,37 +292,9 @@ pub(crate) enum Unreadable {
     TooLong,
 }
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-fn write_number(text: &mut String, mut number: u64) {
-    loop {
-        let more = u64::from(number >= 32) * 32;
-        text.push(char::from(DIGITS[usize::try_from(number % 32 + more).unwrap_or(0)]));
-        number /= 32;
-        if more == 0 {
-            return;
-        }
-    }
-}
-
-/// What is left to read.
-struct Digits<'a>(&'a str);
-
-impl Digits<'_> {
-    fn number(&mut self) -> Result<u64, Unreadable> {
-        let mut number = 0_u64;
-        // 13 digits of 5 bits hold 64; the last of them 4.
-        for place in 0..13 {
-            let byte = *self.0.as_bytes().first().ok_or(Unreadable::Number)?;
-            let digit = DIGITS.iter().position(|known| *known == byte).ok_or(Unreadable::Number)? as u64;
-            self.0 = &self.0[1..];
-            let bits = (digit % 32).checked_mul(1 << (5 * place)).ok_or(Unreadable::Number)?;
-            number |= bits;
-            if digit < 32 {
-                return Ok(number);
-            }
-        }
-        Err(Unreadable::Number)
+impl From<NoNumber> for Unreadable {
+    fn from(NoNumber: NoNumber) -> Self {
+        Self::Number
     }
 }
 

@@ -2,10 +2,9 @@
 //!
 //! # Format
 //! Version `2`, then sections, each after a dot: clock, ledger, `P`, `B`, detectable sums, span, shape, traffic, tenants.
-//! A section that stands as at the start is empty. Digits are base64url. An exact number is 11 digits: the 64 bits of
-//! the float, most significant first, so that what is pooled goes on as if nothing had happened. A count is
-//! digits of 5 bits, least significant first, the sixth bit set where another follows. A stored logarithm (shape, tenants)
-//! is 3 digits: `floor(1024 * ln S) + 2^17`, 0 for none; rounding down loses a thousandth of a nat of evidence at most,
+//! A section that stands as at the start is empty. Digits, words and counts are those of [`crate::digits`]. An exact number
+//! is a word of 11 digits: the 64 bits of the float, so that what is pooled goes on as if nothing had happened. A stored
+//! logarithm (shape, tenants) is a word of 3 digits: `floor(1024 * ln S) + 2^17`, 0 for none; rounding down loses a thousandth of a nat of evidence at most,
 //! and less evidence is always sound. A tenant is 11 digits of its identity, 3 of its weight, one for its wave, 21 of
 //! its evidence. At most [`KEPT_MAX`] tenants. An edge of the shape is 11 digits of the edge, one for the tide, 21 of its
 //! evidence; before them stands the span of the edge that says most, since no other is told of. About 2.6 KB with
@@ -23,12 +22,10 @@ use super::onset::Span;
 use super::running::Running;
 use super::shape::{Place, Shape};
 use super::tenants::{GRID, KEPT_MAX, Ledger, Row, Tenants};
+use crate::digits::{COUNT_32, Digits, NoNumber, WORD, push_count, push_digit, push_word};
 use crate::reading::{Side, TAILS_MAX, TenantId};
 
 const VERSION: &str = "2";
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// Digits of 64 bits.
-const WORD: usize = 11;
 /// Digits of a stored logarithm or weight.
 const SHORT: usize = 3;
 /// Added to a stored logarithm.
@@ -47,6 +44,12 @@ pub(crate) enum Unreadable {
     Number,
     #[error("the comparison holds more than it may")]
     TooLong,
+}
+
+impl From<NoNumber> for Unreadable {
+    fn from(NoNumber: NoNumber) -> Self {
+        Self::Number
+    }
 }
 
 /// [`Running`] as it is stored.
@@ -115,7 +118,7 @@ fn write(running: &Running) -> String {
         text.span(&loudest.map_or_else(Span::default, |(_, place)| place.span));
         for Place { edge_seconds, tide, mixture, span: _ } in &shape.places {
             text.exact(*edge_seconds);
-            text.digit(u32::from(*tide));
+            text.flag(*tide);
             text.logs(&mixture.ln_s);
         }
     });
@@ -132,7 +135,7 @@ fn write(running: &Running) -> String {
         for row in rows {
             text.word(row.tenant.0);
             text.short(row.weight_code);
-            text.digit(u32::from(row.is_current));
+            text.flag(row.is_current);
             text.logs(&row.mixture.ln_s);
         }
     });
@@ -150,23 +153,16 @@ impl Text {
         }
     }
 
-    fn digit(&mut self, digit: u32) {
-        self.0.push(char::from(DIGITS[digit as usize % 64]));
-    }
-
-    fn digits(&mut self, bits: u64, count: usize) {
-        for place in (0..count).rev() {
-            let digit = (bits >> (6 * place).min(63)) % 64;
-            self.digit(u32::try_from(digit).unwrap_or(0));
-        }
+    fn flag(&mut self, flag: bool) {
+        push_digit(&mut self.0, u64::from(flag));
     }
 
     fn word(&mut self, bits: u64) {
-        self.digits(bits, WORD);
+        push_word(&mut self.0, bits, WORD);
     }
 
     fn short(&mut self, code: u32) {
-        self.digits(u64::from(code), SHORT);
+        push_word(&mut self.0, u64::from(code), SHORT);
     }
 
     fn exact(&mut self, value: f64) {
@@ -192,12 +188,8 @@ impl Text {
         }
     }
 
-    fn count(&mut self, mut count: u64) {
-        while count >= 32 {
-            self.digit(u32::try_from(count % 32 + 32).unwrap_or(0));
-            count /= 32;
-        }
-        self.digit(u32::try_from(count).unwrap_or(0));
+    fn count(&mut self, count: u64) {
+        push_count(&mut self.0, count);
     }
 
     fn logs(&mut self, ln_s: &[f64; GAIN_COUNT]) {
@@ -218,7 +210,7 @@ fn read(text: &str) -> Result<Running, Unreadable> {
     if sections.next() != Some(VERSION) {
         return Err(Unreadable::Version);
     }
-    let mut next = || sections.next().map(Digits).ok_or(Unreadable::Sections);
+    let mut next = || sections.next().map(|section| Section(Digits(section))).ok_or(Unreadable::Sections);
     let mut running = Running::default();
     next()?.fill(|from| {
         running.clock.read(from)?;
@@ -241,9 +233,9 @@ fn read(text: &str) -> Result<Running, Unreadable> {
 }
 
 /// What is left to read of a section.
-struct Digits<'a>(&'a str);
+struct Section<'a>(Digits<'a>);
 
-impl Digits<'_> {
+impl Section<'_> {
     /// Reads a section to its end, unless it is empty.
     fn fill(mut self, with: impl FnOnce(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
         if self.0.is_empty() {
@@ -254,26 +246,19 @@ impl Digits<'_> {
     }
 
     fn digit(&mut self) -> Result<u64, Unreadable> {
-        let byte = *self.0.as_bytes().first().ok_or(Unreadable::Number)?;
-        let digit = DIGITS.iter().position(|known| *known == byte).ok_or(Unreadable::Number)?;
-        self.0 = &self.0[1..];
-        Ok(digit as u64)
+        Ok(self.0.digit()?)
     }
 
-    fn digits(&mut self, count: usize) -> Result<u64, Unreadable> {
-        let mut bits = 0_u64;
-        for _ in 0..count {
-            bits = bits.checked_mul(64).ok_or(Unreadable::Number)? + self.digit()?;
-        }
-        Ok(bits)
+    fn word(&mut self) -> Result<u64, Unreadable> {
+        Ok(self.0.word(WORD)?)
     }
 
     fn short(&mut self) -> Result<u32, Unreadable> {
-        self.digits(SHORT).map(|code| u32::try_from(code).unwrap_or(0))
+        Ok(u32::try_from(self.0.word(SHORT)?).unwrap_or(0))
     }
 
     fn any(&mut self) -> Result<f64, Unreadable> {
-        let value = f64::from_bits(self.digits(WORD)?);
+        let value = f64::from_bits(self.word()?);
         if value.is_nan() { Err(Unreadable::Number) } else { Ok(value) }
     }
 
@@ -291,20 +276,12 @@ impl Digits<'_> {
     }
 
     fn time(&mut self) -> Result<Option<i64>, Unreadable> {
-        let (is_there, seconds) = (self.count()?, self.digits(WORD)?.cast_signed());
+        let (is_there, seconds) = (self.count()?, self.word()?.cast_signed());
         Ok((is_there > 0).then_some(seconds))
     }
 
     fn count(&mut self) -> Result<u32, Unreadable> {
-        let mut count = 0_u64;
-        for place in 0..7 {
-            let digit = self.digit()?;
-            count |= (digit % 32) << (5 * place);
-            if digit < 32 {
-                return u32::try_from(count).map_err(|_| Unreadable::Number);
-            }
-        }
-        Err(Unreadable::Number)
+        u32::try_from(self.0.count(COUNT_32)?).map_err(|_| Unreadable::Number)
     }
 
     fn side(&mut self) -> Result<Side, Unreadable> {
@@ -324,14 +301,14 @@ impl Digits<'_> {
 }
 
 impl Clock {
-    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+    fn read(&mut self, from: &mut Section<'_>) -> Result<(), Unreadable> {
         *self = Self { since_seconds: from.time()?, hours: from.count()?, mass: from.mass(0.5)? };
         Ok(())
     }
 }
 
 impl Ledger {
-    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+    fn read(&mut self, from: &mut Section<'_>) -> Result<(), Unreadable> {
         (self.given, self.joiners, self.starts) = (from.mass(1.0)?, from.mass(1.0)?, from.count()?);
         while !from.0.is_empty() {
             if self.weights.len() == WAVES_MAX {
@@ -344,7 +321,7 @@ impl Ledger {
 }
 
 impl Mixture {
-    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+    fn read(&mut self, from: &mut Section<'_>) -> Result<(), Unreadable> {
         for ln_s in &mut self.ln_s {
             *ln_s = from.any()?.min(Self::LN_MAX);
         }
@@ -353,7 +330,7 @@ impl Mixture {
 }
 
 impl Detect {
-    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+    fn read(&mut self, from: &mut Section<'_>) -> Result<(), Unreadable> {
         for sums in [&mut self.gain, &mut self.cost, &mut self.gain_var, &mut self.cost_var] {
             for sum in sums {
                 *sum = from.finite()?;
@@ -371,7 +348,7 @@ impl Detect {
 }
 
 impl Span {
-    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+    fn read(&mut self, from: &mut Section<'_>) -> Result<(), Unreadable> {
         let (since_seconds, sum) = (from.time()?, from.finite()?);
         *self = Self { since_seconds, sum, candidate: from.side()?, baseline: from.side()? };
         Ok(())
@@ -379,7 +356,7 @@ impl Span {
 }
 
 impl Shape {
-    fn read(&mut self, from: &mut Digits<'_>) -> Result<(), Unreadable> {
+    fn read(&mut self, from: &mut Section<'_>) -> Result<(), Unreadable> {
         let mut span = Span::default();
         span.read(from)?;
         while !from.0.is_empty() {
@@ -399,13 +376,13 @@ impl Shape {
 }
 
 impl Tenants {
-    fn read(&mut self, from: &mut Digits<'_>, mass: f64) -> Result<(), Unreadable> {
+    fn read(&mut self, from: &mut Section<'_>, mass: f64) -> Result<(), Unreadable> {
         self.forgotten = from.count()?;
         while !from.0.is_empty() {
             if self.rows.len() == KEPT_MAX {
                 return Err(Unreadable::TooLong);
             }
-            let tenant = TenantId(from.digits(WORD)?);
+            let tenant = TenantId(from.word()?);
             if self.rows.last().is_some_and(|last| last.tenant >= tenant) {
                 return Err(Unreadable::Number);
             }
