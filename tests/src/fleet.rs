@@ -82,7 +82,7 @@ impl Fleet {
         self.each(namespace, |object| self.kind.running(object)).await
     }
 
-    /// A look for [`crate::eventually`]: all tenants of a namespace (at least one) wholly run `version`.
+    /// A look for [`crate::eventually()`]: all tenants of a namespace (at least one) wholly run `version`.
     pub async fn all_run(&self, namespace: &str, version: &str) -> Result<()> {
         let running = self.running(namespace).await?;
         ensure!(!running.is_empty(), "there are no tenants in {namespace}");
