@@ -4,10 +4,11 @@
 //! `BREAKWATER_FAULTS=all` plays every case, otherwise a part of them that is spread evenly. `BREAKWATER_FAULT=<case>`
 //! with the test `replay` plays one, and says all about it at the level that `RUST_LOG` names.
 //!
-//! The crate's other tests are modules of the same binary: `scenarios` and `frozen`.
+//! The crate's other tests are modules of the same binary: `scenarios`, `frozen`, `fixtures` and `sequence`.
 
 #![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
 
+mod fixtures;
 mod frozen;
 mod generated;
 mod harm;
@@ -15,6 +16,7 @@ mod oracle;
 mod play;
 mod scenarios;
 mod script;
+mod sequence;
 mod suite;
 
 use breakwater_rehearsal::apiserver::Verb;

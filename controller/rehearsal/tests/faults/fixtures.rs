@@ -2,8 +2,6 @@
 //!
 //! `tests/fixtures` says how the objects were made. Each test puts one phase's objects back as an API server held them.
 
-#![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,7 +10,8 @@ use std::{
 use breakwater_crds::{
     Outcome, Percent, RolloutStatus, Span,
     action::Verb,
-    status::{ConditionStatus, Phase, Transition},
+    status::{Phase, Transition},
+    words::{ConditionType, Verdict},
 };
 use breakwater_rehearsal::{
     bed::Bed,
@@ -74,8 +73,7 @@ fn status(bed: &Bed) -> RolloutStatus {
 
 /// Why nothing advances; `None` where something could.
 fn held(status: &RolloutStatus) -> Option<&str> {
-    let held = status.conditions.iter().find(|condition| condition.type_ == "Held");
-    held.filter(|held| held.status == ConditionStatus::True).map(|held| held.reason.as_str())
+    status.holds(ConditionType::Held).map(|held| held.reason.as_str())
 }
 
 /// How many tenants run `version`.
@@ -217,7 +215,7 @@ fn r28_a_soak_goes_on_where_it_was_and_what_was_frozen_is_read_back() {
         let soaked = now.waves[0].soaked_seconds - left.waves[0].soaked_seconds;
         assert!((0..=TAKEN_OVER.as_secs()).contains(&soaked), "{soaked} s");
         assert_eq!(now.slos[0].definition, left.slos[0].definition);
-        assert_ne!(now.slos[0].verdict.as_deref(), Some("Uncalibrated"), "{}", now.slos[0].message);
+        assert!(!now.slos[0].is(Verdict::Uncalibrated), "{}", now.slos[0].message);
         scene.reaches(Phase::AwaitingApproval).await;
         assert_eq!(
             (scene.bed.api.list("RolloutState"), scene.bed.tenant_writes()),

@@ -1,7 +1,5 @@
 //! A seed decides everything: two runs make the same requests at the same instants, in the same order.
 
-#![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
-
 use std::sync::{Arc, Mutex, PoisonError};
 
 use breakwater_crds::{Percent, Rollout, Span, status::Phase};
