@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::words::names;
+use crate::names;
 
 /// One imperative request about a Rollout of the same namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

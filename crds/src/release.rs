@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    names,
     scalars::Span,
-    words::{Impact, LoadTestVerdict, RevertSafety, Word, names},
+    words::{Impact, LoadTestVerdict, RevertSafety, Word},
 };
 
 /// Most migrations whose verdicts the status lists, the worst first.

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    names,
     status::{Transition, VersionCount},
-    words::{DeviationReason, Word, names},
+    words::{DeviationReason, Word},
 };
 pub use account::{ArmCounts, Chart, Harm, LeftOut, SloAccount, WorstTenant};
 

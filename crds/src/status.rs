@@ -15,8 +15,9 @@ pub use self::{
     waves::{Approved, SoakedDay, WaveStatus},
 };
 use crate::{
+    names,
     release::Lane,
-    words::{ConditionType, HoldReason, TransitionReason, Word, names},
+    words::{ConditionType, HoldReason, TransitionReason, Word},
 };
 
 /// Most entries of `status.history` (R31).

@@ -15,7 +15,6 @@ mod trouble;
 mod verdict;
 mod word;
 
-pub(crate) use self::table::names;
 pub use self::{
     condition::{ConditionReason, ConditionType},
     deviation::DeviationReason,

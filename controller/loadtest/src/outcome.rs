@@ -1,35 +1,10 @@
 //! What a comparison says; a gate reads the verdict and the sentence, people the metrics. Pure.
 
-use std::fmt;
-
+pub use breakwater_crds::words::LoadTestVerdict as Verdict;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::run::Kind;
-
-/// The answer, mildest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Verdict {
-    /// Nothing is worse by more than noise.
-    Pass,
-    /// Something is worse, though not where, or not by as much as, users would feel.
-    Warn,
-    /// Something is worse, for certain, by much, and users are on it.
-    Fail,
-    /// Not enough to compare: never a pass.
-    NoData,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pass => "Pass",
-            Self::Warn => "Warn",
-            Self::Fail => "Fail",
-            Self::NoData => "NoData",
-        })
-    }
-}
 
 /// What became of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,6 +26,8 @@ pub enum Change {
     /// Neither side measured anything.
     NoData,
 }
+
+breakwater_crds::names!(Change { Same, Worse, Better, Clamped, Unresolved, Vanished, New, NoData });
 
 /// One metric, compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -170,7 +170,7 @@ fn inform(review: &Review) -> Option<String> {
         )
     };
     let mut text = format!(
-        "Schema migrations {:06} to {:06} ({} {}): {:?}, {:?}, duration {}.\n",
+        "Schema migrations {:06} to {:06} ({} {}): {}, {}, duration {}.\n",
         review.first(),
         review.to,
         review.dialect,

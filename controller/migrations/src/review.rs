@@ -1,34 +1,9 @@
 //! What a review says. Data only; written as camelCase.
 
+pub use breakwater_crds::words::{Impact, RevertSafety as Revert};
 use serde::Serialize;
 
 use crate::{Blocked, Dialect, Estimate, Lock, OldBinary, Reversible, Work};
-
-/// When a migration may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Impact {
-    /// Any time.
-    Quiet,
-    /// Outside business hours.
-    OffHours,
-    /// A large table is unavailable meanwhile.
-    Downtime,
-    /// Not known: to be taken for [`Impact::Downtime`].
-    Unknown,
-}
-
-/// What a revert to the version before needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Revert {
-    /// The old binary runs on the new schema.
-    RevertSafe,
-    /// The down files have to run first, and they lose nothing.
-    RevertNeedsDown,
-    /// Data are lost, with or without the down files.
-    RevertLosesData,
-    /// Not known: to be taken for [`Revert::RevertLosesData`].
-    Unknown,
-}
 
 /// The seeds' decision table (001, 003): large table, and whether other operations go on meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

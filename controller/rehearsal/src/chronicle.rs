@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use breakwater_crds::{
     RolloutStatus,
     report::Attribution,
-    status::{ConditionStatus, Phase, Transition},
+    status::{Phase, Transition},
+    words::ConditionType,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     fleet::{Population, harm},
-    outcome::{By, Event, Frame, Hold, SloFrame, VersionOutcome, VersionResult, WaveFrame, WaveState},
+    outcome::{
+        By, Event, EventReason, Frame, Hold, SloFrame, VersionOutcome, VersionResult, WaveFrame, WaveState,
+    },
 };
 
 /// Most events of a timeline.
@@ -64,8 +67,9 @@ impl Chronicle {
     }
 
     /// Notes what the scenario did.
-    pub(crate) fn scenario(&mut self, at: Timestamp, reason: &str, message: String) {
-        self.event(Event { at, by: By::Scenario, reason: reason.into(), message, warning: false });
+    pub(crate) fn scenario(&mut self, at: Timestamp, verb: &'static str, message: String) {
+        let reason = EventReason::Act(verb);
+        self.event(Event { at, by: By::Scenario, reason, message, warning: false });
     }
 
     /// Notes that a version was asked for.
@@ -99,7 +103,7 @@ impl Chronicle {
             self.event(Event {
                 at: one.at,
                 by: By::Controller,
-                reason: one.reason.clone(),
+                reason: EventReason::Transition(one.reason.clone()),
                 message: one.message.clone(),
                 warning: one.warning,
             });
@@ -148,9 +152,8 @@ impl Chronicle {
 
     /// Follows the condition `Held`, and keeps the longest stretch of each version.
     fn follow_hold(&mut self, status: &RolloutStatus, now: Timestamp) {
-        let held = status.conditions.iter().find(|condition| condition.type_ == "Held");
-        let held = held.filter(|held| held.status == ConditionStatus::True);
-        let same = |hold: &Hold| held.is_some_and(|held| held.reason == hold.reason);
+        let held = status.held();
+        let same = |hold: &Hold| held.as_ref().is_some_and(|(reason, _)| *reason == hold.reason);
         if let Some(mut hold) = self.held.take() {
             hold.seconds = now.duration_since(hold.from).as_secs();
             if let Some(version) = self.version(status.candidate_version.as_deref())
@@ -160,10 +163,10 @@ impl Chronicle {
             }
             self.held = Some(hold).filter(same);
         }
-        if let (None, Some(held)) = (&self.held, held) {
-            let from = held.last_transition_time.min(now);
-            self.held =
-                Some(Hold { reason: held.reason.clone(), message: held.message.clone(), from, seconds: 0 });
+        let since = status.condition(ConditionType::Held).map_or(now, |held| held.last_transition_time);
+        if let (None, Some((reason, message))) = (&self.held, &held) {
+            let (reason, message) = (reason.clone(), (*message).to_owned());
+            self.held = Some(Hold { reason, message, from: since.min(now), seconds: 0 });
         }
     }
 
@@ -226,7 +229,7 @@ impl Version {
             seconds_to_detection: seconds(first_harm_at, self.detected_at),
             seconds_to_revert: seconds(self.detected_at, self.back_at),
             reason: self.reason.clone(),
-            attribution: self.attribution.map(|attribution| format!("{attribution:?}")),
+            attribution: self.attribution,
             wave: self.wave.clone(),
             tenants_touched: harm.tenants.len(),
             tenant_minutes_of_harm: harm.tenant_minutes,
@@ -237,13 +240,12 @@ impl Version {
 }
 
 fn frame(status: &RolloutStatus, at: Timestamp) -> Frame {
-    let held = status.conditions.iter().find(|condition| condition.type_ == "Held");
     let counts = &status.counts;
     Frame {
         at,
-        phase: status.phase.as_str().into(),
+        phase: status.phase,
         version: status.candidate_version.clone(),
-        held: held.filter(|held| held.status == ConditionStatus::True).map(|held| held.reason.clone()),
+        held: status.held().map(|(reason, _)| reason),
         live: counts.live,
         updated: counts.updated,
         ready: counts.ready,

@@ -162,7 +162,7 @@ impl Director {
             Happening::Prometheus(lie, span) => {
                 bed.metrics.lie(Some(lie));
                 self.ends.extend(span.map(|span| (now + span.as_duration(), End::Lie)));
-                ("Prometheus", format!("Prometheus: {lie:?}{}", lasts(span)))
+                ("Prometheus", format!("Prometheus: {lie}{}", lasts(span)))
             }
             Happening::Outage(errors, span) => {
                 let (from, to) = (at.as_second(), at.as_second() + span.as_seconds());
@@ -227,7 +227,7 @@ impl Director {
                 format!(" {} of {}", subject.unwrap_or_default(), version.unwrap_or_default())
             }
         };
-        Ok(format!("a human asks: {verb:?}{about}"))
+        Ok(format!("a human asks: {verb}{about}"))
     }
 }
 

@@ -2,7 +2,13 @@
 //!
 //! Times are virtual; spans are seconds. Two runs of one seed give byte-identical JSON.
 
-use breakwater_crds::{DeviationReportSpec, DeviationReportStatus};
+use std::fmt;
+
+use breakwater_crds::{
+    DeviationReportSpec, DeviationReportStatus, Phase, names,
+    report::Attribution,
+    words::{HoldReason, TransitionReason, Verdict, Word},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -69,6 +75,8 @@ pub enum End {
     Refused,
 }
 
+names!(End { Completed, Reverted, OutOfTime, Refused });
+
 /// What became of one version.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,7 +106,7 @@ pub struct VersionOutcome {
     /// The sentence of the decision.
     pub reason: Option<String>,
     /// Whether what the decision blamed went away with the version.
-    pub attribution: Option<String>,
+    pub attribution: Option<Attribution>,
     /// The wave in flight at the decision.
     pub wave: Option<String>,
     /// Tenants that were ever on it.
@@ -128,12 +136,14 @@ pub enum VersionResult {
     NotStarted,
 }
 
+names!(VersionResult { Completed, Reverted, RevertedPartly, Superseded, Unfinished, NotStarted });
+
 /// A stretch in which nothing advanced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// Reason of the condition `Held`.
-    pub reason: String,
+    pub reason: Word<HoldReason>,
     /// Its sentence.
     pub message: String,
     /// When it began.
@@ -150,12 +160,46 @@ pub struct Event {
     pub at: Timestamp,
     /// Who did it.
     pub by: By,
-    /// One word for machines: the transition's reason, or the scenario's verb.
-    pub reason: String,
+    /// One word for machines.
+    pub reason: EventReason,
     /// The sentence.
     pub message: String,
     /// Whether it needs attention.
     pub warning: bool,
+}
+
+/// What happened, in one word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum EventReason {
+    /// The reason of a transition of the controller.
+    Transition(Word<TransitionReason>),
+    /// The verb of an act of the scenario.
+    Act(&'static str),
+}
+
+impl EventReason {
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Transition(reason) => reason.as_str(),
+            Self::Act(verb) => verb,
+        }
+    }
+
+    /// The controller's word, where it is one.
+    pub fn transition(&self) -> Option<TransitionReason> {
+        match self {
+            Self::Transition(reason) => reason.known(),
+            Self::Act(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for EventReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// Who did something.
@@ -173,12 +217,12 @@ pub enum By {
 pub struct Frame {
     /// When.
     pub at: Timestamp,
-    /// `Phase` of the status.
-    pub phase: String,
+    /// Phase of the status.
+    pub phase: Phase,
     /// The version under way, if one is.
     pub version: Option<String>,
     /// Reason of the condition `Held`, unless it is `None`.
-    pub held: Option<String>,
+    pub held: Option<Word<HoldReason>>,
     /// Tenants that waves count.
     pub live: u32,
     /// Of these on the version under way.
@@ -222,12 +266,14 @@ pub enum WaveState {
     Passed,
 }
 
+names!(WaveState { Waiting, Updating, Soaking, Passed });
+
 /// One SLO at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SloFrame {
-    /// `Healthy`, `Suspect`, `Deviating`, `NoData`; `None` before there is anything to judge.
-    pub verdict: Option<String>,
+    /// What is said of it; `None` before there is anything to judge.
+    pub verdict: Option<Word<Verdict>>,
     /// What the deciding guard measured, as a share of events (or the query's value).
     pub value: Option<f64>,
     /// The same for those not yet updated.

@@ -50,7 +50,7 @@ pub struct Progress<'a> {
     /// Virtual time of the end, at the latest.
     pub until: Timestamp,
     /// The Rollout's phase.
-    pub phase: &'a str,
+    pub phase: Phase,
     /// The wave in flight; empty where none is.
     pub wave: &'a str,
     /// Tenants on the version under way.
@@ -184,7 +184,7 @@ fn report(
         at: bed.time.truth(),
         started_at: bed::ORIGIN,
         until: bed::ORIGIN + until,
-        phase: status.phase.as_str(),
+        phase: status.phase,
         wave: status.wave.as_deref().unwrap_or_default(),
         updated: status.counts.updated,
         live: status.counts.live,

@@ -2,7 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
 
-use breakwater_crds::{Rollout, RolloutStatus, Span};
+use breakwater_crds::{Rollout, RolloutStatus, Span, words::Verdict};
 use breakwater_rehearsal::{bed::Bed, fleet::FleetSpec};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ async fn story() {
     until(&bed, "adopted", |bed| status(bed).stable_version.is_some()).await;
     bed.edit(json!({"version": "1.1.0"})).await.expect("an edit");
     until(&bed, "frozen", |bed| frozen(bed) == 1).await;
-    until(&bed, "judged", |bed| status(bed).slos[0].verdict.as_deref() == Some("Healthy")).await;
+    until(&bed, "judged", |bed| status(bed).slos[0].is(Verdict::Healthy)).await;
     let stored = states(&bed, "1.1.0");
     let [state] = stored.as_slice() else { panic!("{} states", stored.len()) };
     let uid = bed.rollout().and_then(|rollout| rollout.metadata.uid).expect("a UID");
@@ -80,7 +80,7 @@ async fn story() {
     for _ in 0..60 {
         bed.time.sleep_until(bed.time.elapsed() + TICK).await;
         let slo = &status(&bed).slos[0];
-        assert_ne!(slo.verdict.as_deref(), Some("Uncalibrated"), "armed at once: {}", slo.message);
+        assert!(!slo.is(Verdict::Uncalibrated), "armed at once: {}", slo.message);
         assert_eq!((frozen(&bed), states(&bed, "1.1.0")), (1, stored.clone()), "nothing is frozen again");
     }
 

@@ -4,11 +4,14 @@
 
 use std::sync::LazyLock;
 
-use breakwater_crds::Rollout;
+use breakwater_crds::{
+    Rollout,
+    words::{HoldReason, TransitionReason},
+};
 use breakwater_rehearsal::{
     Rehearsal,
     fleet::{FleetSpec, Scenario, scenario},
-    outcome::{By, End, Event, Frame, Outcome, VersionOutcome, VersionResult},
+    outcome::{End, Event, Frame, Outcome, VersionOutcome, VersionResult},
     rehearse,
 };
 use jiff::SignedDuration;
@@ -38,14 +41,24 @@ static HEALTHY: LazyLock<Outcome> = LazyLock::new(|| play("healthy-release"));
 
 /// What became of the waves, in order.
 fn road(outcome: &Outcome) -> Vec<&str> {
-    let of_waves = |event: &&Event| event.by == By::Controller && event.reason.starts_with("Wave");
-    outcome.timeline.iter().filter(of_waves).map(|event| event.message.as_str()).collect()
+    let of_waves = [
+        TransitionReason::WaveStarted,
+        TransitionReason::WaveSkipped,
+        TransitionReason::WaveUpdated,
+        TransitionReason::WavePassed,
+    ];
+    let is_of_waves = |event: &&Event| event.reason.transition().is_some_and(|told| of_waves.contains(&told));
+    outcome.timeline.iter().filter(is_of_waves).map(|event| event.message.as_str()).collect()
 }
 
 fn passes(outcome: &Outcome) {
     assert_eq!((outcome.end, version(outcome, "1.1.0").result), (End::Completed, VersionResult::Completed));
     assert_eq!(road(outcome), road(&HEALTHY));
-    assert!(outcome.timeline.iter().all(|event| event.reason != "Reverting"), "{:?}", outcome.timeline);
+    assert!(
+        outcome.timeline.iter().all(|event| event.reason.transition() != Some(TransitionReason::Reverting)),
+        "{:?}",
+        outcome.timeline
+    );
 }
 
 #[test]
@@ -60,8 +73,11 @@ fn a_healthy_release_completes_on_all_waves() {
 fn r12_a_night_without_prometheus_stops_the_soak_and_nothing_else() {
     let outcome = play("prometheus-away-overnight");
     passes(&outcome);
-    let held: Vec<_> =
-        outcome.frames.iter().filter(|frame| frame.held.as_deref() == Some("NoData")).collect();
+    let held: Vec<_> = outcome
+        .frames
+        .iter()
+        .filter(|frame| frame.held.as_ref().is_some_and(|held| *held == HoldReason::NoData))
+        .collect();
     let (first, last) = (held.first().expect("a hold"), held.last().expect("a hold"));
     let hours = last.at.duration_since(first.at).as_secs_f64() / 3600.0;
     assert!((9.0..=10.5).contains(&hours), "held for {hours} h");
@@ -105,8 +121,11 @@ fn r13_a_release_that_is_slower_within_the_threshold_is_reverted_by_the_shape_an
     let says = &says.expect("an account").message;
     assert!(says.contains(": requests over 250 ms: ") || says.contains(": requests over 125 ms: "), "{says}");
     let off = below_the_threshold("Disabled");
-    let troubles = ["Held", "Reverting"];
-    let trouble = off.timeline.iter().find(|event| troubles.contains(&event.reason.as_str()));
+    let troubles = [TransitionReason::Held, TransitionReason::Reverting];
+    let trouble = off
+        .timeline
+        .iter()
+        .find(|event| event.reason.transition().is_some_and(|told| troubles.contains(&told)));
     assert!(trouble.is_none() && road(&off).len() > 3, "{:?}", off.timeline);
 }
 
@@ -138,8 +157,10 @@ fn a_revert_is_told_by_its_report_and_the_patch_release_waits_for_peoples_answer
     let short = Rehearsal { scenario, until: SignedDuration::from_hours(14), ..rehearsal("errors-double") };
     let outcome = rehearse(&short, &mut |_| {}).expect("a rehearsal");
     let when = |reason: &str, said: &str| {
-        let found =
-            outcome.timeline.iter().find(|event| event.reason == reason && event.message.contains(said));
+        let found = outcome
+            .timeline
+            .iter()
+            .find(|event| event.reason.as_str() == reason && event.message.contains(said));
         found.unwrap_or_else(|| panic!("no {reason} of {said}: {:?}", outcome.timeline)).at
     };
     let (asked, held) = (when("Publish", "1.1.1"), when("Held", "OpenDeviations: version 1.1.1 waits"));

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    names,
     release::Lane,
     scalars::{IntOrPercent, Span},
     selector::LabelSelector,
-    words::names,
 };
 
 /// An ordered group of tenants, updated together, then soaked.

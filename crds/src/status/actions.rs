@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Approved;
 use crate::{
     action::ActionResult,
-    words::{GateSubject, Word, names},
+    names,
+    words::{GateSubject, Word},
 };
 
 /// A Hold or Stop in force.

@@ -98,11 +98,12 @@ macro_rules! words {
     (@word $variant:ident $word:literal) => { $word };
 }
 
-/// Gives an enum of the API that has no newer words its names as text: they are the variants'.
+/// Gives an enum whose variants are shown or stored by name that name as text: `as_str` and `Display`.
+#[macro_export]
 macro_rules! names {
     ($name:ident { $($variant:ident),+ $(,)? }) => {
         impl $name {
-            /// The name as in the API.
+            /// The variant's name, as it is shown and stored.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant),)+ }
             }
@@ -116,5 +117,4 @@ macro_rules! names {
     };
 }
 
-pub(crate) use names;
 pub(super) use words;

@@ -2,6 +2,7 @@
 //!
 //! The JSON is for machines: fields are only ever added.
 
+use breakwater_crds::{rollout::Baseline, words::HoldReason};
 use breakwater_slo::Counts;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -61,7 +62,7 @@ pub struct WaveOutcome {
     /// Tenants that wait.
     pub baseline: usize,
     /// What the comparison is compared with: `Others`, `History`, `Both`; null where there is none.
-    pub against: Option<&'static str>,
+    pub against: Option<Baseline>,
     /// Whether the comparison could be armed.
     pub calibration: Calibration,
     /// Dispersion of candidates against the baseline, where it was learnt.
@@ -133,7 +134,7 @@ pub struct Alarm {
     /// End of the step in which it spoke.
     pub at: Timestamp,
     /// The guard: `Comparison`, `BurnRate`, `SharpPath`.
-    pub guard: &'static str,
+    pub guard: HoldReason,
     /// What it said.
     pub sentence: String,
 }
@@ -174,7 +175,7 @@ pub struct Found {
     /// Since the fault began, in seconds, without the time until a step is read.
     pub after_seconds: i64,
     /// Which guard spoke.
-    pub guard: &'static str,
+    pub guard: HoldReason,
     /// What it said.
     pub sentence: String,
     /// Bad requests that the fault had made by then.

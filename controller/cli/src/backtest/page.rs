@@ -87,7 +87,7 @@ fn faults(wave: &WaveOutcome) -> Markup {
                             th { (report::name(fault)) }
                             td.n { (fault.tenants) " of " (wave.candidates) }
                             td.t { (bare(&report::caught(fault, wave))) }
-                            td { (noticed.map_or("–", |found| found.guard)) }
+                            td { (noticed.map_or("–", |found| found.guard.as_str())) }
                             td.n { (noticed.map_or_else(|| "–".to_owned(), |found| count(found.bad_requests))) }
                             td { (noticed.map_or_else(String::new, |found| plain(&found.sentence))) }
                         }

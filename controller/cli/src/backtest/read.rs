@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use breakwater_crds::{Percent, RolloutSpec, Span, rollout, slo::Shape};
+use breakwater_crds::{
+    Percent, RolloutSpec, Span,
+    rollout::{self, Baseline},
+    slo::Shape,
+    words::HoldReason,
+};
 use breakwater_operator::telemetry::{Counts, SloTelemetry, Telemetry, TenantIds, due::Rhythm};
 use breakwater_plan::{
     promql,
@@ -319,7 +324,7 @@ fn all_together(alpha: f64, splits: &[Split], said: &[Said], slos: &[SloOutcome]
         let end = together(&words, alpha).filter(|_| !is_known && words.len() > 1)?;
         let sentence =
             format!("wave {}: the SLOs together pass the limit that none of them passes alone", split.name);
-        Some(Alarm { at: instant(end), guard: "Comparison", sentence })
+        Some(Alarm { at: instant(end), guard: HoldReason::Comparison, sentence })
     };
     splits.iter().enumerate().filter_map(alarm).collect()
 }
@@ -336,7 +341,7 @@ fn notes(wanted: &Wanted<'_>, part: Part, slos: &[SloOutcome]) -> Vec<String> {
         ));
     }
     let taught = part.watched_seconds - part.from_seconds;
-    let needs_past = |wave: &WaveOutcome| matches!(wave.against, Some("History" | "Both"));
+    let needs_past = |wave: &WaveOutcome| matches!(wave.against, Some(Baseline::History | Baseline::Both));
     // What the hour takes away at the ends is not worth a word.
     if taught < WEEK_SECONDS - 2 * 3_600 && slos.iter().flat_map(|slo| &slo.waves).any(needs_past) {
         notes.push(format!(

@@ -3,7 +3,7 @@
 //!
 //! Until its fault begins, a judge has seen what the healthy one has: it is a copy of that one.
 
-use breakwater_crds::RolloutSpec;
+use breakwater_crds::{RolloutSpec, rollout::Baseline};
 use breakwater_plan::{
     comparing::{design_of, weeks},
     guard_reason,
@@ -384,11 +384,11 @@ fn counts(sample: &Sample) -> Counts {
     }
 }
 
-const fn word(against: Against) -> &'static str {
+const fn word(against: Against) -> Baseline {
     match against {
-        Against::Others => "Others",
-        Against::History { .. } => "History",
-        Against::Both => "Both",
+        Against::Others => Baseline::Others,
+        Against::History { .. } => Baseline::History,
+        Against::Both => Baseline::Both,
     }
 }
 

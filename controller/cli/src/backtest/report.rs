@@ -1,6 +1,6 @@
 //! The result in text, as an SRE reads it: first whether the judge is to be trusted, then how soon it is. Pure.
 
-use breakwater_crds::Span;
+use breakwater_crds::{Span, rollout::Baseline};
 use breakwater_page::text::{count, number};
 use jiff::Timestamp;
 
@@ -75,11 +75,11 @@ fn judges(outcome: &Outcome) -> String {
 }
 
 /// What the comparison takes for its baseline, in words.
-pub(super) fn compared_with(against: &str, wave: &WaveOutcome) -> String {
+pub(super) fn compared_with(against: Baseline, wave: &WaveOutcome) -> String {
     match against {
-        "Others" => format!("{} others", wave.baseline),
-        "Both" => format!("{} others and own past", wave.baseline),
-        _ => "own past".to_owned(),
+        Baseline::Others => format!("{} others", wave.baseline),
+        Baseline::Both => format!("{} others and own past", wave.baseline),
+        Baseline::History | Baseline::Auto => "own past".to_owned(),
     }
 }
 
@@ -112,7 +112,7 @@ fn faults(outcome: &Outcome) -> String {
                 name(fault),
                 format!("{} of {}", fault.tenants, wave.candidates),
                 caught(fault, wave),
-                noticed.map_or_else(|| "-".into(), |found| found.guard.to_owned()),
+                noticed.map_or_else(|| "-".into(), |found| found.guard.to_string()),
                 noticed.map_or_else(|| "-".into(), |found| count(found.bad_requests)),
             ]
         })
@@ -237,6 +237,8 @@ pub(super) fn minute(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use breakwater_crds::words::HoldReason;
+
     use super::*;
     use crate::backtest::outcome::{Alarm, Track};
 
@@ -265,7 +267,7 @@ mod tests {
             soak_seconds: 259_200,
             candidates,
             baseline: 20 - candidates,
-            against: Some(if candidates == 20 { "History" } else { "Others" }),
+            against: Some(if candidates == 20 { Baseline::History } else { Baseline::Others }),
             calibration,
             phi: Some(1.59),
             shape_edges: Vec::new(),
@@ -277,8 +279,8 @@ mod tests {
             alarms: Vec::new(),
             faults: vec![
                 fault("1.5x", 1.5, None),
-                fault("2x", 2.0, Some(found(90, "Comparison", 1_234.0))),
-                fault("+1%", 3.5, Some(found(1, "SharpPath", 84.0))),
+                fault("2x", 2.0, Some(found(90, HoldReason::Comparison, 1_234.0))),
+                fault("+1%", 3.5, Some(found(1, HoldReason::SharpPath, 84.0))),
             ],
             track: Track::default(),
         };
@@ -287,7 +289,7 @@ mod tests {
         };
         let mut rest = wave("rest", 20, doubt);
         rest.faults[1] = FaultOutcome {
-            held: Some(found(5, "Comparison", 60.0)),
+            held: Some(found(5, HoldReason::Comparison, 60.0)),
             found: None,
             must_be_found: false,
             ..rest.faults[1].clone()
@@ -295,7 +297,7 @@ mod tests {
         rest.faults[2].found = None;
         rest.alarms.push(Alarm {
             at: at(200),
-            guard: "BurnRate",
+            guard: HoldReason::BurnRate,
             sentence: "api of wave rest: 3% against 0.1% baseline".into(),
         });
         Outcome {

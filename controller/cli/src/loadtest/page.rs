@@ -64,7 +64,7 @@ fn rows<'a>(metrics: impl Iterator<Item = &'a Metric>) -> Markup {
                         @let [_, name, base, candidate, ratio, noise, share, spared] = cells(metric);
                         tr {
                             td.t { (metric.verdict) } th { (name) } td.n { (base) } td.n { (candidate) } td.n { (ratio) }
-                            td.n { (noise) } td.n { (share) } td { (format!("{:?}", metric.change)) } td { (spared) }
+                            td.n { (noise) } td.n { (share) } td { (metric.change) } td { (spared) }
                         }
                     }
                 }

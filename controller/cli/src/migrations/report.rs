@@ -219,5 +219,5 @@ pub(super) fn verdict(review: &Review) -> String {
         (Impact::Quiet | Impact::OffHours, Revert::RevertSafe | Revert::RevertNeedsDown) => WARN,
         _ => BAD,
     };
-    format!("{mark} {:?}, {:?}", review.impact, review.revert)
+    format!("{mark} {}, {}", review.impact, review.revert)
 }

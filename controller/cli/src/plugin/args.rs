@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use breakwater_crds::{Span, report::InvestigationState};
+use breakwater_crds::{Span, report::InvestigationState, words::GateSubject};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
@@ -404,14 +404,14 @@ pub enum Gate {
 
 impl Gate {
     /// As an Acknowledge's subject.
-    pub const fn subject(self) -> &'static str {
+    pub const fn subject(self) -> GateSubject {
         match self {
-            Self::Migrations => "migrations",
-            Self::LoadTest => "loadTest",
-            Self::OpenDeviations => "openDeviations",
-            Self::Soak => "soak",
-            Self::Revert => "revert",
-            Self::Emergency => "emergency",
+            Self::Migrations => GateSubject::Migrations,
+            Self::LoadTest => GateSubject::LoadTest,
+            Self::OpenDeviations => GateSubject::OpenDeviations,
+            Self::Soak => GateSubject::Soak,
+            Self::Revert => GateSubject::Revert,
+            Self::Emergency => GateSubject::Emergency,
         }
     }
 }

@@ -211,7 +211,7 @@ mod tests {
         assert!(changes(Some(&first), &second, NOW).is_empty());
         let status = second.status.as_mut().unwrap();
         let mut event = status.history[0].clone();
-        event.reason = "WavePassed".into();
+        event.reason = breakwater_crds::words::TransitionReason::WavePassed.into();
         status.history.remove(0);
         status.history.push(event);
         status.message = "wave half starts".into();

@@ -2,6 +2,7 @@
 
 use breakwater_crds::{DeviationReport, Rollout, RolloutAction, action::ActionResult};
 use breakwater_operator::clock;
+use breakwater_page::report as page;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _, api::ListParams};
 use serde::Serialize;
@@ -71,7 +72,7 @@ pub fn merge(
     let transitions = history.unwrap_or_default().iter().map(|event| Entry {
         at: event.at,
         kind: "Transition",
-        what: event.reason.clone(),
+        what: event.reason.to_string(),
         who: String::new(),
         message: event.message.clone(),
         warning: event.warning,
@@ -102,7 +103,7 @@ fn action(action: &RolloutAction) -> Option<Entry> {
     Some(Entry {
         at: action.creation_timestamp()?.0,
         kind: "Action",
-        what: spec.verb.as_str().into(),
+        what: spec.verb.to_string(),
         who: spec.requested_by.clone(),
         message: format!("{} {about}{why}: {answer}", action.name_any())
             .replace(" :", ":")
@@ -113,12 +114,12 @@ fn action(action: &RolloutAction) -> Option<Entry> {
 
 fn report(report: &DeviationReport) -> Option<Entry> {
     let status = report.status.clone().unwrap_or_default();
-    let outcome = status.outcome.map_or_else(|| "Written".into(), |outcome| format!("{outcome:?}"));
+    let outcome = page::outcome(&status);
     let closed = status.closed_by.as_ref().map(|by| format!("; closed by {by}")).unwrap_or_default();
     Some(Entry {
         at: status.decided_at.or_else(|| Some(report.creation_timestamp()?.0))?,
         kind: "Report",
-        what: outcome,
+        what: outcome.into(),
         who: status.requested_by.clone(),
         message: format!("{} of {}: {}{closed}", report.name_any(), report.spec.version, status.message),
         warning: status.rejects(),

@@ -113,7 +113,7 @@ pub fn retry(rollout: &Rollout, version: Option<String>) -> Result<Request, Stri
 pub fn acknowledge(rollout: &Rollout, gate: Gate, version: Option<String>, reason: String) -> Request {
     let under_way = rollout.status.as_ref().and_then(|status| status.candidate_version.clone());
     let about = under_way.filter(|_| gate == Gate::Revert).unwrap_or_else(|| rollout.spec.version.clone());
-    let subject = Some(gate.subject().to_owned());
+    let subject = Some(gate.subject().to_string());
     Request { version: Some(version.unwrap_or(about)), subject, reason, ..Request::new(Verb::Acknowledge) }
 }
 

@@ -8,6 +8,7 @@ use breakwater_crds::{
     status::{
         Adoption, Condition, ConditionStatus, Counts, RevertStatus, SloStatus, TroubledTenant, WaveStatus,
     },
+    words::{ConditionType, Trouble, Verdict, Word},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -34,12 +35,12 @@ pub fn render(rollout: &Rollout, now: Timestamp) -> String {
 /// The phase's glyph: what stands beside the road counts more than the place on it.
 pub fn glyph(rollout: &Rollout) -> char {
     let Some(status) = &rollout.status else { return GOING };
-    if is_true(status, "Deviating") {
+    if status.holds(ConditionType::Deviating).is_some() {
         return BAD;
     }
     match status.phase {
         Phase::Reverting | Phase::Verifying | Phase::Reverted | Phase::RevertedPartly => BAD,
-        _ if is_true(status, "Stalled") => WARN,
+        _ if status.holds(ConditionType::Stalled).is_some() => WARN,
         _ if is_held(rollout, status) => PAUSED,
         Phase::Adopting | Phase::AwaitingApproval => PAUSED,
         Phase::Completed => DONE,
@@ -61,19 +62,12 @@ pub fn soak_left(spec: &Wave, status: &WaveStatus, lane: Lane) -> Span {
     Span::seconds(spec.soak_in(lane).as_seconds().saturating_sub(status.soaked_seconds))
 }
 
-fn is_true(status: &RolloutStatus, type_: &str) -> bool {
-    status
-        .conditions
-        .iter()
-        .any(|condition| condition.type_ == type_ && condition.status == ConditionStatus::True)
-}
-
 fn is_held(rollout: &Rollout, status: &RolloutStatus) -> bool {
     status.phase != Phase::Completed
         && (rollout.spec.paused
             || !status.brakes.is_empty()
-            || is_true(status, "Held")
-            || is_true(status, "Blind"))
+            || status.holds(ConditionType::Held).is_some()
+            || status.holds(ConditionType::Blind).is_some())
 }
 
 struct View<'a> {
@@ -315,12 +309,13 @@ impl View<'_> {
                 value.map(|v| if is_share { text::percent(v) } else { text::number(v) }).unwrap_or_default(),
             )
         };
-        let (glyph, verdict) = match slo.verdict.as_deref() {
-            None => (IDLE, "none yet"),
-            Some(verdict @ "Healthy") => (DONE, verdict),
-            Some(verdict @ "Deviating") => (BAD, verdict),
-            Some(verdict @ "Inconclusive") => (GOING, verdict),
-            Some(verdict) => (WARN, verdict),
+        let verdict = slo.verdict.as_ref().map_or("none yet", Word::as_str);
+        let glyph = match slo.verdict.as_ref().map(Word::known) {
+            None => IDLE,
+            Some(Some(Verdict::Healthy)) => DONE,
+            Some(Some(Verdict::Deviating)) => BAD,
+            Some(Some(Verdict::Inconclusive)) => GOING,
+            Some(Some(Verdict::NoData | Verdict::Uncalibrated) | None) => WARN,
         };
         [
             slo.name.clone(),
@@ -342,7 +337,7 @@ impl View<'_> {
         let asked = self.status.brakes.iter().map(|brake| {
             [
                 format!("{PAUSED} {}", brake.name),
-                format!("{:?}", brake.kind),
+                brake.kind.to_string(),
                 brake.requested_by.clone(),
                 text::ago(Some(brake.since), self.now),
                 brake.until.map_or_else(
@@ -383,20 +378,29 @@ fn first(label: &'static str) -> impl Iterator<Item = &'static str> {
 
 /// A condition that somebody should read: all but those that say that things go as planned.
 fn matters(condition: &Condition) -> bool {
-    match condition.type_.as_str() {
-        "Stalled" | "Deviating" | "Held" | "Blind" => condition.status == ConditionStatus::True,
-        "Accepted" => condition.status == ConditionStatus::False,
-        _ => false,
+    match condition.type_.known() {
+        Some(
+            ConditionType::Stalled | ConditionType::Deviating | ConditionType::Held | ConditionType::Blind,
+        ) => condition.status == ConditionStatus::True,
+        Some(ConditionType::Accepted) => condition.status == ConditionStatus::False,
+        Some(ConditionType::Ready | ConditionType::Reconciling | ConditionType::Progressing) | None => false,
     }
 }
 
 fn telling(condition: &Condition, now: Timestamp) -> String {
     let Condition { type_, reason, message, last_transition_time, .. } = condition;
-    let (glyph, not) = match type_.as_str() {
-        "Held" => (PAUSED, ""),
-        "Deviating" => (BAD, ""),
-        "Accepted" => (BAD, "Not"),
-        _ => (WARN, ""),
+    let (glyph, not) = match type_.known() {
+        Some(ConditionType::Held) => (PAUSED, ""),
+        Some(ConditionType::Deviating) => (BAD, ""),
+        Some(ConditionType::Accepted) => (BAD, "Not"),
+        Some(
+            ConditionType::Ready
+            | ConditionType::Reconciling
+            | ConditionType::Stalled
+            | ConditionType::Progressing
+            | ConditionType::Blind,
+        )
+        | None => (WARN, ""),
     };
     format!("{glyph} {not}{type_} ({reason}) for {}: {message}", text::age(*last_transition_time, now))
 }
@@ -451,9 +455,9 @@ fn tenant_rows(troubled: &[&TroubledTenant], stem: &str) -> Vec<[String; 6]> {
     let row = |(index, tenant): (usize, &&TroubledTenant)| {
         let branch = if index + 1 == troubled.len() { "└──" } else { "├──" };
         // The version was taken from it alone: that is done, and no more trouble.
-        let glyph = if tenant.reason == "Reverted" { IDLE } else { BAD };
+        let glyph = if tenant.reason == Trouble::Reverted { IDLE } else { BAD };
         let name = format!("{stem}{branch}{glyph} {}/{}", tenant.namespace, tenant.name);
-        [name, tenant.reason.clone(), String::new(), String::new(), String::new(), tenant.message.clone()]
+        [name, tenant.reason.to_string(), String::new(), String::new(), String::new(), tenant.message.clone()]
     };
     troubled.iter().enumerate().map(row).collect()
 }

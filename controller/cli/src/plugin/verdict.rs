@@ -1,6 +1,6 @@
 //! Whether a version made it, for CI. Pure.
 
-use breakwater_crds::{Phase, Rollout, status::ConditionStatus};
+use breakwater_crds::{Phase, Rollout, status::ConditionStatus, words::ConditionType};
 
 use super::tree;
 
@@ -44,9 +44,8 @@ pub fn judge(rollout: &Rollout, version: &str) -> Verdict {
     if status.observed_generation < rollout.metadata.generation.unwrap_or_default() {
         return Verdict::UnderWay("the last edit of the spec has not been seen yet".into());
     }
-    let refused =
-        status.conditions.iter().find(|c| c.type_ == "Accepted" && c.status == ConditionStatus::False);
-    if let Some(refused) = refused
+    let accepted = status.condition(ConditionType::Accepted);
+    if let Some(refused) = accepted.filter(|accepted| accepted.status == ConditionStatus::False)
         && rollout.spec.version == version
     {
         return Verdict::Failed(format!("the spec is not accepted: {}", refused.message));
@@ -97,7 +96,7 @@ mod tests {
         let mut rollout = soaking_held();
         assert!(matches!(judge(&rollout, "10.5.2"), Verdict::UnderWay(_)));
         if let Some(status) = &mut rollout.status {
-            status.conditions[0].type_ = "Accepted".into();
+            status.conditions[0].type_ = ConditionType::Accepted.into();
             status.conditions[0].status = ConditionStatus::False;
         }
         assert!(matches!(judge(&rollout, "10.5.2"), Verdict::Failed(_)));

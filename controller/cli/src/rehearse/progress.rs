@@ -1,5 +1,6 @@
 //! How far a rehearsal is, on standard error.
 
+use breakwater_crds::words::TransitionReason;
 use breakwater_rehearsal::{
     Progress, Rehearsal,
     outcome::{By, Event, Outcome},
@@ -47,8 +48,7 @@ impl Told {
     }
 
     pub(super) fn count(&mut self, done: usize, of: usize, outcome: &Outcome) {
-        let line =
-            format!("{done} of {of} rehearsals, the last with seed {}: {:?}", outcome.seed, outcome.end);
+        let line = format!("{done} of {of} rehearsals, the last with seed {}: {}", outcome.seed, outcome.end);
         if self.0.moves() {
             self.0.moving(&line);
         } else if done == of || done.is_multiple_of(10) {
@@ -64,9 +64,9 @@ impl Told {
 
 /// One event on one line.
 pub(super) fn news(event: &Event, started_at: Timestamp) -> String {
-    let glyph = match (event.by, event.warning, event.reason.as_str()) {
+    let glyph = match (event.by, event.warning, event.reason.transition()) {
         (By::Scenario, ..) => GOING,
-        (By::Controller, _, "Deviating" | "Reverting") => BAD,
+        (By::Controller, _, Some(TransitionReason::Deviation | TransitionReason::Reverting)) => BAD,
         (By::Controller, true, _) => WARN,
         (By::Controller, false, _) => DONE,
     };
@@ -77,4 +77,25 @@ pub(super) fn news(event: &Event, started_at: Timestamp) -> String {
 pub(super) fn day(at: Timestamp, started_at: Timestamp) -> String {
     let seconds = at.duration_since(started_at).as_secs().max(0);
     format!("day {:>2} {:02}:{:02}", seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use breakwater_rehearsal::outcome::EventReason;
+
+    use super::*;
+
+    #[test]
+    fn a_deviation_and_its_revert_are_told_as_bad_and_what_only_warns_is_not() {
+        let glyph = |reason: TransitionReason, warning: bool| {
+            let reason = EventReason::Transition(reason.into());
+            let at = Timestamp::UNIX_EPOCH;
+            let event = Event { at, by: By::Controller, reason, message: String::new(), warning };
+            news(&event, at).chars().nth("day  0 00:00  ".len())
+        };
+        assert_eq!(glyph(TransitionReason::Deviation, true), Some(BAD));
+        assert_eq!(glyph(TransitionReason::Reverting, true), Some(BAD));
+        assert_eq!(glyph(TransitionReason::Held, true), Some(WARN));
+        assert_eq!(glyph(TransitionReason::Completed, false), Some(DONE));
+    }
 }

@@ -1,6 +1,6 @@
 //! The report in text: a timeline, and what an SRE asks of each version. Pure.
 
-use breakwater_crds::Span;
+use breakwater_crds::{Span, words::TransitionReason};
 use breakwater_rehearsal::outcome::{
     Distribution, End, FaultOutcome, Outcome, Quantiles, VersionOutcome, VersionResult,
 };
@@ -12,7 +12,8 @@ use crate::plugin::{
 };
 
 /// Events that are left out of the timeline: they only lead from one that is shown to the next.
-const NOISE: [&str; 3] = ["SpecChanged", "WaveUpdated", "SoakStarted"];
+const NOISE: [TransitionReason; 3] =
+    [TransitionReason::SpecChanged, TransitionReason::WaveUpdated, TransitionReason::SoakStarted];
 
 /// One rehearsal.
 pub(super) fn outcome(outcome: &Outcome) -> String {
@@ -44,7 +45,10 @@ fn headline(outcome: &Outcome) -> String {
 }
 
 fn timeline(outcome: &Outcome) -> String {
-    let shown = outcome.timeline.iter().filter(|event| !NOISE.contains(&event.reason.as_str()));
+    let shown = outcome
+        .timeline
+        .iter()
+        .filter(|event| event.reason.transition().is_none_or(|reason| !NOISE.contains(&reason)));
     let lines: Vec<String> = shown.map(|event| progress::news(event, outcome.started_at)).collect();
     format!("Timeline:\n{}", lines.join("\n"))
 }
@@ -71,7 +75,7 @@ fn version(version: &VersionOutcome) -> String {
         ("  In wave", wave.clone().filter(|_| version.detected_at.is_some()).unwrap_or_default()),
         ("  Because", reason.clone().unwrap_or_default()),
         ("  Time to revert", span(version.seconds_to_revert)),
-        ("  Verification", attribution.clone().unwrap_or_default()),
+        ("  Verification", attribution.map_or_else(String::new, |attribution| attribution.to_string())),
         ("  Tenants touched", text::count(version.tenants_touched as f64)),
         ("  Tenant-minutes of harm", harm(version.tenant_minutes_of_harm)),
         ("  Bad events in excess", harm(version.excess_bad_events)),
@@ -88,7 +92,7 @@ fn result(result: VersionResult) -> String {
         VersionResult::Superseded | VersionResult::NotStarted => IDLE,
         VersionResult::Unfinished => GOING,
     };
-    format!("{glyph} {result:?}")
+    format!("{glyph} {result}")
 }
 
 /// Many rehearsals.

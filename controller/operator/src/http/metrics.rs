@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use breakwater_crds::status::RolloutStatus;
+use breakwater_crds::{
+    status::RolloutStatus,
+    words::{TransitionReason, Word},
+};
 use breakwater_plan::outcome::Purpose;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -172,8 +175,8 @@ impl Metrics {
     }
 
     /// Counts one transition (R31). `reason` is one of the plan's own words, so there are few.
-    pub fn transition(&self, reason: &str) {
-        self.inner.transitions.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
+    pub fn transition(&self, reason: &Word<TransitionReason>) {
+        self.inner.transitions.get_or_create(&ReasonLabel { reason: reason.to_string() }).inc();
     }
 
     /// Says whether this process holds the lease.
@@ -221,6 +224,7 @@ impl Meter for Metrics {
 mod tests {
     use breakwater_crds::rollout::Baseline;
     use breakwater_crds::status::{Compared, Phase, SloStatus, WaveStatus};
+    use breakwater_crds::words::Verdict;
     use jiff::Timestamp;
 
     use super::*;
@@ -242,7 +246,7 @@ mod tests {
             }],
             slos: vec![SloStatus {
                 name: "api".into(),
-                verdict: Some("Healthy".into()),
+                verdict: Some(Verdict::Healthy.into()),
                 value: Some(0.25),
                 ln_e: Some(std::f64::consts::LN_10 * 1.5),
                 ln_limit: Some(std::f64::consts::LN_10 * 2.0),
@@ -270,7 +274,7 @@ mod tests {
         metrics.write(Purpose::Advance, WriteResult::Written, Duration::from_millis(12));
         metrics.reconcile(Duration::from_millis(3));
         metrics.webhook(WebhookResult::Stored);
-        metrics.transition("WaveStarted");
+        metrics.transition(&TransitionReason::WaveStarted.into());
         metrics.leader(true);
         let text = metrics.text().unwrap();
         for line in [

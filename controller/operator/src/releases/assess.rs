@@ -50,10 +50,9 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
         None => (Err("has no spec.migrations: nobody knows what they do".to_owned()), None),
         Some(Ok((migrations, status))) => (Ok(migrations), Some(status)),
         Some(Err(why)) => {
-            let unknown = "Unknown".to_owned();
             let status = MigrationsStatus {
-                impact: unknown.clone(),
-                revert: unknown,
+                impact: Impact::Unknown.into(),
+                revert: Revert::Unknown.into(),
                 message: clipped(&why, SENTENCE_MAX),
                 ..MigrationsStatus::default()
             };
@@ -77,7 +76,7 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
         observed_generation: generation,
         message: String::new(),
         migrations: reviewed,
-        load_test: worst.map(|verdict| verdict.to_string()),
+        load_test: worst.map(Into::into),
         load_tests: compared,
     };
     status.message = sentence(spec, &status);
@@ -213,8 +212,8 @@ fn told(review: &Review) -> MigrationsStatus {
     let listed = noted.iter().take(MIGRATIONS_LISTED_MAX).map(|migration| MigrationStatus {
         number: migration.number,
         name: migration.name.clone(),
-        impact: format!("{:?}", migration.impact),
-        revert: format!("{:?}", migration.revert),
+        impact: migration.impact.into(),
+        revert: migration.revert.into(),
         message: reason(migration),
     });
     let listed: Vec<MigrationStatus> = listed.collect();
@@ -227,8 +226,8 @@ fn told(review: &Review) -> MigrationsStatus {
     MigrationsStatus {
         from: review.from,
         to: review.to,
-        impact: format!("{:?}", review.impact),
-        revert: format!("{:?}", review.revert),
+        impact: review.impact.into(),
+        revert: review.revert.into(),
         longest: review.duration.map(|estimate| {
             Span::seconds(i64::try_from(whole_seconds(estimate.most_ms)).unwrap_or(i64::MAX))
         }),
@@ -272,12 +271,8 @@ fn load_test(
         Err(why) => (Verdict::NoData, why, Vec::new()),
     };
     let (name, message) = (spec.name.clone(), clipped(&message, SENTENCE_MAX));
-    let mut status = LoadTestStatus {
-        name: name.clone(),
-        verdict: verdict.to_string(),
-        message: message.clone(),
-        metrics,
-    };
+    let mut status =
+        LoadTestStatus { name: name.clone(), verdict: verdict.into(), message: message.clone(), metrics };
     status.metrics.truncate(METRICS_LISTED_MAX);
     (LoadTest { name, verdict, message }, status)
 }

@@ -247,15 +247,15 @@ async fn tell(
     for transition in std::mem::take(&mut session.events_owed) {
         let (namespace, name) = (&session.key.namespace, &session.key.name);
         if transition.warning {
-            tracing::warn!(namespace, name, reason = transition.reason, "{}", transition.message);
+            tracing::warn!(namespace, name, reason = transition.reason.as_str(), "{}", transition.message);
         } else {
-            tracing::info!(namespace, name, reason = transition.reason, "{}", transition.message);
+            tracing::info!(namespace, name, reason = transition.reason.as_str(), "{}", transition.message);
         }
         context.leader.metrics.transition(&transition.reason);
         let event = Event {
             type_: if transition.warning { EventType::Warning } else { EventType::Normal },
-            action: transition.reason.clone(),
-            reason: transition.reason,
+            action: transition.reason.to_string(),
+            reason: transition.reason.to_string(),
             note: Some(transition.message),
             secondary: None,
         };

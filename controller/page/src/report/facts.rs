@@ -17,33 +17,22 @@ pub const DOWN_STEPS: &str =
 
 /// One word for how it was answered.
 pub fn outcome(status: &DeviationReportStatus) -> &'static str {
-    match status.outcome {
-        Some(Outcome::Reverting) => "Reverting",
-        Some(Outcome::Reverted) => "Reverted",
-        Some(Outcome::RevertedPartly) => "RevertedPartly",
-        Some(Outcome::Held) => "Held",
-        Some(Outcome::TenantsReverted) => "TenantsReverted",
-        None => "Written",
-    }
+    status.outcome.map_or("Written", Outcome::as_str)
 }
 
 /// R20's answer in one word; empty while there is none.
 pub fn attribution(status: &DeviationReportStatus) -> &'static str {
-    match status.attribution {
-        Some(Attribution::Attributed) => "Attributed",
-        Some(Attribution::NotAttributed) => "NotAttributed",
-        None => "",
-    }
+    status.attribution.map_or("", Attribution::as_str)
 }
 
 /// How people's investigation stands, in a few words.
 pub fn investigation(report: &Report<'_>) -> String {
     let found = report.spec.investigation.as_ref();
-    let state = found.map_or(InvestigationState::Open, |found| found.state).as_str();
+    let state = found.map_or(InvestigationState::Open, |found| found.state);
     match (found.and_then(|found| found.fixed_in.as_ref()), &report.status.closed_by) {
         (Some(version), _) => format!("{state} in {version}"),
-        (None, Some(by)) if state == "Open" => format!("closed by {by}"),
-        (None, _) => state.to_owned(),
+        (None, Some(by)) if state == InvestigationState::Open => format!("closed by {by}"),
+        (None, _) => state.to_string(),
     }
 }
 

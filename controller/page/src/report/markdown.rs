@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use breakwater_crds::{
     report::{DeviationReportStatus, SloAccount},
     status::Transition,
+    words::Word,
 };
 
 use super::{Report, facts};
@@ -127,7 +128,7 @@ fn worst(status: &DeviationReportStatus, out: &mut String) {
 fn slos(status: &DeviationReportStatus, out: &mut String) {
     for slo in &status.slos {
         let SloAccount { name, measures, objective, limits, query, verdict, message, harm, .. } = slo;
-        let verdict = verdict.as_deref().unwrap_or("nothing was judged");
+        let verdict = verdict.as_ref().map_or("nothing was judged", Word::as_str);
         let objective = objective.map_or_else(String::new, |objective| format!(", objective {objective}"));
         let _ = writeln!(out, "\n## SLO {name}{objective}: {verdict}\n");
         if !message.is_empty() {

@@ -1,6 +1,6 @@
 //! The ways in which a Prometheus fails or lies: what becomes of a true answer. Pure.
 
-use breakwater_crds::marker::stable_hash;
+use breakwater_crds::{marker::stable_hash, names};
 use breakwater_operator::telemetry::{Labels, ReadError, Sink, sink::label_text};
 use breakwater_plan::promql::{EDGE_LABEL, ROW_LABEL, Row};
 
@@ -59,6 +59,33 @@ pub enum Lie {
     /// One number without labels.
     Scalar,
 }
+
+names!(Lie {
+    Away,
+    Slow,
+    ServerError,
+    Unavailable,
+    TooManySamples,
+    Unauthorized,
+    NotJson,
+    Truncated,
+    TooLarge,
+    Partial,
+    Empty,
+    Nan,
+    Infinite,
+    Negative,
+    HalfTheTenants,
+    NoTotals,
+    MoreBadThanTotal,
+    Duplicates,
+    Strangers,
+    OtherLabels,
+    Stale,
+    Future,
+    MixedTimes,
+    Scalar
+});
 
 impl Lie {
     /// All of them.

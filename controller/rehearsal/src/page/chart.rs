@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use breakwater_crds::Phase;
 use breakwater_page::chart::{
     self as page, Axis, BOTTOM, Height, LEFT, Moment, PLOT, TOP, Ticks, percent, safe, scale,
 };
@@ -73,15 +74,15 @@ fn bar_of(outcome: &Outcome, frame: &Frame, row: usize) -> Option<Look> {
         return Some((
             colour,
             opacity,
-            format!("{name}: {:?}, {} of {}", wave.state, wave.updated, wave.total),
+            format!("{name}: {}, {} of {}", wave.state, wave.updated, wave.total),
         ));
     }
-    let colour = match (frame.phase.as_str(), &frame.held) {
-        ("Reverting" | "Verifying" | "Reverted" | "RevertedPartly", _) => "--red",
+    let colour = match (frame.phase, &frame.held) {
+        (Phase::Reverting | Phase::Verifying | Phase::Reverted | Phase::RevertedPartly, _) => "--red",
         (_, Some(_)) => "--amber",
-        ("Completed", None) => "--green",
-        ("Pending" | "Adopting" | "AwaitingApproval", None) => "--wait",
-        (_, None) => "--blue",
+        (Phase::Completed, None) => "--green",
+        (Phase::Pending | Phase::Adopting | Phase::AwaitingApproval, None) => "--wait",
+        (Phase::Advancing | Phase::Soaking | Phase::Watching, None) => "--blue",
     };
     let held = frame.held.as_ref().map_or_else(String::new, |held| format!(", held: {held}"));
     Some((colour, 0.9, format!("{}{held}", frame.phase)))

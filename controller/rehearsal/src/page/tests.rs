@@ -10,7 +10,7 @@ fn at(hours: i64) -> Timestamp {
 fn frame(hours: i64, value: Option<f64>) -> Frame {
     Frame {
         at: at(hours),
-        phase: "Soaking".into(),
+        phase: breakwater_crds::Phase::Soaking,
         version: Some("1.1.0".into()),
         held: None,
         live: 10,

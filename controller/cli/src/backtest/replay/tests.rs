@@ -1,3 +1,4 @@
+use breakwater_crds::words::HoldReason;
 use breakwater_plan::observed::Slower;
 use breakwater_slo::{Design, Learner, Members};
 
@@ -177,7 +178,7 @@ fn a_quiet_past_is_no_alarm_and_faults_are_caught_the_sooner_the_larger_they_are
 fn arms_that_part_by_themselves_are_an_alarm_and_hide_a_fault_that_is_no_worse() {
     let parts = DAYS * 86_400 + 7_200;
     let outcome = tried(Some(Ok(learned())), |end| step(end, if end > parts { 4.0 } else { 1.0 }));
-    assert!(!outcome.is_good() && outcome.alarms[0].guard == "Comparison", "{:?}", outcome.alarms);
+    assert!(!outcome.is_good() && outcome.alarms[0].guard == HoldReason::Comparison, "{:?}", outcome.alarms);
     assert!(outcome.alarms[0].at > instant(parts));
     assert_eq!(outcome.faults[0].found, None, "the judge cries without it, too");
 }

@@ -1,6 +1,8 @@
 //! Reports on a terminal: the table of all, and one of them. Pure.
 
-use breakwater_crds::{DeviationReport, DeviationReportStatus, report::SloAccount, status::Transition};
+use breakwater_crds::{
+    DeviationReport, DeviationReportStatus, Outcome, report::SloAccount, status::Transition, words::Word,
+};
 use breakwater_page::{
     report::{self as page, Report},
     text as words,
@@ -40,15 +42,14 @@ pub fn list(reports: &[DeviationReport], now: Timestamp) -> String {
 }
 
 fn outcome(status: &DeviationReportStatus) -> String {
-    let word = page::outcome(status);
-    let glyph = match word {
-        "Reverted" => DONE,
-        "Reverting" => GOING,
-        "Held" | "TenantsReverted" => PAUSED,
-        "RevertedPartly" => WARN,
-        _ => BAD,
+    let glyph = match status.outcome {
+        Some(Outcome::Reverted) => DONE,
+        Some(Outcome::Reverting) => GOING,
+        Some(Outcome::Held | Outcome::TenantsReverted) => PAUSED,
+        Some(Outcome::RevertedPartly) => WARN,
+        None => BAD,
     };
-    format!("{glyph} {word}")
+    format!("{glyph} {}", page::outcome(status))
 }
 
 /// One report; ends with a newline.
@@ -148,7 +149,7 @@ fn slos(status: &DeviationReportStatus) -> String {
         let harm = slo.harm.as_ref();
         [
             slo.name.clone(),
-            text::or_dash(slo.verdict.clone().unwrap_or_default()),
+            text::or_dash(slo.verdict.as_ref().map_or("", Word::as_str)),
             number(slo.value, slo),
             number(slo.baseline, slo),
             number(slo.limit, slo),

@@ -1,6 +1,11 @@
 //! What the comparison of an SLO says, in few words. Pure.
 
-use breakwater_crds::{Rollout, RolloutStatus, rollout::Comparison, status::SloStatus};
+use breakwater_crds::{
+    Rollout, RolloutStatus,
+    rollout::Comparison,
+    status::SloStatus,
+    words::{Verdict, Word},
+};
 
 use crate::plugin::text::{number, percent};
 
@@ -17,10 +22,12 @@ pub(super) fn said(slo: &SloStatus) -> String {
     let certain = slo.certainty.filter(|certainty| *certainty >= CERTAINTY_MIN);
     // Rounded down: never more certain than it is.
     let certain = certain.map(|certainty| format!("certainty {:.1}%", (certainty * 1e3).floor() / 10.0));
-    let mut parts = match slo.verdict.as_deref() {
-        Some("Healthy") => could_detect(slo).into_iter().chain(goes_by(slo)).collect(),
-        Some("Uncalibrated") => vec![uncalibrated(&slo.message)],
-        Some(_) | None => vec![slo.message.clone()],
+    let mut parts = match slo.verdict.as_ref().and_then(Word::known) {
+        Some(Verdict::Healthy) => could_detect(slo).into_iter().chain(goes_by(slo)).collect(),
+        Some(Verdict::Uncalibrated) => vec![uncalibrated(&slo.message)],
+        Some(Verdict::Deviating | Verdict::Inconclusive | Verdict::NoData) | None => {
+            vec![slo.message.clone()]
+        }
     };
     parts.extend(certain.filter(|_| !slo.message.contains("certainty")));
     parts.retain(|part| !part.is_empty());

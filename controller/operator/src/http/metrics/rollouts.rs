@@ -6,7 +6,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use breakwater_crds::status::{ConditionStatus, Phase, RolloutStatus, SloStatus};
+use breakwater_crds::{
+    status::{ConditionStatus, Phase, RolloutStatus, SloStatus},
+    words::{ConditionType, Verdict, Word},
+};
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
@@ -26,7 +29,7 @@ pub(super) struct Figures {
     stable: String,
     candidate: String,
     phase: Phase,
-    conditions: Vec<(String, bool)>,
+    conditions: Vec<(Word<ConditionType>, bool)>,
     tenants: [(&'static str, u32); 9],
     /// The wave that the SLOs speak of, while one is in flight.
     wave: Option<String>,
@@ -42,7 +45,7 @@ struct WaveFigures {
 
 struct SloFigures {
     name: String,
-    verdict: Option<String>,
+    verdict: Option<Word<Verdict>>,
     numbers: [(&'static str, Option<f64>); 3],
     comparison: Comparison,
     /// End of the last judged step, while steps are judged at all.
@@ -60,9 +63,6 @@ struct Comparison {
     must_detect_share: Option<f64>,
     dispersion: Option<f64>,
 }
-
-/// All verdicts, so that a series is there, at 0, before its verdict first is.
-const VERDICTS: [&str; 5] = ["Healthy", "Deviating", "Inconclusive", "NoData", "Uncalibrated"];
 
 impl Figures {
     pub(super) fn of(status: &RolloutStatus) -> Self {
@@ -211,9 +211,11 @@ fn wave_gauges(writer: &mut Writer<'_, '_>) -> fmt::Result {
 
 fn slo_gauges(writer: &mut Writer<'_, '_>, now: Timestamp) -> fmt::Result {
     writer.gauge("slo_verdict", "1 for the verdict of an SLO, 0 for the others", &|f| {
-        let spoken = f.slos.iter().filter_map(|slo| Some((&slo.name, slo.verdict.as_deref()?)));
-        let each = spoken.flat_map(|(name, verdict)| VERDICTS.map(|one| (name, one, one == verdict)));
-        each.map(|(name, one, is)| (vec![("slo", name.as_str()), ("verdict", one)], bit(is))).collect()
+        let spoken = f.slos.iter().filter_map(|slo| Some((slo.name.as_str(), slo.verdict.as_ref()?)));
+        // All verdicts, so that a series is there, at 0, before its verdict first is.
+        let each = spoken
+            .flat_map(|(name, verdict)| Verdict::ALL.iter().map(move |one| (name, *one, *verdict == *one)));
+        each.map(|(name, one, is)| (vec![("slo", name), ("verdict", one.as_str())], bit(is))).collect()
     })?;
     writer.gauge(
         "slo_value",

@@ -43,7 +43,7 @@ fn r21_the_verdicts_are_the_reviewers_and_the_way_down_comes_with_them() {
     );
     assert_eq!(facts.files[1].revert, Revert::RevertSafe, "{:?}", facts.files[1]);
     let told = status.migrations.unwrap();
-    assert_eq!(told.revert, format!("{:?}", drop.revert));
+    assert_eq!(told.revert, drop.revert);
     assert_eq!(told.listed.iter().map(|one| one.number).collect::<Vec<_>>(), [2]);
     assert_eq!(status.observed_generation, 3);
 }
@@ -77,7 +77,7 @@ fn what_cannot_be_read_is_unknown_and_says_why() {
         let why = release.migrations.unwrap_err();
         assert!(why.contains(says), "{why}");
         let told = status.migrations.map(|told| (told.impact, told.revert));
-        assert!(told.is_none() || told == Some(("Unknown".into(), "Unknown".into())), "{told:?}");
+        assert!(told.is_none() || told == Some((Impact::Unknown.into(), Revert::Unknown.into())), "{told:?}");
     }
 }
 
@@ -86,7 +86,7 @@ fn a_version_without_new_migrations_is_quiet_and_safe() {
     let Assessed { release, status } = assessed(migrations(&json!({"inline": {BASE.0: BASE.1}})), &[]);
     assert_eq!(release.migrations, Ok(Migrations { from: 1, to: 1, files: Vec::new() }));
     let told = status.migrations.unwrap();
-    assert_eq!((told.impact.as_str(), told.revert.as_str()), ("Quiet", "RevertSafe"));
+    assert_eq!((told.impact.known(), told.revert.known()), (Some(Impact::Quiet), Some(Revert::RevertSafe)));
 }
 
 /// A report of one run: some handlers, each called often, at `factor` of the usual times.
@@ -121,7 +121,7 @@ fn each_load_test_is_compared_by_the_controller_and_the_worst_is_shown() {
     assert!(verdicts[1] > verdicts[0], "{:?}", release.load_tests[1]);
     assert_eq!(verdicts[2..], [Verdict::NoData, Verdict::NoData]);
     assert_eq!(release.load_tests[3].message, "ConfigMap runs has no entry x.json");
-    assert_eq!(status.load_test.as_deref(), Some("NoData"));
+    assert_eq!(status.load_test, Some(Verdict::NoData.into()));
     assert!(!status.load_tests[1].metrics.is_empty());
 }
 
