@@ -282,7 +282,7 @@ impl Scene {
         .await
     }
 
-    /// The Rollout `app`: `BASE`, with `extra` merged over it (JSON merge patch, written as YAML), applied.
+    /// The Rollout `app`: [`BASE`], with `extra` merged over it (JSON merge patch, written as YAML), applied.
     pub async fn rollout(&self, extra: &str) -> Result<Rollout<'_>> {
         self.rollout_named("app", extra).await
     }

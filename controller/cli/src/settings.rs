@@ -178,7 +178,7 @@ pub struct RunArgs {
         help_heading = "Surroundings"
     )]
     pub listen: SocketAddr,
-    /// Prometheus of Rollouts that name none, such as http://prometheus.monitoring:9090
+    /// Prometheus of Rollouts that name none, such as `http://prometheus.monitoring:9090`
     #[arg(long, env = "BREAKWATER_PROMETHEUS_URL", value_name = "URL", help_heading = "Surroundings")]
     pub prometheus_url: Option<String>,
     /// Secret of the controller's namespace with the webhook's bearer token under `token`; without it there is no webhook

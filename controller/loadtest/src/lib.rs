@@ -4,7 +4,7 @@
 //!
 //! 1. [`Run::parse`] reads a report, [`Run`]s can be made of a Prometheus's answers too; several a side are welcome and give the noise.
 //! 2. [`Rules::parse`] reads what is noise, what fails, and what is known of the traffic; [`Rules::default`] will do.
-//! 3. [`compare`] says for every metric what became of it, and for the whole [`Verdict::Pass`], `Warn`, `Fail` or `NoData`.
+//! 3. [`compare()`] says for every metric what became of it, and for the whole [`Verdict::Pass`], `Warn`, `Fail` or `NoData`.
 //!
 //! The statistics are told in `controller/docs/loadtest.md`: logarithms of times, a variance per metric that borrows from all others,
 //! a test against the margin that users would not feel, false discoveries controlled, and traffic before anything may fail.

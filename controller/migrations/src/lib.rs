@@ -1,6 +1,6 @@
 //! The reviewer of schema migrations: SQL files in; locks, durations, compatibility and reversibility out (migrations.md).
 //!
-//! Pure: no I/O, no clock, no server, no Kubernetes. [`analyse`] takes an [`Input`] and gives a [`Review`] whose two
+//! Pure: no I/O, no clock, no server, no Kubernetes. [`analyse()`] takes an [`Input`] and gives a [`Review`] whose two
 //! verdicts a gate can ask for: [`Impact`] and [`Revert`]. Unknown is never safe: what cannot be read is `Unknown`, with
 //! what could not be read.
 //!

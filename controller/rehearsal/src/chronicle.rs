@@ -1,4 +1,4 @@
-//! Keeps what is seen of a Rollout over time, and sums it up as an [`Outcome`]. Pure but for what it is shown.
+//! Keeps what is seen of a Rollout over time, and sums it up as an [`Outcome`](crate::outcome::Outcome). Pure but for what it is shown.
 
 use std::collections::BTreeMap;
 

@@ -168,7 +168,7 @@ pub struct Evidence {
     pub coverage: Coverage,
     /// Coverage of the baseline.
     pub baseline_coverage: Coverage,
-    /// `ln E` of this SLO's comparison, for [`crate::combine`]; `None` where it is not armed.
+    /// `ln E` of this SLO's comparison, for [`crate::combine()`]; `None` where it is not armed.
     pub ln_e: Option<f64>,
     /// Where this SLO alone would revert: `ln(1/(v*alpha))`; `None` where the comparison is not armed.
     pub ln_limit: Option<f64>,

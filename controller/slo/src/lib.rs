@@ -9,7 +9,7 @@
 //! 4. [`State::evidence`] whenever a verdict is wanted; [`Verdict::combine`] over the SLOs of a rollout (R11).
 //!
 //! The guards of section 3 and the sequential comparison of section 2 ([`State::compare`]) are fed by the same steps and
-//! speak in one [`Evidence`]; [`combine`] decides over the SLOs of a release.
+//! speak in one [`Evidence`]; [`combine()`] decides over the SLOs of a release.
 
 mod burn;
 mod calibrate;

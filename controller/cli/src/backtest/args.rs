@@ -44,7 +44,7 @@ pub struct Args {
     /// How far back to end
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub to: Span,
-    /// A fault to put in: SIZE[@tenant-share=10%,start=3d], where SIZE is 2x (times the bad events) or +1% (of all requests
+    /// A fault to put in: `SIZE[@tenant-share=10%,start=3d]`, where SIZE is 2x (times the bad events) or +1% (of all requests
     /// on top); `start` counts from the end of the part that teaches. May be given several times
     /// [default: 1.5x 2x 3x 5x 10x, a day in]
     #[arg(long, value_name = "FAULT")]

@@ -71,7 +71,7 @@ pub struct Requests {
     pub bad: f64,
     /// Of these slower than the threshold.
     pub slow: f64,
-    /// How many are to be expected between a half of the threshold and the threshold, see `buckets`.
+    /// How many are to be expected between a half of the threshold and the threshold, see [`super::buckets`].
     pub near: f64,
 }
 

@@ -16,7 +16,7 @@
 //!
 //! Each of them begins with expectation at most 1 and never grows in expectation, whatever depends on whatever; so does
 //! their mean with fixed weights, and the lesser of two is below both. Over the SLOs of a release see
-//! [`crate::combine`]. `against` may change from wave to wave: `P` takes each step's increment against what that step is
+//! [`crate::combine()`]. `against` may change from wave to wave: `P` takes each step's increment against what that step is
 //! compared with, so there is one process and alpha is spent once. `B` decides nothing by itself but a hold, so it
 //! costs no alpha.
 
