@@ -1,7 +1,7 @@
 //! What is frozen at a wave's start and must outlive the controller's memory and Prometheus' (R27, R28): when it is to be
 //! stored, what of it is there, and what stands in nobody's way any more. Pure.
 //!
-//! [`Freeze`] is what a plan wants stored, [`Freeze::shards`] makes `RolloutStates` of it; [`thaw`] reads those back. Their
+//! [`Freeze`] is what a plan wants stored, [`Freeze::shards`] makes `RolloutStates` of it; [`thaw()`] reads those back. Their
 //! names carry a hash of all that is in them: storing the same twice is harmless, and what a crash left half stored can
 //! never be taken for a part of what is stored after it.
 

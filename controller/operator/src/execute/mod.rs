@@ -1,5 +1,5 @@
 //! Writes tenants: a pipeline per Rollout, without barriers, fenced by the lease, pre-empted by a revert or a stop. I/O
-//! through [`TenantApi`]; the decisions about answers ([`classify`], [`judge`]) and the queue ([`queue`]) are pure.
+//! through [`TenantApi`]; the decisions about answers ([`classify()`], [`judge`]) and the queue ([`queue`]) are pure.
 //!
 //! There are no choices here: what is written is the plan's word (R28). What is not sent yet is replaced by the next plan;
 //! what was sent is in flight until it is answered, or read back.

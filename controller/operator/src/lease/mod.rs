@@ -1,4 +1,4 @@
-//! Leadership by one coordination.k8s.io/v1 Lease (R26). [`decide`] is pure; [`Election`] does the I/O.
+//! Leadership by one coordination.k8s.io/v1 Lease (R26). [`decide()`] is pure; [`Election`] does the I/O.
 //!
 //! Leadership is data that is read at each write ([`Lease::guard`]), never a callback. Every write of the Lease carries
 //! the resourceVersion that was read; a merge patch without one lets two win.

@@ -1,4 +1,4 @@
-//! Releases: followed ([`follow`]), the evidence that they name read ([`evidence`]), assessed ([`assess`]), their status written.
+//! Releases: followed ([`follow`]), the evidence that they name read ([`evidence`]), assessed ([`assess()`]), their status written.
 //! What is known of them is here. I/O but for the assessment.
 //!
 //! What a Release says by itself - its version, lane, whether it is withdrawn - is known as soon as the watch brings it; its
