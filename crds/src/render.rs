@@ -1,6 +1,12 @@
-//! From the types to the checked-in files: the `CustomResourceDefinitions` as `crds/yaml` and the chart carry them. Pure.
+//! From the types to the checked-in files: the `CustomResourceDefinitions` as `crds/yaml` and the chart carry them, and the
+//! documents' tables of words. Pure: documents are read by the caller's function.
 
-use std::path::PathBuf;
+mod tables;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -18,6 +24,30 @@ const HEADER: &str =
 const INSTANT: &str =
     r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$";
 
+/// Why nothing could be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A definition does not render.
+    #[error(transparent)]
+    Yaml(#[from] serde_yaml::Error),
+    /// A document cannot be read.
+    #[error("{path}: {source}")]
+    Document {
+        /// The document.
+        path: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A document lacks a pair of marker comments.
+    #[error("{path} has no marker comments for {name}")]
+    Unmarked {
+        /// The document.
+        path: &'static str,
+        /// The table.
+        name: &'static str,
+    },
+}
+
 /// One rendered file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
@@ -33,8 +63,27 @@ pub fn definitions() -> [CustomResourceDefinition; 5] {
         .map(hardened)
 }
 
-/// Every file that is rendered from the types.
-pub fn files() -> Result<Vec<File>, serde_yaml::Error> {
+/// Every file that is rendered from the types, in whole or in part; `read` reads a path below the repository's root.
+pub fn files(read: impl Fn(&Path) -> io::Result<String>) -> Result<Vec<File>, RenderError> {
+    let mut files = yaml()?;
+    for section in tables::sections() {
+        let path = PathBuf::from(section.path);
+        let at = files.iter().position(|file| file.path == path);
+        let mut file = match at {
+            Some(at) => files.swap_remove(at),
+            None => match read(&path) {
+                Ok(text) => File { path, text },
+                Err(source) => return Err(RenderError::Document { path: section.path, source }),
+            },
+        };
+        let unmarked = || RenderError::Unmarked { path: section.path, name: section.name };
+        file.text = section.placed_in(&file.text).ok_or_else(unmarked)?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn yaml() -> Result<Vec<File>, serde_yaml::Error> {
     let mut files = Vec::new();
     for crd in definitions() {
         let plural = &crd.spec.names.plural;
