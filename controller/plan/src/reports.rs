@@ -1,6 +1,6 @@
 //! What is accounted for: which `DeviationReport` a deviation goes into, and what stands in it (R19). Pure.
 //!
-//! Deviations and reverts say what happened as [`Entry`]s; [`account`] makes the reports of them once everything is decided,
+//! Deviations and reverts say what happened as [`Entry`]s; [`account()`] makes the reports of them once everything is decided,
 //! so no decision can read what is told.
 
 mod account;
