@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::names;
 
+/// Before a hub's id in the subject of an Acknowledge.
+pub const HUB_SUBJECT: &str = "hub/";
+
 /// One imperative request about a Rollout of the same namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(
@@ -28,13 +31,13 @@ use crate::names;
         printcolumn(name = "Message", type_ = "string", json_path = ".status.message")
     ),
     x_kube(validation = ("self == oldSelf", "spec is immutable: create another RolloutAction")),
-    x_kube(validation = ("!(self.verb in ['Approve', 'Promote', 'Revert', 'Retry', 'Acknowledge']) || has(self.version)",
+    x_kube(validation = ("!(self.verb in ['Approve', 'Promote', 'Revert', 'Retry', 'Acknowledge']) || has(self.version) || (has(self.subject) && self.subject.startsWith('hub/'))",
         "version is required for Approve, Promote, Revert, Retry and Acknowledge: an action for one version never serves another")),
     x_kube(validation = ("self.verb != 'Approve' || has(self.wave)", "wave is required for Approve")),
     x_kube(validation = ("(self.verb in ['Lift', 'Acknowledge']) == has(self.subject)",
         "subject is required for Lift (the name of the Hold or Stop) and Acknowledge (the gate), and only there")),
-    x_kube(validation = ("self.verb != 'Acknowledge' || self.subject in ['migrations', 'loadTest', 'openDeviations', 'soak', 'revert', 'emergency']",
-        "subject of an Acknowledge is one of migrations, loadTest, openDeviations, soak, revert, emergency")),
+    x_kube(validation = ("self.verb != 'Acknowledge' || self.subject in ['migrations', 'loadTest', 'openDeviations', 'soak', 'revert', 'emergency'] || self.subject.matches('^hub/[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$')",
+        "subject of an Acknowledge is one of migrations, loadTest, openDeviations, soak, revert, emergency, hub/ID")),
     x_kube(validation = ("self.verb != 'Acknowledge' || (has(self.reason) && self.reason != '')",
         "reason is required for Acknowledge: why the gate may be passed")),
     x_kube(validation = ("!has(self.until) || self.verb in ['Hold', 'Stop']", "until is for Hold and Stop only"))
@@ -64,11 +67,11 @@ pub struct RolloutActionSpec {
     )]
     pub wave: Option<String>,
     /// Name of the Hold or Stop that a Lift lifts; for Acknowledge the gate: `migrations`, `loadTest`, `openDeviations`,
-    /// `soak`, `revert` (a revert that the schema forbids), `emergency`.
+    /// `soak`, `revert` (a revert that the schema forbids), `emergency`; or `hub/ID`, to take over the markers of another hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "kube",
-        schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$"))
+        schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-A-Za-z0-9./]*[A-Za-z0-9])?$"))
     )]
     pub subject: Option<String>,
     /// When a Hold or Stop ends by itself.
@@ -107,7 +110,7 @@ pub enum Verb {
     Revert,
     /// Closes a rejection, so that the version may be rolled out again.
     Retry,
-    /// Passes a gate as it stands now, for one version.
+    /// Passes a gate as it stands now, for one version; or takes over another hub's markers.
     Acknowledge,
 }
 

@@ -9,6 +9,7 @@
 
 pub mod action;
 pub mod gates;
+pub mod identity;
 pub mod job;
 pub mod marker;
 pub mod release;

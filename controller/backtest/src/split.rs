@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use breakwater_crds::{Percent, RolloutSpec, marker::stable_hash};
+use breakwater_crds::{Percent, RolloutSpec, identity::TenantIdentity, marker::stable_hash};
 use breakwater_plan::{
     observed::ByTenant,
     waves::{Drawn, assign},
@@ -39,14 +39,15 @@ impl Split {
 /// Identities by which tenants are drawn. Where `tenants.id` is `namespace/name`, and no other draw is asked for, they are
 /// the rollout's own: then the backtest has the very tenants that the rollout would take.
 pub fn identity(rollout: (&str, &str), spec: &RolloutSpec, seed: Option<u64>, name: &str) -> TenantId {
-    let ((namespace, rollout), seed) = (rollout, seed.map(|seed| seed.to_string()));
+    let (namespace, rollout) = rollout;
     let own = if spec.tenants.id.is_empty() { name.split_once('/') } else { None };
-    let mut parts = vec![namespace, rollout];
-    parts.extend(match own {
-        Some((namespace, name)) => vec![namespace, name],
-        None => vec![name],
-    });
-    parts.extend(seed.as_deref());
+    if let (Some((of, name)), None) = (own, seed) {
+        let kind = &*spec.tenants.resource.kind;
+        return TenantId(TenantIdentity { cluster: "", kind, namespace: of, name }.draw(namespace, rollout));
+    }
+    let seed = seed.map(|seed| seed.to_string());
+    let named = own.map_or_else(|| vec![name], |(namespace, name)| vec![namespace, name]);
+    let parts: Vec<&str> = [namespace, rollout].into_iter().chain(named).chain(seed.as_deref()).collect();
     TenantId(stable_hash(&parts))
 }
 

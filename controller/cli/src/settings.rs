@@ -4,7 +4,10 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use breakwater_crds::Span;
+use breakwater_crds::{
+    Span,
+    identity::{HUB_ID_MAX, is_hub_id},
+};
 use breakwater_operator::lease;
 use clap::{Args, Parser, Subcommand};
 
@@ -178,6 +181,10 @@ pub struct RunArgs {
         help_heading = "Surroundings"
     )]
     pub listen: SocketAddr,
+    /// Id of this hub, which names its Rollouts' markers; without it the uid of namespace kube-system. A hub that is rebuilt
+    /// keeps its tenants if it keeps its id
+    #[arg(long, env = "BREAKWATER_HUB_ID", value_name = "ID", help_heading = "Surroundings")]
+    pub hub_id: Option<String>,
     /// Prometheus of Rollouts that name none, such as `http://prometheus.monitoring:9090`
     #[arg(long, env = "BREAKWATER_PROMETHEUS_URL", value_name = "URL", help_heading = "Surroundings")]
     pub prometheus_url: Option<String>,
@@ -229,6 +236,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Prometheus of Rollouts that name none: `http://` or `https://`, without a slash at the end.
     pub prometheus_url: Option<String>,
+    /// Id of the hub: lower-case letters, digits, `-` and `.`, at most 63.
+    pub hub_id: Option<String>,
     /// Secret of the controller's namespace with the webhook's token.
     pub webhook_token_secret: Option<String>,
 }
@@ -274,6 +283,7 @@ impl RunArgs {
             status_interval: duration(self.status_interval),
             listen: self.listen,
             prometheus_url: given(self.prometheus_url).map(|url| base_url(&url)).transpose()?,
+            hub_id: given(self.hub_id).map(|id| hub_id(&id)).transpose()?,
             webhook_token_secret: given(self.webhook_token_secret),
         };
         Ok((settings, logging))
@@ -287,6 +297,16 @@ fn given(value: Option<String>) -> Option<String> {
 
 const fn duration(span: Span) -> Duration {
     Duration::from_secs(span.as_seconds().unsigned_abs())
+}
+
+fn hub_id(id: &str) -> Result<String, String> {
+    if is_hub_id(id) {
+        return Ok(id.to_owned());
+    }
+    Err(format!(
+        "--hub-id {id:?} must be lower-case letters, digits, '-' and '.', at most {HUB_ID_MAX} of them, with a letter or digit at \
+         both ends"
+    ))
 }
 
 fn base_url(url: &str) -> Result<String, String> {

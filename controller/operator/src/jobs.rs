@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use breakwater_crds::{job::TenantJob, marker};
+use breakwater_crds::{identity::RolloutIdentity, job::TenantJob, marker};
 use breakwater_plan::{
     observed::{Errand, Job as Seen, JobState, Tenant},
     outcome::{JobWrite, Purpose},
@@ -45,7 +45,7 @@ pub struct Of<'a> {
 
 /// Jobs of one Rollout, by tenant.
 pub fn read<'a>(of: Of<'_>, jobs: impl Iterator<Item = &'a Arc<Job>>) -> HashMap<TenantId, Vec<Seen>> {
-    let label = marker::rollout_label(of.namespace, of.name);
+    let label = RolloutIdentity::local(of.namespace, of.name).label();
     let mut found: HashMap<TenantId, Vec<Seen>> = HashMap::new();
     for job in jobs.filter(|job| job.labels().get(JOB_OF) == Some(&label)) {
         if let Some((tenant, errand)) = errand(job) {
@@ -135,7 +135,7 @@ pub fn template(of: Of<'_>, template: &TenantJob, write: &JobWrite) -> Value {
         "metadata": {
             "name": name(tenant, *purpose, newer, older, *change),
             "namespace": &*tenant.namespace,
-            "labels": {JOB_OF: marker::rollout_label(of.namespace, of.name), "app.kubernetes.io/managed-by": "breakwater"},
+            "labels": {JOB_OF: RolloutIdentity::local(of.namespace, of.name).label(), "app.kubernetes.io/managed-by": "breakwater"},
             "annotations": {
                 marker::ROLLOUT_REF: format!("{}/{}", of.namespace, of.name),
                 TENANT: format!("{:016x}", tenant.id.0), PURPOSE: word(*purpose),

@@ -50,6 +50,15 @@ pub struct Settings {
     pub status_interval: Duration,
 }
 
+/// Where and as whom a process runs, as the API server tells it.
+#[derive(Debug, Clone)]
+pub struct WhoAmI {
+    /// Who the API server takes it for.
+    pub user: String,
+    /// The hub that it runs in: names its Rollouts' markers (R48).
+    pub hub: String,
+}
+
 /// One process's controller, ready to run.
 pub struct Program {
     handles: Handles,
@@ -62,9 +71,10 @@ pub struct Program {
 }
 
 impl Program {
-    /// Puts the parts together and begins to watch the stop; `user` is who the API server takes this process for.
+    /// Puts the parts together and begins to watch the stop; `whoami` is what the API server told of this process.
     /// Must be called inside a tokio runtime.
-    pub fn new(settings: &Settings, ground: Ground, user: &str) -> Result<Self, lease::ConfigError> {
+    pub fn new(settings: &Settings, ground: Ground, whoami: WhoAmI) -> Result<Self, lease::ConfigError> {
+        let WhoAmI { user, hub } = whoami;
         let Settings {
             namespace,
             lease_name,
@@ -98,7 +108,7 @@ impl Program {
         );
         let (office, opened) = watch::channel(None::<Office>);
         let targets = Arc::new(Targets { office: opened, client: clients.requests.clone() });
-        let alerts = Arc::new(Alerts::new(targets, user.to_owned(), alerts::REMEMBERED));
+        let alerts = Arc::new(Alerts::new(targets, user.clone(), alerts::REMEMBERED));
         tasks.spawn("second look at alerts", alerts::redecide_for_ever(alerts.clone(), clock.clone()));
         tasks.spawn("pull of alerts", alerts::pull_for_ever(alerts.clone(), clock.clone()));
         let token = token(clients.requests.clone(), namespace, webhook_token_secret.as_ref(), &mut tasks);
@@ -115,7 +125,8 @@ impl Program {
             has_prometheus: *has_prometheus,
             status_interval: *status_interval,
             write_timeout: *write_timeout,
-            user: user.to_owned(),
+            hub,
+            user,
         };
         let identity = identity.clone();
         let handles = Handles { ground, lease, executor, stop, metrics, options, identity };
@@ -274,7 +285,12 @@ mod tests {
             write_timeout: Duration::from_secs(5),
             status_interval: Duration::from_secs(10),
         };
-        Program::new(&settings, Ground { clients, clock, counts }, "us").unwrap()
+        Program::new(
+            &settings,
+            Ground { clients, clock, counts },
+            WhoAmI { user: "us".into(), hub: "hub".into() },
+        )
+        .unwrap()
     }
 
     #[tokio::test(start_paused = true)]

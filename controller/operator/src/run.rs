@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -10,11 +11,13 @@ use crate::{
     client, clock,
     ground::Ground,
     http, lease,
-    program::{Program, REVERT_RESERVE, Settings},
+    program::{Program, REVERT_RESERVE, Settings, WhoAmI},
     rollouts::counts_of,
     tasks::Lost,
 };
 
+/// Its uid is the hub's id where none is given.
+const HUB_NAMESPACE: &str = "kube-system";
 /// Requests beside tenant writes that never wait for them: statuses, reports, reads.
 const OTHER_REQUESTS: usize = 28;
 
@@ -27,6 +30,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Prometheus of Rollouts that name none.
     pub prometheus_url: Option<String>,
+    /// Id of the hub; without one the uid of the cluster's namespace `kube-system`.
+    pub hub_id: Option<String>,
     /// The controller's settings.
     pub settings: Settings,
 }
@@ -54,19 +59,29 @@ pub enum RunError {
     /// The API server does not answer, or does not know this identity.
     #[error("cannot ask the api server who this is")]
     WhoAmI(#[source] kube::Error),
+    /// The namespace whose uid tells clusters apart cannot be read.
+    #[error(
+        "cannot read the uid of namespace {HUB_NAMESPACE}, which tells this cluster's Rollouts from others': allow get on it, or give --hub-id"
+    )]
+    Hub(#[source] kube::Error),
 }
 
 /// Runs until `shutdown`.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), RunError> {
-    let Options { kube, listen: address, prometheus_url, settings } = options;
+    let Options { kube, listen: address, prometheus_url, hub_id, settings } = options;
     let bounds = client::Settings {
         connections: settings.max_in_flight_writes + REVERT_RESERVE + OTHER_REQUESTS,
         ..client::Settings::default()
     };
     let clients = client::connect(&kube, &bounds)?;
     let user = who_am_i(&clients.requests).await.map_err(RunError::WhoAmI)?;
+    let hub = match hub_id {
+        Some(hub) => hub,
+        None => cluster_uid(&clients.requests).await.map_err(RunError::Hub)?,
+    };
     let counts = counts_of(clients.requests.clone(), prometheus_url);
-    let program = Program::new(&settings, Ground { clients, clock: clock::system(), counts }, &user)?;
+    let program =
+        Program::new(&settings, Ground { clients, clock: clock::system(), counts }, WhoAmI { user, hub })?;
     let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
     let mut server = tokio::spawn(http::serve(listener, program.router(), shutdown.clone()));
     tokio::select! {
@@ -86,6 +101,12 @@ async fn serving(server: &mut JoinHandle<()>, shutdown: &CancellationToken) -> L
         return std::future::pending().await;
     }
     Lost::of("http server", ended)
+}
+
+/// The uid of the namespace that every cluster has and none makes anew: as good as an id of the cluster.
+async fn cluster_uid(client: &Client) -> Result<String, kube::Error> {
+    let namespace = Api::<Namespace>::all(client.clone()).get(HUB_NAMESPACE).await?;
+    Ok(namespace.metadata.uid.unwrap_or_default())
 }
 
 /// The name under which this process acts: admission demands it of the actions that it creates.

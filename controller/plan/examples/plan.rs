@@ -124,6 +124,7 @@ fn measure(n: usize) -> Result<(), Error> {
                 asked: asked(&spec, now),
                 status,
                 epoch: 1,
+                hub: "hub",
                 fleet: Fleet {
                     listing: Listing::Complete,
                     tenants,

@@ -2,6 +2,7 @@
 
 mod pull;
 
+use breakwater_text::cut;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use breakwater_crds::rollout::{Alert, AlertAction};
@@ -328,11 +329,7 @@ fn unquoted(value: &str) -> Result<String, String> {
 }
 
 fn shown(text: &str) -> String {
-    let mut out: String = text.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect();
-    if text.chars().nth(SHOWN_MAX).is_some() {
-        out.push_str("...");
-    }
-    out
+    cut::dotted(&cut::plain(text), SHOWN_MAX).into_owned()
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Honours `RolloutAction`s: each once, in order of creation, with an answer (product.md 2, rule R28). Pure.
 
+use std::collections::BTreeSet;
+
 use breakwater_crds::{
-    action::{ActionResult, Verb},
+    action::{ActionResult, HUB_SUBJECT, Verb},
     report::Outcome,
     rollout::Approval,
     status::{
-        ACKNOWLEDGED_MAX, Acknowledged, Approved, Brake, BrakeKind, ENTRY_MESSAGE_MAX, Phase,
+        ACKNOWLEDGED_MAX, Acknowledged, Approved, Brake, BrakeKind, ENTRY_MESSAGE_MAX, OTHER_HUBS_MAX, Phase,
         ProcessedAction, REQUESTER_MAX,
     },
     words::{TransitionReason, Verdict},
@@ -19,6 +21,7 @@ use crate::{
     observed::{Action, Report},
     outcome::ReportWrite,
     reports::{Ledger, about},
+    roster::hub_of,
     said::{Said, clip_to},
 };
 
@@ -47,6 +50,8 @@ pub(crate) struct Honoured<'a> {
     pub(crate) brakes: Vec<Brake>,
     /// Gates that somebody passed.
     pub(crate) acknowledged: Vec<Acknowledged>,
+    /// Hubs whose markers were taken over (R48).
+    pub(crate) other_hubs: Vec<String>,
     /// Actions whose effect is part of this plan and that have no answer of their own yet.
     pub(crate) processed: Vec<ProcessedAction>,
     /// The Revert that was asked for last.
@@ -87,6 +92,7 @@ pub(crate) fn honour<'a>(input: &Input<'a>) -> (Honoured<'a>, Said) {
             course,
             brakes: Vec::new(),
             acknowledged: input.status.acknowledged.clone(),
+            other_hubs: input.status.other_hubs.clone(),
             processed: input.status.processed.iter().filter(is_open).cloned().collect(),
             manual: None,
             ledger,
@@ -337,6 +343,10 @@ impl Desk<'_, '_> {
     }
 
     fn acknowledge(&mut self, action: &Action) -> Result<String, String> {
+        let subject = action.spec.subject.as_deref().unwrap_or_default();
+        if let Some(hub) = subject.strip_prefix(HUB_SUBJECT) {
+            return self.take_over(hub);
+        }
         let asked = action.spec.version.as_deref().unwrap_or_default();
         let speaks_of = [
             Some(self.input.spec().version.as_str()),
@@ -346,11 +356,36 @@ impl Desk<'_, '_> {
         if !speaks_of.contains(&Some(asked)) {
             return Err(format!("version {asked} is neither wanted, nor under way, nor the stable one"));
         }
-        let subject = action.spec.subject.as_deref().unwrap_or_default();
         let (mut acknowledged, effect) = self.gates().acknowledge(subject, asked, &self.word(action))?;
         acknowledged.drain(..acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX));
         self.honoured.acknowledged = acknowledged;
         Ok(effect)
+    }
+
+    /// Markers that another hub wrote for a Rollout of this name are this one's from here on (R48).
+    fn take_over(&mut self, hub: &str) -> Result<String, String> {
+        let marked = self.input.fleet.tenants.iter().filter_map(hub_of);
+        let found: BTreeSet<&str> = marked.collect();
+        let taken = &mut self.honoured.other_hubs;
+        if taken.iter().any(|known| known == hub) {
+            return Err(format!("the markers of hub {hub} are taken over already"));
+        }
+        if !found.contains(hub) {
+            let found: Vec<&str> = found.into_iter().take(4).collect();
+            let found = if found.is_empty() {
+                "no other hub's are".into()
+            } else {
+                format!("there are {}", found.join(", "))
+            };
+            return Err(format!(
+                "no tenant carries a marker of hub {hub:?} for a Rollout of this name; {found}"
+            ));
+        }
+        if taken.len() >= OTHER_HUBS_MAX {
+            return Err(format!("{OTHER_HUBS_MAX} hubs are taken over already"));
+        }
+        taken.push(hub.to_owned());
+        Ok(format!("markers of hub {hub} for a Rollout of this name are this one's"))
     }
 
     fn retry(&mut self, action: &Action) -> Result<String, String> {

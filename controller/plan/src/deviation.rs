@@ -20,7 +20,7 @@ use crate::{
     input::Input,
     judged::{Judged, guard_reason},
     reports::Entry,
-    roster::Roster,
+    roster::{Roster, hold_for_hub},
     said::{Hold, Said, clip},
     spec::{alpha_share, is_per_tenant},
 };
@@ -102,9 +102,14 @@ pub(crate) struct Case<'c, 'a> {
 
 /// What turns the course: a start where nothing is under way, a deviation where something is.
 pub(crate) fn answer(case: Case<'_, '_>) -> (Answer, Said) {
-    let Case { input, course, roster, gates, .. } = case;
+    let Case { input, honoured, course, roster, gates, .. } = case;
     match course.phase {
         Phase::Pending | Phase::Adopting => {
+            if let Some(why) = hold_for_hub(input, roster, &honoured.other_hubs) {
+                let mut said = Said::default();
+                said.hold(HoldReason::OtherHub, why);
+                return (Answer::none(), said);
+            }
             let (course, said) = begin(input, course.clone(), roster, &gates);
             (Answer::turn(course), said)
         }

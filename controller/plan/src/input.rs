@@ -6,7 +6,7 @@ use breakwater_crds::{rollout::RolloutSpec, slo::Slo};
 use jiff::Timestamp;
 
 use crate::{
-    observed::{Claim, Listing, Observed, SloReading},
+    observed::{Listing, Observed, SloReading},
     roster::own,
 };
 
@@ -75,7 +75,7 @@ fn pairs<'a>(observed: &Observed<'a>) -> BTreeSet<Running<'a>> {
     let mut pairs = BTreeSet::new();
     for tenant in observed.fleet.tenants {
         let own = own(tenant);
-        let claimed = tenant.marker.as_deref().is_some_and(|marker| marker.claim == Claim::Other);
+        let claimed = tenant.marker.as_deref().is_some_and(|marker| marker.claim.is_foreign());
         let ours = own.is_some() || (tenant.selected && !tenant.excluded);
         let there = tenant.consented && !tenant.terminating && !claimed;
         if let Some(version) = tenant.version.version().filter(|_| ours && there) {

@@ -60,8 +60,9 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let (again, anew) = (Roster::again(input, &course, turned), Judged::again(input, &course, turned));
     let (tenants, slos) = (again.as_ref().unwrap_or(&roster), anew.as_ref().unwrap_or(&judged));
     let ground = Ground { input, honoured: &honoured, roster: tenants, judged: slos, held: &said.holds };
-    let moves = moves::make(ground, turned);
-    let tenants = moves.roster.as_ref().unwrap_or(tenants);
+    let mut moves = moves::make(ground, turned);
+    let last = moves.roster.take();
+    let tenants = last.as_ref().unwrap_or(tenants);
 
     let decision = Scene { input, course: &course, roster: &roster, judged: &judged, told: &said.told };
     let all = said.clone().and(moves.said.clone());
@@ -73,8 +74,8 @@ pub fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
         honoured: &honoured,
         judged: slos,
         answer: &answer,
-        moves: &moves,
-        roster: tenants,
+        moves,
+        roster: last.or(again).unwrap_or(roster),
         reports,
         said: all,
     })

@@ -35,6 +35,8 @@ pub struct Observed<'a> {
     pub status: &'a RolloutStatus,
     /// Lease epoch of this controller (R26).
     pub epoch: i64,
+    /// Id of the hub that this controller runs in (R48).
+    pub hub: &'a str,
     /// The tenants.
     pub fleet: Fleet<'a>,
     /// What was measured, and what was frozen of it.
@@ -255,14 +257,26 @@ pub struct Marker {
 }
 
 /// Whose marker it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     /// This Rollout's.
     Own,
     /// Another, existing Rollout's: the tenant is `Claimed`.
     Other,
+    /// That of a Rollout of this name that another hub leads, with the hub's id: `Claimed` until somebody takes it over (R48).
+    Hub(Arc<str>),
     /// A Rollout's that is gone: free.
     Gone,
+}
+
+impl Claim {
+    /// True for a tenant that somebody else leads.
+    pub const fn is_foreign(&self) -> bool {
+        match self {
+            Self::Other | Self::Hub(_) => true,
+            Self::Own | Self::Gone => false,
+        }
+    }
 }
 
 /// A `RolloutAction` that waits to be honoured.

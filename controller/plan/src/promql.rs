@@ -9,6 +9,7 @@ mod past;
 mod selector;
 mod shape;
 
+use breakwater_text::figure;
 use std::{fmt::Write as _, sync::Arc};
 
 use breakwater_crds::slo::{Errors, Latency, Slo, Step};
@@ -474,8 +475,7 @@ fn threshold_seconds(text: &str) -> Result<f64, Refusal> {
 
 /// A number of seconds without an exponent and without trailing zeros.
 fn seconds_text(seconds: f64) -> String {
-    let text = format!("{seconds:.9}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    figure::trimmed(seconds, 9)
 }
 
 /// The spellings of one edge in the label `le`: `1`, `1.0`, `0.5`, `0.50`, `5e-05`.

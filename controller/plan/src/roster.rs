@@ -1,6 +1,7 @@
 //! The roster: where every tenant stands under a course, and in which wave (R3-R6, R17, R24, R34, R39). Pure.
 
 mod arms;
+mod hubs;
 mod rules;
 mod standing;
 
@@ -11,6 +12,7 @@ use self::rules::{Ground, is_spared, standing};
 pub use self::standing::{Place, Standing};
 pub(crate) use self::{
     arms::{alert_arms, arm},
+    hubs::{hold as hold_for_hub, hub_of},
     rules::seen_complete,
 };
 use crate::{
@@ -52,6 +54,11 @@ impl<'a> Roster<'a> {
     /// The places alone.
     pub(crate) fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// The places, in the order in which tenants were observed.
+    pub(crate) fn into_places(self) -> Vec<Place> {
+        self.places
     }
 
     /// The tenant at a place.

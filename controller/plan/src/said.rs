@@ -6,6 +6,7 @@ use breakwater_crds::{
     status::MESSAGE_MAX,
     words::{HoldReason, Severity, TransitionReason},
 };
+use breakwater_text::cut;
 use jiff::Timestamp;
 
 /// Why nothing advances. It ends by itself with its cause.
@@ -111,12 +112,7 @@ pub(crate) fn clip(text: &str) -> String {
     clip_to(text, MESSAGE_MAX)
 }
 
-/// Cuts a text to `max` bytes, at a character's edge, and makes spaces of control characters, as the status does.
+/// Cuts a text to `max` bytes as the status does.
 pub(crate) fn clip_to(text: &str, max: usize) -> String {
-    let text = text.replace(char::is_control, " ");
-    if text.len() <= max {
-        return text;
-    }
-    let end = text.floor_char_boundary(max.saturating_sub('…'.len_utf8()));
-    format!("{}…", &text[..end])
+    cut::stored(text, max)
 }

@@ -38,9 +38,9 @@ pub(crate) struct Decided<'d, 'a> {
     pub(crate) honoured: &'d Honoured<'a>,
     pub(crate) judged: &'d Judged,
     pub(crate) answer: &'d Answer,
-    pub(crate) moves: &'d Moves<'a>,
+    pub(crate) moves: Moves<'a>,
     /// The tenants as the plan leaves them.
-    pub(crate) roster: &'d Roster<'a>,
+    pub(crate) roster: Roster<'a>,
     pub(crate) reports: Reports,
     pub(crate) said: Said,
 }
@@ -58,10 +58,11 @@ pub(crate) fn edit(input: &Input<'_>) -> Said {
     said
 }
 
-/// A transition as the status keeps it.
+/// A transition as the status keeps it, without its number.
 pub(crate) fn transition(told: &Told, now: Timestamp) -> Transition {
     let Told { reason, severity, message } = told;
     Transition {
+        seq: 0,
         at: now,
         reason: (*reason).into(),
         message: message.clone(),
@@ -69,11 +70,21 @@ pub(crate) fn transition(told: &Told, now: Timestamp) -> Transition {
     }
 }
 
+/// Numbers what is new: rising from the newest number that is known, and from the time, so that a status that was wiped or
+/// restored makes no number come twice (R31).
+fn number(transitions: &mut [Transition], history: &[Transition], now: Timestamp) {
+    let mut last = history.iter().map(|told| told.seq).max().unwrap_or(0);
+    for transition in transitions {
+        last = last.saturating_add(1).max(now.as_millisecond());
+        transition.seq = last;
+    }
+}
+
 /// Makes the plan.
 pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
-    let Decided { input, honoured, judged, answer, moves, roster, reports, said } = decided;
-    let course = &moves.course;
-    let judges = states(&judged.judges, answer, moves.judges);
+    let Decided { input, honoured, judged, answer, moves, roster: tenants, reports, said } = decided;
+    let Moves { course, roster: _, writes, jobs, entry: _, judges, said: _ } = moves;
+    let (course, roster, judges) = (&course, &tenants, states(&judged.judges, answer, judges));
     let told = Telling { input, honoured, course, roster, judged, judges: &judges };
     let (status, transitions) = told.status(&said, reports.current);
     let decided = skeleton(&status) != skeleton(input.status);
@@ -90,16 +101,16 @@ pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
         wake_at: wake_at(input, roster, &said, decided),
         confirm: unsure(roster),
         reports: reports.writes,
-        writes: moves.writes.clone(),
-        jobs: moves.jobs.clone(),
+        writes,
+        jobs,
         diagnose: answer.diagnose.clone(),
         transitions,
         judges,
         traces: reports.traces,
         waiting: said.waiting.unwrap_or_default(),
         arms: alert_arms(input, course, roster),
-        places: roster.places().to_vec(),
         status,
+        places: tenants.into_places(),
     }
 }
 
@@ -161,11 +172,14 @@ impl Telling<'_, '_> {
         let conditions = conditions::conditions(input, course, judged, &said.holds, &message);
         let mut told = said.told.clone();
         told.extend(of_conditions(input, course, &conditions));
-        let transitions: Vec<Transition> = told.iter().map(|told| transition(told, input.now)).collect();
+        let mut transitions: Vec<Transition> = told.iter().map(|told| transition(told, input.now)).collect();
+        number(&mut transitions, &stored.history, input.now);
         let spared = course.rejections.spared.tenants(course.wanted()).count();
         let mut status = RolloutStatus {
             observed_generation: input.asked.generation,
             epoch: stored.epoch.max(input.epoch),
+            hub: input.hub.to_owned(),
+            other_hubs: honoured.other_hubs.clone(),
             phase: course.phase,
             summary,
             message,

@@ -8,7 +8,11 @@ use std::sync::{
 use breakwater_crds::{
     DeviationReport, Rollout, RolloutAction, RolloutState, action::Verb, marker, report::Investigation,
 };
-use breakwater_operator::{ground::CountsOf, telemetry::Counts, tenants::lens::Lens};
+use breakwater_operator::{
+    ground::CountsOf,
+    telemetry::Counts,
+    tenants::{lens::Lens, marks::Hubs},
+};
 use breakwater_plan::spec::Checked;
 use jiff::{SignedDuration, Timestamp};
 use kube::{CustomResourceExt as _, ResourceExt as _, api::DynamicObject};
@@ -18,7 +22,7 @@ use crate::{
     apiserver::{ApiServer, Call, Failure, Fate, Fates, Unharmed},
     fleet::{Crew, Fleet, FleetSpec, Metrics, Population, shape::Shape},
     outcome::Report,
-    process::{self, Process},
+    process::{self, HUB, Process},
     time::VirtualTime,
 };
 
@@ -91,7 +95,7 @@ impl Fates for Weather {
 pub fn check(rollout: &Rollout) -> Result<Lens, String> {
     let namespace = rollout.namespace().unwrap_or_else(|| "default".into());
     let checked = Checked::parse(&rollout.spec);
-    let lens = Lens::compile(&namespace, &rollout.name_any(), &rollout.spec);
+    let lens = Lens::compile(&Hubs::only(HUB), &namespace, &rollout.name_any(), &rollout.spec);
     match (checked, lens) {
         (Ok(_), Ok(lens)) => Ok(lens),
         (checked, lens) => {

@@ -6,7 +6,7 @@ use breakwater_operator::{
     client,
     ground::{CountsOf, Ground},
     lease,
-    program::{Program, Settings},
+    program::{Program, Settings, WhoAmI},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ use crate::{
 
 /// Where the controller lives.
 pub const NAMESPACE: &str = "breakwater-system";
+/// The hub that it runs in.
+pub const HUB: &str = "rehearsal";
 /// Who it is.
 pub const USER: &str = "system:serviceaccount:breakwater-system:breakwater";
 
@@ -64,7 +66,11 @@ impl Process {
             ..client::Settings::default()
         };
         let clients = client::over(&line, &bounds);
-        let program = Program::new(settings, Ground { clients, clock: time.clock(), counts }, USER)?;
+        let program = Program::new(
+            settings,
+            Ground { clients, clock: time.clock(), counts },
+            WhoAmI { user: USER.into(), hub: HUB.into() },
+        )?;
         let shutdown = CancellationToken::new();
         let run = program.run(shutdown.clone());
         let task = tokio::spawn(async {

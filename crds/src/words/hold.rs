@@ -65,6 +65,10 @@ words! {
             => human("The manager is named: release the field there, or set the value back.");
         OwnerNotReleased: "A manager that is not in `takeFrom` owns the version."
             => human("The message has the snippet that releases it.");
+        OtherHub: "Tenants carry the markers of another hub for a Rollout of this name: that hub is gone and this one was \
+                   rebuilt, or two of one name fight."
+            => human("If that hub is gone: `kubectl breakwater acknowledge NAME --hub ID --reason ...`. Else give one of \
+               the two Rollouts another name.");
         EmptyWave: "No live tenant matches the wave's selector." => human("Mend the selector, or set `optional: true`.");
         OpenDeviations: "A deviation of another version was not answered, and `gates.openDeviations` is `Require`."
             => human("Look into it and close the report: `kubectl breakwater report NAME --close fixed --in VERSION`.");

@@ -94,6 +94,7 @@ async fn options(settings: Settings) -> anyhow::Result<Options> {
         status_interval,
         listen,
         prometheus_url,
+        hub_id,
         webhook_token_secret,
     } = settings;
     let kube =
@@ -109,5 +110,5 @@ async fn options(settings: Settings) -> anyhow::Result<Options> {
         max_in_flight_writes: max_in_flight_writes.get(),
         status_interval,
     };
-    Ok(Options { kube, listen, prometheus_url, settings })
+    Ok(Options { kube, listen, prometheus_url, hub_id, settings })
 }

@@ -366,12 +366,17 @@ pub struct Revert {
 #[command(after_help = "\
 Examples:
   kubectl breakwater acknowledge app migrations --reason 'index build watched by ops, INC-4711'
-  kubectl breakwater acknowledge app revert --reason 'down steps of app-1a2b3c4d-1 were run by hand'")]
+  kubectl breakwater acknowledge app revert --reason 'down steps of app-1a2b3c4d-1 were run by hand'
+  kubectl breakwater acknowledge app --hub 0b1c2d3e-... --reason 'the cluster was rebuilt from Git'")]
 pub struct Acknowledge {
     /// Name of the Rollout
     pub name: String,
     /// The gate
-    pub gate: Gate,
+    #[arg(required_unless_present = "hub")]
+    pub gate: Option<Gate>,
+    /// Instead of a gate: the other hub whose markers are this Rollout's from here on
+    #[arg(long, value_name = "ID", conflicts_with_all = ["gate", "version"])]
+    pub hub: Option<String>,
     /// Why it may be passed; shown to everybody who looks
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub reason: String,
@@ -474,6 +479,9 @@ mod tests {
         assert!(parse(&["revert", "app", "--reason", ""]).is_err(), "and one that says something");
         assert!(parse(&["acknowledge", "app", "loadTest", "--reason", "x"]).is_ok());
         assert!(parse(&["acknowledge", "app", "loadTest"]).is_err(), "who passes a gate says why");
+        assert!(parse(&["acknowledge", "app", "--hub", "eu", "--reason", "x"]).is_ok());
+        assert!(parse(&["acknowledge", "app", "--reason", "x"]).is_err(), "neither gate nor hub");
+        assert!(parse(&["acknowledge", "app", "soak", "--hub", "eu", "--reason", "x"]).is_err());
         assert!(parse(&["report", "app-1-1", "--close", "fixed", "--in", "1.2.1"]).is_ok());
         assert!(parse(&["report", "app-1-1", "--in", "1.2.1"]).is_err(), "an answer first");
     }

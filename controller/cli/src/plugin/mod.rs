@@ -72,10 +72,12 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
             act::run(&session, output, ask(&name, asking), |rollout| request::retry(rollout, version)).await
         }
         Command::Acknowledge(args) => {
-            let (gate, version, reason) = (args.gate, args.version, args.reason);
+            let (hub, gate, version, reason) = (args.hub, args.gate, args.version, args.reason);
             let ask = ask(&args.name, args.asking);
-            act::run(&session, output, ask, |rollout| {
-                Ok(request::acknowledge(rollout, gate, version, reason))
+            act::run(&session, output, ask, |rollout| match (hub, gate) {
+                (Some(hub), _) => request::take_over(&hub, reason),
+                (None, Some(gate)) => Ok(request::acknowledge(rollout, gate, version, reason)),
+                (None, None) => Err("name a gate, or --hub".into()),
             })
             .await
         }

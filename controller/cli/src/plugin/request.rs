@@ -4,7 +4,8 @@
 
 use breakwater_crds::{
     Phase, Rollout, RolloutActionSpec, RolloutStatus, Verb,
-    action::Source,
+    action::{HUB_SUBJECT, Source},
+    identity::is_hub_id,
     rollout::Approval,
     status::{Brake, WaveStatus},
 };
@@ -115,6 +116,14 @@ pub fn acknowledge(rollout: &Rollout, gate: Gate, version: Option<String>, reaso
     let about = under_way.filter(|_| gate == Gate::Revert).unwrap_or_else(|| rollout.spec.version.clone());
     let subject = Some(gate.subject().to_string());
     Request { version: Some(version.unwrap_or(about)), subject, reason, ..Request::new(Verb::Acknowledge) }
+}
+
+/// Takes over the markers of another hub.
+pub fn take_over(hub: &str, reason: String) -> Result<Request, String> {
+    if !is_hub_id(hub) {
+        return Err(format!("{hub:?} is no hub's id: the Rollout's message and its status name it"));
+    }
+    Ok(Request { subject: Some(format!("{HUB_SUBJECT}{hub}")), reason, ..Request::new(Verb::Acknowledge) })
 }
 
 /// A Hold or a Stop (`verb`), in force until it is lifted or its time is over.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use breakwater_crds::{Rollout, marker, rollout::Tenants, status::TroubledTenant};
-use breakwater_operator::clock;
+use breakwater_operator::{
+    clock,
+    tenants::marks::{Hubs, Marks},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -134,13 +137,13 @@ async fn read(
     resource: &ApiResource,
     chunk_size: u32,
 ) -> Result<Vec<Row>, Failure> {
-    let label = marker::rollout_label(&rollout.namespace().unwrap_or_default(), &rollout.name_any());
-    let marked = format!("{}={label}", marker::ROLLOUT_LABEL);
+    let marks = Marks::of(&hubs(rollout), &rollout.namespace().unwrap_or_default(), &rollout.name_any());
+    let marked = marks.selector();
     let mut rows = BTreeMap::new();
     for namespace in namespaces(session, rollout).await? {
         for query in [rollout.spec.tenants.selector.query(), marked.clone()] {
             let params = ListParams::default().labels(&query).limit(chunk_size);
-            for row in pages(session, resource, namespace.as_deref(), params, &label).await? {
+            for row in pages(session, resource, namespace.as_deref(), params, &marks).await? {
                 rows.insert((row.namespace.clone(), row.name.clone()), row);
             }
         }
@@ -154,7 +157,7 @@ async fn pages(
     resource: &ApiResource,
     namespace: Option<&str>,
     mut params: ListParams,
-    label: &str,
+    marks: &Marks,
 ) -> Result<Vec<Row>, Failure> {
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(session.client.clone(), namespace, resource),
@@ -165,7 +168,7 @@ async fn pages(
     let mut rows = Vec::new();
     loop {
         let page = api.list_metadata(&params).await.map_err(|error| failure::explain(&error, doing))?;
-        rows.extend(page.items.iter().map(|object| row(&object.metadata, label)));
+        rows.extend(page.items.iter().map(|object| row(&object.metadata, marks)));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(rows),
@@ -188,8 +191,15 @@ async fn namespaces(session: &Session, rollout: &Rollout) -> Result<Vec<Option<S
     Ok(found.iter().map(|namespace| Some(namespace.name_any())).collect())
 }
 
-/// What a tenant's metadata say to the Rollout whose marker label is `label`.
-pub fn row(metadata: &ObjectMeta, label: &str) -> Row {
+/// The hubs that the controller leads the Rollout under, as it says.
+fn hubs(rollout: &Rollout) -> Hubs {
+    let status = rollout.status.as_ref();
+    let told = status.map(|status| Hubs { own: status.hub.clone(), taken: status.other_hubs.clone() });
+    told.unwrap_or_default()
+}
+
+/// What a tenant's metadata say to the Rollout whose markers are `marks`.
+pub fn row(metadata: &ObjectMeta, marks: &Marks) -> Row {
     let labels = metadata.labels.as_ref();
     let marked = labels.and_then(|labels| labels.get(marker::ROLLOUT_LABEL));
     let annotation = |key: &str| {
@@ -201,10 +211,10 @@ pub fn row(metadata: &ObjectMeta, label: &str) -> Row {
             .unwrap_or_default()
     };
     let own = |key: &str| {
-        if marked.is_some_and(|marked| marked == label) { annotation(key) } else { String::new() }
+        if marked.is_some_and(|marked| marks.are(marked)) { annotation(key) } else { String::new() }
     };
     let claimed_by = match marked {
-        Some(other) if other != label => {
+        Some(other) if !marks.are(other) => {
             let named = annotation(marker::ROLLOUT_REF);
             if named.is_empty() { other.clone() } else { named }
         }
@@ -242,6 +252,8 @@ pub fn render(rows: &[Row], now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use breakwater_crds::identity::RolloutIdentity;
+
     use super::*;
     use crate::plugin::tree::tests::NOW;
 
@@ -264,8 +276,10 @@ mod tests {
 
     #[test]
     fn r17_wave_and_versions_are_the_own_markers() {
-        let tenants = [tenant("t-1", Some("ours")), tenant("t-2", None), tenant("t-3", Some("theirs"))];
-        let rows: Vec<Row> = tenants.iter().map(|tenant| row(tenant, "ours")).collect();
+        let ours = RolloutIdentity { hub: "hub", namespace: "ops", name: "app" }.label();
+        let tenants = [tenant("t-1", Some(&ours)), tenant("t-2", None), tenant("t-3", Some("theirs"))];
+        let marks = Marks::of(&Hubs::only("hub"), "ops", "app");
+        let rows: Vec<Row> = tenants.iter().map(|tenant| row(tenant, &marks)).collect();
         insta::assert_snapshot!(render(&rows, NOW.parse().unwrap()));
     }
 }

@@ -9,6 +9,7 @@ mod payload;
 mod pull;
 mod rounds;
 
+use breakwater_text::cut;
 use std::{
     collections::HashSet,
     sync::{
@@ -195,7 +196,7 @@ impl Alerts {
             wave: None,
             subject: None,
             until: None,
-            reason: reason.chars().take(REASON_MAX).collect(),
+            reason: cut::chars(&reason, REASON_MAX).to_owned(),
             requested_by: self.requested_by.clone(),
             source: Some(Source { kind: "Alert".to_owned(), ref_: fingerprint, on_behalf_of: String::new() }),
             expires_at: None,

@@ -1,5 +1,6 @@
 //! Alertmanager's payload: parsed, and taken into memory. Pure.
 
+use breakwater_text::cut;
 use std::collections::BTreeMap;
 
 use breakwater_plan::alerts::Firing;
@@ -62,7 +63,7 @@ fn take(memory: &mut Memory, only: Option<(&str, &str)>, alert: PayloadAlert, no
     let fingerprint: String = if fingerprint.is_empty() {
         breakwater_plan::alerts::fingerprint(&labels)
     } else {
-        fingerprint.chars().take(64).collect()
+        cut::chars(&fingerprint, 64).to_owned()
     };
     // A firing alert's end is year one; an end in the past is as good as resolved.
     let over = ends_at.is_some_and(|end| end > starts_at && end <= now);

@@ -1,5 +1,6 @@
 //! What a Release's evidence comes to: its `ConfigMap`s in, verdicts out. Pure.
 
+use breakwater_text::cut;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use breakwater_crds::{
@@ -74,7 +75,7 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
             let status = MigrationsStatus {
                 impact: Impact::Unknown.into(),
                 revert: Revert::Unknown.into(),
-                message: clipped(&why, SENTENCE_MAX),
+                message: cut::marked(&why, SENTENCE_MAX).into_owned(),
                 ..MigrationsStatus::default()
             };
             (Err(why), Some(status))
@@ -97,7 +98,7 @@ pub fn assess(name: &str, generation: i64, spec: &ReleaseSpec, named: &Named) ->
 
 fn sentence(spec: &ReleaseSpec, status: &ReleaseStatus) -> String {
     if let Some(why) = &spec.withdrawn {
-        return clipped(&format!("withdrawn: {why}"), SENTENCE_MAX);
+        return cut::marked(&format!("withdrawn: {why}"), SENTENCE_MAX).into_owned();
     }
     let migrations = match &status.migrations {
         None => "no migrations given".to_owned(),
@@ -113,7 +114,7 @@ fn sentence(spec: &ReleaseSpec, status: &ReleaseStatus) -> String {
         || "no load test given".to_owned(),
         |test| format!("load test {} is {}: {}", test.name, test.verdict, test.message),
     );
-    clipped(&format!("{migrations}; {tests}"), SENTENCE_MAX)
+    cut::marked(&format!("{migrations}; {tests}"), SENTENCE_MAX).into_owned()
 }
 
 fn review(spec: &MigrationsSpec, named: &Named) -> Result<(Migrations, MigrationsStatus), String> {
@@ -208,7 +209,7 @@ fn whole_seconds(ms: f64) -> u64 {
 
 fn reason(migration: &migrations::Migration) -> String {
     let reason = migration.reasons.first().map_or("no reason given", String::as_str);
-    clipped(reason, REASON_MAX)
+    cut::marked(reason, REASON_MAX).into_owned()
 }
 
 /// What people are told of a review.
@@ -243,9 +244,9 @@ fn told(review: &Review) -> MigrationsStatus {
         longest: review.duration.map(|estimate| {
             Span::seconds(i64::try_from(whole_seconds(estimate.most_ms)).unwrap_or(i64::MAX))
         }),
-        message: clipped(&message, SENTENCE_MAX),
+        message: cut::marked(&message, SENTENCE_MAX).into_owned(),
         listed,
-        inform_sre: clipped(review.inform_sre.as_deref().unwrap_or_default(), SENTENCE_MAX),
+        inform_sre: cut::marked(review.inform_sre.as_deref().unwrap_or_default(), SENTENCE_MAX).into_owned(),
         rows: Vec::new(),
     }
 }
@@ -282,7 +283,7 @@ fn load_test(
         }
         Err(why) => (Verdict::NoData, why, Vec::new()),
     };
-    let (name, message) = (spec.name.clone(), clipped(&message, SENTENCE_MAX));
+    let (name, message) = (spec.name.clone(), cut::marked(&message, SENTENCE_MAX).into_owned());
     let mut status =
         LoadTestStatus { name: name.clone(), verdict: verdict.into(), message: message.clone(), metrics };
     status.metrics.truncate(METRICS_LISTED_MAX);
@@ -305,14 +306,6 @@ fn compared(
     };
     let runs = |side: &[Report]| side.iter().map(run).collect::<Result<Vec<Run>, String>>();
     Ok(compare(&runs(&spec.base)?, &runs(&spec.candidate)?, &rules))
-}
-
-/// Cuts at a character's edge; the last one then says so.
-fn clipped(text: &str, max: usize) -> String {
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..text.floor_char_boundary(max - '…'.len_utf8())])
 }
 
 #[cfg(test)]

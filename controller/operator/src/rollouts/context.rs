@@ -32,7 +32,8 @@ impl Context {
         for Key { namespace, name } in self.sessions.keep(existing) {
             self.handles.metrics.forget(&namespace, &name);
         }
-        self.tenants.set_rollouts(existing.iter().map(|key| (key.namespace.as_str(), key.name.as_str())));
+        let names = existing.iter().map(|key| (key.namespace.as_str(), key.name.as_str()));
+        self.tenants.set_rollouts(&self.handles.options.hub, names);
     }
 
     /// Asks for a reconcile of every Rollout.

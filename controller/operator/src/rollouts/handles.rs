@@ -16,6 +16,8 @@ pub struct Options {
     pub status_interval: Duration,
     /// Time limit of one tenant write.
     pub write_timeout: Duration,
+    /// Id of the hub that it runs in (R48).
+    pub hub: String,
     /// The user that this controller acts as, for the actions that it creates.
     pub user: String,
 }

@@ -80,6 +80,7 @@ pub(super) fn think(
             },
             status: &status,
             epoch: arrived.epoch,
+            hub: &context.handles.options.hub,
             fleet: Fleet {
                 listing: in_force.listing(),
                 tenants,

@@ -1,6 +1,7 @@
 //! Why a tenant's pods are not ready: infrastructure, or the release (rule R4). Pure.
 
 use breakwater_plan::observed::Cause;
+use breakwater_text::cut;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 /// Reasons of a waiting container that the image registry or the node answers for.
@@ -52,7 +53,7 @@ fn cause_of_pod(pod: &Pod) -> Cause {
     if let Some(scheduled) = condition("PodScheduled") {
         let message = scheduled.message.as_deref().unwrap_or_default();
         let reason = scheduled.reason.as_deref().unwrap_or("Unschedulable");
-        return Cause::Infrastructure(cut(&format!("pod {name}: {reason}: {message}")));
+        return Cause::Infrastructure(short(&format!("pod {name}: {reason}: {message}")));
     }
     let all =
         status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
@@ -66,7 +67,7 @@ fn cause_of_pod(pod: &Pod) -> Cause {
     // Volumes are mounted and the sandbox is made before any container starts.
     if let Some(sandbox) = condition("PodReadyToStartContainers") {
         let message = sandbox.message.as_deref().unwrap_or("volumes or network are not ready");
-        return Cause::Infrastructure(cut(&format!("pod {name}: {message}")));
+        return Cause::Infrastructure(short(&format!("pod {name}: {message}")));
     }
     Cause::Unknown
 }
@@ -77,7 +78,7 @@ fn cause_of_container(pod: &str, container: &ContainerStatus) -> Cause {
     if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
         let reason = waiting.reason.as_deref().unwrap_or_default();
         let message = waiting.message.as_deref().unwrap_or_default();
-        let text = cut(&format!("pod {pod}, container {name}: {reason}: {message}"));
+        let text = short(&format!("pod {pod}, container {name}: {reason}: {message}"));
         return match reason {
             reason if IMAGE.contains(&reason) => Cause::Infrastructure(text),
             "" | "ContainerCreating" | "PodInitializing" => Cause::Unknown,
@@ -97,8 +98,8 @@ fn cause_of_container(pod: &str, container: &ContainerStatus) -> Cause {
     Cause::Unknown
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(200).collect()
+fn short(text: &str) -> String {
+    cut::chars(text, 200).to_owned()
 }
 
 #[cfg(test)]

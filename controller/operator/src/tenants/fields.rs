@@ -2,6 +2,7 @@
 
 use breakwater_crds::rollout::{Resource, Tenants as TenantsSpec};
 use breakwater_plan::spec::FieldError;
+use breakwater_text::cut;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
@@ -86,9 +87,9 @@ fn read_field(object: &DynamicObject, path: &Path, format: &Format) -> Result<(S
             (text, found.positions)
         }
     };
-    let cut = |text: &str| text.chars().take(96).collect::<String>();
-    let version =
-        format.read(text).ok_or_else(|| format!("{path} is {:?}, which does not fit {format}", cut(text)))?;
+    let version = format
+        .read(text)
+        .ok_or_else(|| format!("{path} is {:?}, which does not fit {format}", cut::chars(text, 96)))?;
     Ok((version.to_owned(), positions))
 }
 

@@ -228,7 +228,7 @@ impl Index {
                 if namespace.is_some_and(|namespace| *tenant.namespace != *namespace) {
                     continue;
                 }
-                let claim = |tenant: &Tenant| tenant.marker.as_ref().map(|marker| marker.claim);
+                let claim = |tenant: &Tenant| tenant.marker.as_ref().map(|marker| marker.claim.clone());
                 let before = (tenant.selected, tenant.consented, claim(tenant));
                 self.lens.place(tenant, entry.labels_match, entry.foreign.as_deref(), &surroundings);
                 changed |= before != (tenant.selected, tenant.consented, claim(tenant));

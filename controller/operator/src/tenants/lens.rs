@@ -7,7 +7,9 @@ use std::{
 };
 
 use breakwater_crds::{
-    LabelSelector, RolloutSpec, marker,
+    LabelSelector, RolloutSpec,
+    identity::{RolloutIdentity, TenantIdentity},
+    marker,
     rollout::{Resource, Tenants as TenantsSpec},
 };
 use breakwater_plan::{
@@ -22,6 +24,7 @@ use serde_json::Value;
 use super::{
     fields::{Derived, Fields, Found, compile_fields, error, image_path, read_given, read_only_container},
     interner::Interner,
+    marks::{Hubs, Marks, Stranger, stranger},
     patch::Assignment,
     path::{Path, Segment},
     ready::{Generations, Judged, Known, Verdict},
@@ -34,7 +37,7 @@ pub const FIELD_MANAGER: &str = "breakwater";
 #[derive(Debug)]
 pub struct Lens {
     source: Source,
-    label: String,
+    marks: Marks,
     known: Known,
     fields: Fields,
     exclude: Option<Rule>,
@@ -53,6 +56,7 @@ impl PartialEq for Lens {
 /// What a lens is compiled from.
 #[derive(Debug, Clone, PartialEq)]
 struct Source {
+    hubs: Hubs,
     namespace: String,
     name: String,
     tenants: TenantsSpec,
@@ -64,7 +68,7 @@ struct Source {
 pub struct Digest {
     /// The tenant. `selected` says only whether the labels match; [`Lens::place`] does the rest.
     pub tenant: Tenant,
-    /// The marker's label, if it is not this Rollout's.
+    /// The marker's label, if it may be that of another Rollout of this hub.
     pub foreign: Option<Arc<str>>,
     /// Where the version stands, if that was derived from the object.
     pub derived: Option<Arc<Derived>>,
@@ -83,8 +87,13 @@ pub struct Surroundings {
 }
 
 impl Lens {
-    /// Compiles the tenants part of the Rollout `namespace/name`; all errors at once.
-    pub fn compile(namespace: &str, name: &str, spec: &RolloutSpec) -> Result<Self, Vec<FieldError>> {
+    /// Compiles the tenants part of the Rollout `namespace/name` as it is led from a hub; all errors at once.
+    pub fn compile(
+        hubs: &Hubs,
+        namespace: &str,
+        name: &str,
+        spec: &RolloutSpec,
+    ) -> Result<Self, Vec<FieldError>> {
         let mut errors = Vec::new();
         let tenants = &spec.tenants;
         let known = Known::of(&tenants.resource);
@@ -104,6 +113,7 @@ impl Lens {
             return Err(errors);
         }
         let source = Source {
+            hubs: hubs.clone(),
             namespace: namespace.into(),
             name: name.into(),
             // Only what a digest depends on, so that editing a deadline keeps the index.
@@ -114,8 +124,8 @@ impl Lens {
             },
             waves: spec.waves.iter().map(|wave| wave.selector.clone()).collect(),
         };
-        let label = marker::rollout_label(namespace, name);
-        Ok(Self { source, label, known, fields, exclude, id, ready, dormant, interner: Mutex::default() })
+        let marks = Marks::of(hubs, namespace, name);
+        Ok(Self { source, marks, known, fields, exclude, id, ready, dormant, interner: Mutex::default() })
     }
 
     /// The Rollout's namespace.
@@ -143,9 +153,14 @@ impl Lens {
         self.source.tenants.namespace_selector.is_some()
     }
 
-    /// The value of the marker's label.
-    pub fn label(&self) -> &str {
-        &self.label
+    /// The Rollout as its markers name it.
+    pub fn identity(&self) -> RolloutIdentity<&str> {
+        RolloutIdentity { hub: &self.source.hubs.own, namespace: self.namespace(), name: self.name() }
+    }
+
+    /// The labels of its markers.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// What a write of `version` sets; `None` when the field was to be derived from the object and could not.
@@ -168,7 +183,8 @@ impl Lens {
 
     /// The tenant's identity (R5).
     pub fn tenant_id(&self, namespace: &str, name: &str) -> TenantId {
-        TenantId(marker::stable_hash(&[self.namespace(), self.name(), namespace, name]))
+        let tenant = TenantIdentity { cluster: "", kind: &*self.resource().kind, namespace, name };
+        TenantId(tenant.draw(self.namespace(), self.name()))
     }
 
     /// Digests one object as it was seen at `now`. `None` for one without namespace, name, uid or resourceVersion:
@@ -318,7 +334,7 @@ impl Lens {
         }
     }
 
-    /// The marker, and the label if it is another Rollout's. A damaged marker of ours is an error: nobody knows
+    /// The marker, and the label if it may be another Rollout's of this hub. A damaged marker of ours is an error: nobody knows
     /// where a revert would go.
     fn read_marker(
         &self,
@@ -328,7 +344,7 @@ impl Lens {
         let Some(label) = meta.labels.as_ref().and_then(|labels| labels.get(marker::ROLLOUT_LABEL)) else {
             return (Ok(None), None);
         };
-        let own = *label == self.label;
+        let own = self.marks.are(label);
         let annotations = meta.annotations.as_ref().unwrap_or(&NONE);
         let text = |key: &str| annotations.get(key).filter(|value| !value.is_empty());
         let written_at = text(marker::WRITTEN_AT).and_then(|value| value.parse().ok());
@@ -343,16 +359,22 @@ impl Lens {
         if let Some((key, _)) = broken.iter().find(|(_, broken)| own && *broken) {
             return (Err(format!("its marker is damaged: annotation {key} is missing or unreadable")), None);
         }
+        let (claim, is_here) = match (own, stranger(self.identity(), label, annotations)) {
+            (true, _) => (Claim::Own, false),
+            (false, Stranger::Namesake(hub)) => (Claim::Hub(shared.text(hub)), false),
+            (false, Stranger::Elsewhere) => (Claim::Other, false),
+            (false, Stranger::Here) => (Claim::Other, true),
+        };
         let mut share = |key: &str| shared.text(text(key).map_or("", String::as_str));
         let marker = Marker {
-            claim: if own { Claim::Own } else { Claim::Other },
+            claim,
             target: share(marker::TARGET_VERSION),
             previous: share(marker::PREVIOUS_VERSION),
             wave: share(marker::WAVE),
             written_at: written_at.unwrap_or(Timestamp::UNIX_EPOCH),
             epoch: epoch.unwrap_or(0),
         };
-        (Ok(Some(marker)), (!own).then(|| shared.text(label)))
+        (Ok(Some(marker)), is_here.then(|| shared.text(label)))
     }
 
     /// The first manager that owns a version field and may not be taken over from. Writers of subresources do not

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::tenants::marks::Hubs;
 
 pub fn spec(tenants: &Value) -> RolloutSpec {
     serde_json::from_value(json!({
@@ -28,8 +29,13 @@ pub fn with(mut base: Value, key: &str, value: Value) -> Value {
     base
 }
 
+/// The label that the Rollout writes.
+fn own_label() -> String {
+    RolloutIdentity { hub: "hub", namespace: "ops", name: "app" }.label()
+}
+
 pub fn lens(tenants: &Value) -> Lens {
-    Lens::compile("ops", "app", &spec(tenants)).unwrap()
+    Lens::compile(&Hubs::only("hub"), "ops", "app", &spec(tenants)).unwrap()
 }
 
 pub fn object(value: &Value) -> DynamicObject {
@@ -107,16 +113,22 @@ fn a_spec_that_cannot_be_followed_is_refused_with_every_reason() {
             "must name version",
         ),
     ] {
-        let errors = Lens::compile("ops", "app", &spec(&tenants)).unwrap_err();
+        let errors = Lens::compile(&Hubs::only("hub"), "ops", "app", &spec(&tenants)).unwrap_err();
         let found = errors.iter().any(|error| error.path == path && error.message.contains(message));
         assert!(found, "{path}: {errors:?}");
     }
     assert!(
-        Lens::compile("ops", "app", &spec(&kind("installation.mattermost.com/v1beta1", "Mattermost")))
-            .is_ok()
+        Lens::compile(
+            &Hubs::only("hub"),
+            "ops",
+            "app",
+            &spec(&kind("installation.mattermost.com/v1beta1", "Mattermost"))
+        )
+        .is_ok()
     );
     assert!(
         Lens::compile(
+            &Hubs::only("hub"),
             "ops",
             "app",
             &spec(&with(kind("apps/v1", "Deployment"), "ready", json!("object.status.ok")))
@@ -228,7 +240,7 @@ fn r3_a_stale_status_never_counts_and_ready_is_never_before_the_write() {
     let deployment = json!({"resource": {"apiVersion": "apps/v1", "kind": "Deployment"}});
     let since = |written_at: &str| {
         let value = json!({
-            "metadata": {"labels": {marker::ROLLOUT_LABEL: marker::rollout_label("ops", "app")}, "annotations": {
+            "metadata": {"labels": {marker::ROLLOUT_LABEL: own_label()}, "annotations": {
                 marker::TARGET_VERSION: "1", marker::PREVIOUS_VERSION: "0", marker::WAVE: "w", marker::EPOCH: "1", marker::WRITTEN_AT: written_at}},
             "spec": {"replicas": 0, "template": {"spec": {"containers": [{"name": "app", "image": "app:1"}]}}},
             "status": {"observedGeneration": 1, "conditions": [
@@ -262,7 +274,7 @@ fn r17_the_marker_is_read_whole_or_the_tenant_is_left_alone() {
             &json!({"spec": {"version": "2"}, "metadata": {"labels": {marker::ROLLOUT_LABEL: label}, "annotations": annotations}}),
         )
     };
-    let own = marker::rollout_label("ops", "app");
+    let own = own_label();
     let tenant = marked(&own, &annotations);
     let expected = Marker {
         claim: Claim::Own,
@@ -281,6 +293,19 @@ fn r17_the_marker_is_read_whole_or_the_tenant_is_left_alone() {
         assert_eq!(tenant.marker, None);
     }
     assert_eq!(marked("0123", &json!({})).marker.map(|marker| marker.claim), Some(Claim::Other));
+    let before_hubs = RolloutIdentity::local("ops", "app").label();
+    assert_eq!(marked(&before_hubs, &annotations).marker.as_deref(), Some(&expected), "R38");
+    let strange = RolloutIdentity { hub: "us", namespace: "ops", name: "app" };
+    let named = with(annotations.clone(), marker::ROLLOUT_REF, json!(strange.to_string()));
+    let claim = |lens: &Lens| {
+        let marked = json!({"spec": {"version": "2"}, "metadata": {"labels": {marker::ROLLOUT_LABEL: strange.label()}, "annotations": named}});
+        let digest = lens.digest(&object(&marked), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(digest.foreign, None, "whether it is gone nobody here knows");
+        digest.tenant.marker.unwrap().claim
+    };
+    assert_eq!(claim(&lens(&thing())), Claim::Hub("us".into()), "R48");
+    let taken = Hubs { own: "hub".into(), taken: vec!["us".into()] };
+    assert_eq!(claim(&Lens::compile(&taken, "ops", "app", &spec(&thing())).unwrap()), Claim::Own, "R48");
 }
 
 #[test]

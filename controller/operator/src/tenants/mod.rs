@@ -9,6 +9,7 @@ pub mod fields;
 pub mod index;
 mod interner;
 pub mod lens;
+pub mod marks;
 pub mod patch;
 pub mod path;
 pub mod ready;
@@ -21,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use breakwater_crds::marker;
+use breakwater_crds::identity::RolloutIdentity;
 use breakwater_plan::{
     observed::{Cause, Listing, Tenant},
     outcome::Write,
@@ -149,11 +150,12 @@ impl Tenants {
         Subscription { core }
     }
 
-    /// Says which Rollouts exist, by namespace and name: a marker of any other is no claim (R24).
-    pub fn set_rollouts<'a>(&self, rollouts: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        let labels =
-            rollouts.into_iter().map(|(namespace, name)| marker::rollout_label(namespace, name)).collect();
-        let labels = Some(labels);
+    /// Says which Rollouts of a hub exist, by namespace and name: a marker of any other is no claim (R24).
+    pub fn set_rollouts<'a>(&self, hub: &str, rollouts: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let both = |(namespace, name): (&str, &str)| {
+            [hub, ""].map(|hub| RolloutIdentity { hub, namespace, name }.label())
+        };
+        let labels = Some(rollouts.into_iter().flat_map(both).collect());
         {
             let mut surroundings = self.shared.surroundings.write().unwrap_or_else(PoisonError::into_inner);
             if surroundings.rollouts == labels {
@@ -361,7 +363,7 @@ impl Core {
         let by_marker = StreamKey {
             resource: lens.resource().clone(),
             namespace: None,
-            selector: format!("{}={}", marker::ROLLOUT_LABEL, lens.label()),
+            selector: lens.marks().selector(),
         };
         let index = Arc::new(Index::new(Arc::new(lens), shared.surroundings.clone()));
         let feed = |origin| Arc::new(Feed::new(origin, index.clone()));
@@ -428,7 +430,7 @@ impl Subscription {
                     .map_or("its version cannot be read", |_| "its container is not known")
                     .into(),
             })?;
-        let text = MarkerText::of(lens.namespace(), lens.name(), write, written_at);
+        let text = MarkerText::of(lens.identity(), write, written_at);
         let patch = patch::build(&tenant.object, &fields, &text);
         let url = DynamicObject::url_path(&resource, Some(&tenant.namespace));
         // A Go duration; names of objects need no escaping in a path.

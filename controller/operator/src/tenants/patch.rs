@@ -1,6 +1,6 @@
 //! The guarded patch of rule R24: the version fields and the marker, and nothing else. Pure.
 
-use breakwater_crds::marker;
+use breakwater_crds::{identity::RolloutIdentity, marker};
 use breakwater_plan::{observed::ObjectFacts, outcome::Write};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -78,13 +78,13 @@ pub struct MarkerText {
 }
 
 impl MarkerText {
-    /// The marker of `write` as the Rollout `namespace/name` writes it at `written_at`.
-    pub fn of(namespace: &str, name: &str, write: &Write, written_at: Timestamp) -> Self {
+    /// The marker of `write` as the Rollout writes it at `written_at`.
+    pub fn of(rollout: RolloutIdentity<&str>, write: &Write, written_at: Timestamp) -> Self {
         let marker = &write.marker;
         Self {
-            label: marker::rollout_label(namespace, name),
+            label: rollout.label(),
             annotations: [
-                (marker::ROLLOUT_REF, format!("{namespace}/{name}")),
+                (marker::ROLLOUT_REF, rollout.to_string()),
                 (marker::TARGET_VERSION, write.version.to_string()),
                 (marker::PREVIOUS_VERSION, marker.previous.to_string()),
                 (marker::WAVE, marker.wave.to_string()),
@@ -249,8 +249,10 @@ mod tests {
     }
 
     fn marker_text() -> MarkerText {
-        MarkerText::of("ops", "app", &write(), "2026-01-01T00:00:00Z".parse().unwrap())
+        MarkerText::of(APP, &write(), "2026-01-01T00:00:00Z".parse().unwrap())
     }
+
+    const APP: RolloutIdentity<&str> = RolloutIdentity { hub: "hub", namespace: "ops", name: "app" };
 
     fn assignment(path: &str, value: &str) -> Assignment {
         Assignment { path: Path::parse(path).unwrap(), value: value.into() }
@@ -299,9 +301,9 @@ mod tests {
             Patch::Merge(json!({
                 "metadata": {
                     "uid": "u-1", "resourceVersion": "7",
-                    "labels": {"breakwater.dev/rollout": marker::rollout_label("ops", "app")},
+                    "labels": {"breakwater.dev/rollout": APP.label()},
                     "annotations": {
-                        "x/y": "2", "breakwater.dev/rollout-ref": "ops/app", "breakwater.dev/target-version": "2",
+                        "x/y": "2", "breakwater.dev/rollout-ref": "ops/app@hub", "breakwater.dev/target-version": "2",
                         "breakwater.dev/previous-version": "1", "breakwater.dev/wave": "early",
                         "breakwater.dev/written-at": "2026-01-01T00:00:00Z", "breakwater.dev/epoch": "4",
                     },
@@ -325,7 +327,7 @@ mod tests {
             written["spec"],
             json!({"c": [{"name": "side", "image": "s:1"}, {"name": "app", "image": "r:2"}]})
         );
-        assert_eq!(written["metadata"]["labels"][marker::ROLLOUT_LABEL], marker::rollout_label("ops", "app"));
+        assert_eq!(written["metadata"]["labels"][marker::ROLLOUT_LABEL], APP.label());
         assert_eq!(written["metadata"]["annotations"].as_object().unwrap().len(), 6);
 
         let mut namesake = object.clone();

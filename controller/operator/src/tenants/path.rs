@@ -1,5 +1,6 @@
 //! Field paths with list keys, and the format in which a field holds a version. Pure.
 
+use breakwater_text::cut;
 use std::fmt;
 
 use serde_json::Value;
@@ -115,7 +116,7 @@ pub struct Found<'a> {
 impl Path {
     /// Reads a path.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        let too_long = || PathError::TooLong { path: text.chars().take(40).collect() };
+        let too_long = || PathError::TooLong { path: cut::chars(text, 40).to_owned() };
         if text.len() > MAX_PATH {
             return Err(too_long());
         }

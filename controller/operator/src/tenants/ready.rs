@@ -1,6 +1,7 @@
 //! When a tenant is ready, by kind (rule R3): one object says it all, and a stale status never counts. Pure.
 
 use breakwater_crds::rollout::Resource;
+use breakwater_text::cut;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -175,7 +176,7 @@ impl<'a> Condition<'a> {
             part("reason").unwrap_or_default(),
             part("message").unwrap_or_default()
         );
-        text.chars().take(160).collect()
+        cut::chars(&text, 160).to_owned()
     }
 }
 
@@ -238,7 +239,7 @@ fn daemon_set(object: &Judged<'_>) -> Judgement {
 /// Deployment is rolled out; `version` and `image` are read from the running pods.
 fn mattermost(object: &Judged<'_>) -> Judgement {
     if let Some(error) = object.text("/status/error").filter(|error| !error.is_empty()) {
-        return Err(error.chars().take(160).collect());
+        return Err(cut::chars(error, 160).to_owned());
     }
     let state = object.text("/status/state").unwrap_or("not reported");
     if state != "stable" {

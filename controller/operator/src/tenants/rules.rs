@@ -3,6 +3,7 @@
 //! cel 0.15 has no cost limit (six nested `all` over ten items ran a second), so the bounds are on the text: its
 //! length, one comprehension, and functions from a list.
 
+use breakwater_text::cut;
 use std::{
     collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -157,7 +158,7 @@ impl Rule {
             context.add_variable_from_value("version", scope.version);
             catch_unwind(AssertUnwindSafe(|| self.program.execute(&context)))
                 .map_err(|_| "could not be evaluated".to_owned())?
-                .map_err(|error| cut(&error.to_string()))
+                .map_err(|error| short(&error.to_string()))
         })
     }
 }
@@ -337,12 +338,12 @@ fn check_pattern(call: &CallExpr) -> Result<(), RuleError> {
 }
 
 fn first_line(text: &str) -> String {
-    cut(text.lines().next().unwrap_or_default())
+    short(text.lines().next().unwrap_or_default())
 }
 
 /// Reasons go into statuses and tables.
-fn cut(text: &str) -> String {
-    text.chars().take(160).collect()
+fn short(text: &str) -> String {
+    cut::chars(text, 160).to_owned()
 }
 
 #[cfg(test)]

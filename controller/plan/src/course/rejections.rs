@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use breakwater_crds::{marker::stable_hash, report::RejectedFor, status::VERSIONS_MAX};
+use breakwater_crds::{identity::TenantIdentity, report::RejectedFor, status::VERSIONS_MAX};
 use breakwater_slo::TenantId;
 use jiff::Timestamp;
 
@@ -120,8 +120,10 @@ impl Spared {
 
     fn add(&mut self, input: &Input<'_>, version: &Arc<str>, rejected: &RejectedFor) {
         // What is no `namespace/name` names nobody.
-        let Some((of, tenant)) = rejected.tenant.split_once('/') else { return };
-        let id = TenantId(stable_hash(&[input.asked.namespace, input.asked.name, of, tenant]));
+        let Some((namespace, name)) = rejected.tenant.split_once('/') else { return };
+        let kind = &*input.spec().tenants.resource.kind;
+        let tenant = TenantIdentity { cluster: "", kind, namespace, name };
+        let id = TenantId(tenant.draw(input.asked.namespace, input.asked.name));
         self.by_tenant.entry(id).or_default().push((Arc::clone(version), rejected.at));
     }
 }

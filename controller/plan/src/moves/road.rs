@@ -17,7 +17,7 @@ use crate::{
     frozen, gate,
     judged::comparing::{self, Sufficient},
     observed::{Listing, Tenant},
-    roster::{Standing, after},
+    roster::{Standing, after, hold_for_hub},
     said::{Hold, Said},
     schedule,
 };
@@ -57,6 +57,9 @@ fn gather(ground: Ground<'_, '_>, course: &Course) -> Said {
     let mut said = said.and(frozen::hold_for_newer(input, course));
     if let Listing::Incomplete(why) = &input.fleet.listing {
         said.hold(HoldReason::FleetUnknown, why.clone());
+    }
+    if let Some(why) = hold_for_hub(input, roster, &ground.honoured.other_hubs) {
+        said.hold(HoldReason::OtherHub, why);
     }
     let contested = roster.count(|s| *s == Standing::Contested);
     if contested > 0 {

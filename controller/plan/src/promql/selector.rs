@@ -1,5 +1,6 @@
 //! Selectors and matchers as parsed values: what users wrote, checked, with the Rollout's matchers put in. Pure.
 
+use breakwater_text::cut;
 use std::fmt;
 
 use promql_parser::{
@@ -27,7 +28,7 @@ impl Refusal {
 
     /// The error of the field at `path` that holds `value`.
     pub fn at(&self, path: &str, value: &str) -> FieldError {
-        let shown: String = value.chars().take(120).collect();
+        let shown = cut::chars(value, 120);
         FieldError { path: path.to_owned(), message: format!("{shown:?} {self}") }
     }
 }
@@ -259,7 +260,7 @@ pub fn guarded(text: &str) -> Result<Expr, Refusal> {
         ));
     }
     parser::parse(text).map_err(|why| {
-        let why: String = why.chars().take(200).collect();
+        let why = cut::chars(&why, 200);
         Refusal::new(format!("is no PromQL ({why})"), "try it in Prometheus's own page first")
     })
 }

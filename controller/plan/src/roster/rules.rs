@@ -14,7 +14,7 @@ use crate::{
     course::{Course, Rejections},
     gate,
     input::Input,
-    observed::{Claim, Marker, Readiness, Reading, Tenant},
+    observed::{Marker, Readiness, Reading, Tenant},
     version::is_ahead,
 };
 
@@ -86,7 +86,7 @@ pub(super) fn standing(tenant: &Tenant, ground: &Ground<'_>) -> Standing {
     if tenant.terminating || (own.is_none() && !wanted_here) {
         return Standing::Ignored;
     }
-    if tenant.marker.as_deref().is_some_and(|marker| marker.claim == Claim::Other) {
+    if tenant.marker.as_deref().is_some_and(|marker| marker.claim.is_foreign()) {
         return Standing::Claimed;
     }
     if !tenant.consented {

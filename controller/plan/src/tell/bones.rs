@@ -20,6 +20,8 @@ pub(super) fn skeleton(status: &RolloutStatus) -> RolloutStatus {
         revert: revert.clone().map(|revert| RevertStatus { reverted: 0, failed: 0, ..revert }),
         observed_generation: status.observed_generation,
         epoch: status.epoch,
+        hub: status.hub.clone(),
+        other_hubs: status.other_hubs.clone(),
         phase: status.phase,
         stable_version: status.stable_version.clone(),
         candidate_version: status.candidate_version.clone(),

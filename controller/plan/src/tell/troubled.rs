@@ -10,7 +10,7 @@ use crate::{
     course::Course,
     input::Input,
     observed::{Readiness, Reading, Tenant},
-    roster::{Place, Roster, Standing, own},
+    roster::{Place, Roster, Standing, hub_of, own},
     said::clip_to,
 };
 
@@ -95,7 +95,10 @@ impl Trouble {
                     course.rejections.spared.since(tenant.id, wanted).map(|at| format!(" since {at:.0}"));
                 format!("{wanted} is rejected for it alone{}", since.unwrap_or_default())
             }
-            Self::Claimed => "marked by another Rollout".into(),
+            Self::Claimed => match hub_of(tenant) {
+                Some(hub) => format!("marked by hub {hub} for a Rollout of this name"),
+                None => "marked by another Rollout".into(),
+            },
             Self::NoConsent => {
                 format!("namespace lacks the label {CONSENT_LABEL}")
             }

@@ -8,6 +8,7 @@ mod chaos;
 mod comparing;
 mod frozen;
 mod gates;
+mod hubs;
 mod newer;
 mod oracles;
 mod progress;

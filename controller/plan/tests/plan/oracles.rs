@@ -230,6 +230,10 @@ fn status_is_bounded(plan: &Plan) {
     let bytes = serde_json::to_vec(&plan.status).unwrap().len();
     assert!(bytes <= STATUS_MAX_BYTES, "R27: {bytes} bytes of status");
     assert!(plan.status.history.len() <= HISTORY_MAX, "R31");
+    assert!(
+        plan.status.history.is_sorted_by(|one, next| one.seq < next.seq || next.seq == 0),
+        "R31: numbers rise"
+    );
 }
 
 fn one_wave_is_in_flight(plan: &Plan) {

@@ -34,6 +34,8 @@ use serde_json::{Value, json};
 
 use crate::oracles;
 
+/// The hub that the controller runs in.
+pub const HUB: &str = "hub";
 pub const STEP_SECONDS: i64 = 60;
 pub const LAG_SECONDS: i64 = 90;
 /// Bucket edges beside a latency's threshold of 500 ms, in seconds.
@@ -469,6 +471,7 @@ impl World {
             },
             status,
             epoch: self.epoch,
+            hub: HUB,
             fleet: Fleet {
                 listing: self.listing.clone(),
                 tenants,

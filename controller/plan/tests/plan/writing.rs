@@ -38,7 +38,8 @@ fn r24_a_tenant_under_another_rollouts_marker_is_claimed_and_one_whose_rollout_i
     for (claim, version, claimed) in [(Claim::Other, "1.0.0", 1), (Claim::Gone, "2.0.0", 0)] {
         let mut world = World::usual("2.0.0");
         let now = world.now;
-        let foreign = breakwater_plan::observed::Marker { claim, ..marker("1.0.0", "0.8.0", "x", now) };
+        let foreign =
+            breakwater_plan::observed::Marker { claim: claim.clone(), ..marker("1.0.0", "0.8.0", "x", now) };
         world.sim("a0").tenant.marker = Some(Box::new(foreign));
         world.until_phase(Phase::Completed);
         assert_eq!((world.version_of("a0"), world.status.counts.claimed), (version, claimed), "{claim:?}");

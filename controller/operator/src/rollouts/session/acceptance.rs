@@ -17,7 +17,7 @@ use crate::{
         context::Context, desk::Desk, findings::Findings, key::Key, revisions, view::Hands,
         watching::Watching, writer::Writer,
     },
-    tenants::{Subscription, index::Index},
+    tenants::{Subscription, index::Index, marks::Hubs},
 };
 
 /// Least time between two reconciles that events ask for; the first one is not delayed.
@@ -39,6 +39,7 @@ pub(in crate::rollouts) struct Acceptance {
 struct Seen {
     generation: i64,
     uid: String,
+    hubs: Hubs,
 }
 
 /// A spec in force, and what was made of it.
@@ -105,11 +106,16 @@ impl Acceptance {
         let seen = Seen {
             generation: rollout.metadata.generation.unwrap_or_default(),
             uid: rollout.uid().unwrap_or_default(),
+            hubs: Hubs {
+                own: context.handles.options.hub.clone(),
+                taken: rollout.status.as_ref().map_or_else(Vec::new, |status| status.other_hubs.clone()),
+            },
         };
         if self.seen.as_ref() == Some(&seen) && (self.in_force.is_some() || self.refused.is_some()) {
             return Ok(None);
         }
-        let adopted = match Parsed::parse(key, &rollout.spec, context.handles.options.has_prometheus) {
+        let has_prometheus = context.handles.options.has_prometheus;
+        let adopted = match Parsed::parse(key, &rollout.spec, &seen.hubs, has_prometheus) {
             Ok(parsed) => {
                 revisions::keep(context.handles.client(), rollout).await?;
                 self.refused = None;
@@ -118,7 +124,7 @@ impl Acceptance {
             Err(errors) => {
                 let why: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 self.refused = Some(why.join("; "));
-                self.fall_back(context, key, findings, rollout).await?
+                self.fall_back(context, key, findings, rollout, &seen.hubs).await?
             }
         };
         self.seen = Some(seen);
@@ -132,12 +138,13 @@ impl Acceptance {
         key: &Key,
         findings: &Findings,
         rollout: &Rollout,
+        hubs: &Hubs,
     ) -> Result<Option<Adopted>, kube::Error> {
         let revision = rollout.status.as_ref().and_then(|status| status.accepted_revision.clone());
         let (None, Some(revision)) = (&self.in_force, revision) else { return Ok(None) };
         let kept = revisions::read(context.handles.client(), &key.namespace, &revision).await?;
         let has_prometheus = context.handles.options.has_prometheus;
-        let parsed = kept.and_then(|spec| Parsed::parse(key, &spec, has_prometheus).ok());
+        let parsed = kept.and_then(|spec| Parsed::parse(key, &spec, hubs, has_prometheus).ok());
         match parsed {
             Some(parsed) => Ok(Some(self.adopt(context, key, findings, parsed, revision).await)),
             None => Ok(None),

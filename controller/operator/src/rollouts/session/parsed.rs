@@ -9,7 +9,10 @@ use breakwater_plan::{
     spec::{Checked, FieldError},
 };
 
-use crate::{rollouts::key::Key, tenants::lens::Lens};
+use crate::{
+    rollouts::key::Key,
+    tenants::{lens::Lens, marks::Hubs},
+};
 
 /// A spec that may be taken into force.
 pub(super) struct Parsed {
@@ -28,10 +31,11 @@ pub(in crate::rollouts) struct AlertSpec {
 }
 
 impl Parsed {
-    /// Parses a spec; `has_prometheus` says whether there is one for Rollouts that name none.
+    /// Parses a spec that is led under these hubs; `has_prometheus` says whether there is one for Rollouts that name none.
     pub(super) fn parse(
         key: &Key,
         spec: &RolloutSpec,
+        hubs: &Hubs,
         has_prometheus: bool,
     ) -> Result<Self, Vec<FieldError>> {
         let unreachable = spec.prometheus.is_none() && !has_prometheus;
@@ -41,7 +45,7 @@ impl Parsed {
                 "is missing, and the controller has no --prometheus-url to fall back on",
             )
         });
-        match (Checked::parse(spec), Lens::compile(&key.namespace, &key.name, spec), prometheus) {
+        match (Checked::parse(spec), Lens::compile(hubs, &key.namespace, &key.name, spec), prometheus) {
             (Ok(checked), Ok(lens), None) => {
                 let alerts = AlertSpec::of(&checked)?;
                 Ok(Self { checked, lens, alerts })
@@ -89,11 +93,15 @@ mod tests {
     fn a_rule_that_does_not_parse_is_told_and_not_dropped() {
         let key = Key { namespace: "ops".into(), name: "app".into() };
         let good = spec(&json!({"matchers": ["team=\"web\""], "tenantLabel": "tenant"}));
-        let parsed = Parsed::parse(&key, &good, true).map_err(|errors| format!("{errors:?}")).unwrap();
+        let parsed = Parsed::parse(&key, &good, &Hubs::only("hub"), true)
+            .map_err(|errors| format!("{errors:?}"))
+            .unwrap();
         assert_eq!(parsed.alerts.rules.len(), 2);
         let bad = spec(&json!({"matchers": ["nonsense"], "tenantLabel": "tenant"}));
         // The spec is refused, so the one before stays in force.
-        let Err(errors) = Parsed::parse(&key, &bad, true) else { panic!("a rule was dropped") };
+        let Err(errors) = Parsed::parse(&key, &bad, &Hubs::only("hub"), true) else {
+            panic!("a rule was dropped")
+        };
         assert_eq!(errors.len(), 1);
         assert_eq!(errors[0].path, "spec.alerts[1].matchers[0]");
     }

@@ -6,6 +6,7 @@ use breakwater_crds::{
     slo::{Errors, Latency, Recorded, Slo},
 };
 use breakwater_slo::{Compare, Config, Kind, Pair};
+use breakwater_text::figure;
 
 use crate::{
     promql::{Matchers, Queries},
@@ -97,8 +98,7 @@ pub(super) fn compared_with(others: u32, baseline: Option<Baseline>) -> String {
 
 /// A share as a percentage of three digits.
 fn share(share: f64) -> String {
-    let text = format!("{:.3}", share * 100.0);
-    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+    format!("{}%", figure::trimmed(share * 100.0, 3))
 }
 
 #[cfg(test)]

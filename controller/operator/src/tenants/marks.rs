@@ -1,0 +1,115 @@
+//! Whose a marker is: the labels that this Rollout writes and knows as its own, and what another hub's says (R17, R48). Pure.
+
+use std::collections::BTreeMap;
+
+use breakwater_crds::{identity::RolloutIdentity, marker};
+
+/// The hub that this process runs in, and those whose markers somebody took over for a Rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hubs {
+    /// Its own id.
+    pub own: String,
+    /// Ids of the others.
+    pub taken: Vec<String>,
+}
+
+impl Hubs {
+    /// One hub alone.
+    pub fn only(own: &str) -> Self {
+        Self { own: own.to_owned(), taken: Vec::new() }
+    }
+}
+
+/// The labels of one Rollout's markers.
+#[derive(Debug)]
+pub struct Marks {
+    /// The written one first; then that of before hubs had names, which is of this cluster, so ours; then those taken over.
+    own: Vec<String>,
+}
+
+/// Whose a marker is that is not this Rollout's own.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stranger<'a> {
+    /// Another hub's Rollout of the same name.
+    Namesake(&'a str),
+    /// Another hub's of another name: whether that Rollout still exists nobody here knows.
+    Elsewhere,
+    /// This hub's, or nobody's.
+    Here,
+}
+
+impl Marks {
+    /// Of the Rollout `namespace/name` under these hubs.
+    pub fn of(hubs: &Hubs, namespace: &str, name: &str) -> Self {
+        let taken = hubs.taken.iter().map(String::as_str);
+        let own = [hubs.own.as_str(), ""].into_iter().chain(taken);
+        Self { own: own.map(|hub| RolloutIdentity { hub, namespace, name }.label()).collect() }
+    }
+
+    /// Whether a marker's label is this Rollout's.
+    pub fn are(&self, label: &str) -> bool {
+        self.own.iter().any(|own| own == label)
+    }
+
+    /// The selector that finds every tenant that this Rollout touched.
+    pub fn selector(&self) -> String {
+        format!("{} in ({})", marker::ROLLOUT_LABEL, self.own.join(","))
+    }
+}
+
+/// Whose the marker is that has the foreign `label`. An annotation that the label does not bear out names no hub: whoever may
+/// edit a tenant could write one.
+pub(super) fn stranger<'a>(
+    own: RolloutIdentity<&str>,
+    label: &str,
+    annotations: &'a BTreeMap<String, String>,
+) -> Stranger<'a> {
+    let named = annotations.get(marker::ROLLOUT_REF).and_then(|text| RolloutIdentity::parse(text));
+    match named {
+        Some(named) if named.hub.is_empty() || named.hub == own.hub || named.label() != label => {
+            Stranger::Here
+        }
+        Some(named) if (named.namespace, named.name) == (own.namespace, own.name) => {
+            Stranger::Namesake(named.hub)
+        }
+        Some(_) => Stranger::Elsewhere,
+        None => Stranger::Here,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: RolloutIdentity<&str> = RolloutIdentity { hub: "eu", namespace: "ops", name: "app" };
+
+    #[test]
+    fn r48_a_marker_without_a_hub_is_of_this_cluster_and_so_are_those_taken_over() {
+        let hubs = Hubs { own: "eu".into(), taken: vec!["old".into()] };
+        let marks = Marks::of(&hubs, "ops", "app");
+        for hub in ["eu", "", "old"] {
+            assert!(marks.are(&RolloutIdentity { hub, ..OWN }.label()), "{hub}");
+        }
+        assert!(!marks.are(&RolloutIdentity { hub: "us", ..OWN }.label()));
+        assert!(!marks.are(&RolloutIdentity { name: "other", ..OWN }.label()));
+        assert_eq!(marks.selector().matches(',').count(), 2);
+    }
+
+    #[test]
+    fn r48_another_hubs_namesake_is_known_by_its_reference_if_the_label_bears_it_out() {
+        let of = |named: RolloutIdentity<&str>, label: &str| {
+            let annotations = BTreeMap::from([(marker::ROLLOUT_REF.to_owned(), named.to_string())]);
+            match stranger(OWN, label, &annotations) {
+                Stranger::Namesake(hub) => format!("namesake of {hub}"),
+                other => format!("{other:?}"),
+            }
+        };
+        let us = RolloutIdentity { hub: "us", ..OWN };
+        assert_eq!(of(us, &us.label()), "namesake of us");
+        assert_eq!(of(us, "0123"), "Here", "a forged reference");
+        let other = RolloutIdentity { name: "other", ..us };
+        assert_eq!(of(other, &other.label()), "Elsewhere");
+        let here = RolloutIdentity { name: "other", ..OWN };
+        assert_eq!(of(here, &here.label()), "Here");
+    }
+}
