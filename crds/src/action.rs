@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names;
+use crate::{names, status::BrakeKind};
 
 /// Before a hub's id in the subject of an Acknowledge.
 pub const HUB_SUBJECT: &str = "hub/";
@@ -40,6 +40,7 @@ pub const HUB_SUBJECT: &str = "hub/";
         "subject of an Acknowledge is one of migrations, loadTest, openDeviations, soak, revert, emergency, hub/ID")),
     x_kube(validation = ("self.verb != 'Acknowledge' || (has(self.reason) && self.reason != '')",
         "reason is required for Acknowledge: why the gate may be passed")),
+    x_kube(validation = ("!has(self.lifts) || self.verb == 'Lift'", "lifts is for Lift only")),
     x_kube(validation = ("!has(self.until) || self.verb in ['Hold', 'Stop']", "until is for Hold and Stop only"))
 )]
 #[serde(rename_all = "camelCase")]
@@ -74,6 +75,9 @@ pub struct RolloutActionSpec {
         schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-A-Za-z0-9./]*[A-Za-z0-9])?$"))
     )]
     pub subject: Option<String>,
+    /// What kind of brake a Lift lifts; a `Stop` takes the right to stop, and is lifted only where this says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifts: Option<BrakeKind>,
     /// When a Hold or Stop ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,

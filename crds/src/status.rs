@@ -35,6 +35,8 @@ pub const ENTRY_MESSAGE_MAX: usize = 160;
 pub const ACKNOWLEDGED_MAX: usize = 16;
 /// Most other hubs whose markers a Rollout may take for its own.
 pub const OTHER_HUBS_MAX: usize = 8;
+/// Most versions that a revert may go back to.
+pub const KNOWN_VERSIONS_MAX: usize = 32;
 /// Most days of soak kept.
 pub const SOAKED_DAYS_MAX: usize = 64;
 /// Longest name of a human in the status, in bytes; the `RolloutAction` tells the whole of it.
@@ -57,6 +59,10 @@ pub struct RolloutStatus {
     /// Hubs whose markers for a Rollout of this name somebody took over by an Acknowledge, at most 8 (R48).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other_hubs: Vec<String>,
+    /// Versions that this Rollout found on tenants before it wrote them, or completed, newest last, at most 32: a revert goes back
+    /// to no other, whatever a tenant's marker says (R17).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub known_versions: Vec<String>,
     /// The place on the road.
     pub phase: Phase,
     /// The phase as shown: `Soaking (Held: prometheus)`.
@@ -389,7 +395,7 @@ mod tests {
     fn full(text: &str, name: &str) -> RolloutStatus {
         let approved = serde_json::json!({"by": name, "at": AT, "action": name});
         let status = serde_json::json!({
-            "observedGeneration": i64::MAX, "epoch": i64::MAX, "hub": name, "otherHubs": times(OTHER_HUBS_MAX, |_| name), "phase": "AwaitingApproval", "summary": text, "message": text,
+            "observedGeneration": i64::MAX, "epoch": i64::MAX, "hub": name, "otherHubs": times(OTHER_HUBS_MAX, |_| name), "knownVersions": times(KNOWN_VERSIONS_MAX, |_| name), "phase": "AwaitingApproval", "summary": text, "message": text,
             "progress": {"wave": "32/32", "updated": "100000/100000", "soakLeft": "99d23h"},
             "stableVersion": name, "candidateVersion": name, "queued": name, "rejected": times(VERSIONS_MAX, |_| name),
             "startedAt": AT, "watchingSince": AT, "completedAt": AT, "wave": name,
@@ -431,7 +437,7 @@ mod tests {
 
     #[test]
     fn r27_a_full_status_with_messages_of_usual_length_keeps_its_whole_history() {
-        let mut status = full(&"m".repeat(56), &"n".repeat(24));
+        let mut status = full(&"m".repeat(50), &"n".repeat(24));
         status.bound();
         assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
         assert_eq!(

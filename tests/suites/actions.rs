@@ -90,7 +90,7 @@ async fn stops(scene: &Scene) -> Result<()> {
     })
     .await?;
     ensure!(scene.recorder().moves() == moves, "written under a stop:\n{}", scene.recorder().story());
-    honoured(scene, "Lift", json!({"subject": stop})).await?;
+    honoured(scene, "Lift", json!({"subject": stop, "lifts": "Stop"})).await?;
     app.reverts("1.1.0").await?;
     scene.all_run("1.0.0").await?;
     honoured(scene, "Lift", json!({"subject": hold})).await?;

@@ -25,3 +25,27 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "breakwater.name" . }}
   resources: [{{ .resource | quote }}]
   verbs: [get, list, watch, patch]
 {{- end }}
+
+{{/* Fields of one kind that may hold a version, as a JSON list: what the value says, else what is known of the kind. */}}
+{{- define "breakwater.paths" -}}
+{{- $images := list "spec.template.spec.containers[name=*].image" "spec.template.spec.initContainers[name=*].image" -}}
+{{- $known := dict
+  "apps/Deployment" $images
+  "apps/StatefulSet" $images
+  "apps/DaemonSet" $images
+  "argoproj.io/Rollout" $images
+  "installation.mattermost.com/Mattermost" (list "spec.version" "spec.image")
+  "helm.toolkit.fluxcd.io/HelmRelease" (list "spec.chart.spec.version" "spec.values.image.tag" "spec.chartRef.version")
+  "source.toolkit.fluxcd.io/OCIRepository" (list "spec.ref.tag" "spec.ref.semver")
+  "source.toolkit.fluxcd.io/GitRepository" (list "spec.ref.tag" "spec.ref.semver")
+  "argoproj.io/Application" (list "spec.source.targetRevision" "spec.source.helm.parameters[name=*].value")
+-}}
+{{- $kind := printf "%s/%s" .apiGroup .kind -}}
+{{- if .paths -}}
+{{- .paths | toJson -}}
+{{- else if hasKey $known $kind -}}
+{{- get $known $kind | toJson -}}
+{{- else -}}
+{{- fail (printf "fleets: nothing is known of %s, so paths must name the fields that may hold its version, such as [spec.version]; [\"*\"] is any" $kind) -}}
+{{- end -}}
+{{- end }}

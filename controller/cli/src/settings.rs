@@ -181,6 +181,19 @@ pub struct RunArgs {
         help_heading = "Surroundings"
     )]
     pub listen: SocketAddr,
+    /// Address of the health checks alone, which nobody else can crowd
+    #[arg(long, env = "BREAKWATER_PROBE_LISTEN", value_name = "ADDRESS", help_heading = "Surroundings")]
+    pub probe_listen: Option<SocketAddr>,
+    /// What else Rollouts may name in spec.prometheus.url: a host, a suffix that begins with a dot, or `*`; may be given several times.
+    /// Link-local, loopback and metadata addresses only by the address itself
+    #[arg(
+        long,
+        env = "BREAKWATER_PROMETHEUS_ALLOW",
+        value_name = "HOST",
+        value_delimiter = ',',
+        help_heading = "Surroundings"
+    )]
+    pub prometheus_allow: Vec<String>,
     /// Id of this hub, which names its Rollouts' markers; without it the uid of namespace kube-system. A hub that is rebuilt
     /// keeps its tenants if it keeps its id
     #[arg(long, env = "BREAKWATER_HUB_ID", value_name = "ID", help_heading = "Surroundings")]
@@ -234,6 +247,10 @@ pub struct Settings {
     pub status_interval: Duration,
     /// Address of metrics, health and webhook.
     pub listen: SocketAddr,
+    /// Address of the health checks alone.
+    pub probe_listen: Option<SocketAddr>,
+    /// What else Rollouts may name: hosts, suffixes, `*`.
+    pub prometheus_allow: Vec<String>,
     /// Prometheus of Rollouts that name none: `http://` or `https://`, without a slash at the end.
     pub prometheus_url: Option<String>,
     /// Id of the hub: lower-case letters, digits, `-` and `.`, at most 63.
@@ -283,6 +300,12 @@ impl RunArgs {
             status_interval: duration(self.status_interval),
             listen: self.listen,
             prometheus_url: given(self.prometheus_url).map(|url| base_url(&url)).transpose()?,
+            probe_listen: self.probe_listen,
+            prometheus_allow: self
+                .prometheus_allow
+                .into_iter()
+                .filter_map(|host| given(Some(host)))
+                .collect(),
             hub_id: given(self.hub_id).map(|id| hub_id(&id)).transpose()?,
             webhook_token_secret: given(self.webhook_token_secret),
         };

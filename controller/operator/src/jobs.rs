@@ -18,6 +18,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+mod words;
+
+use self::words::Words;
 use crate::tenants::lens::FIELD_MANAGER;
 
 /// Label of every Job: the marker's hash of its Rollout.
@@ -43,16 +46,43 @@ pub struct Of<'a> {
     pub name: &'a str,
 }
 
-/// Jobs of one Rollout, by tenant.
-pub fn read<'a>(of: Of<'_>, jobs: impl Iterator<Item = &'a Arc<Job>>) -> HashMap<TenantId, Vec<Seen>> {
+/// Jobs of one Rollout, by tenant: each where, and under the name that, this controller makes it.
+pub fn read<'a>(
+    of: Of<'_>,
+    tenants: &[Tenant],
+    jobs: impl Iterator<Item = &'a Arc<Job>>,
+) -> HashMap<TenantId, Vec<Seen>> {
     let label = RolloutIdentity::local(of.namespace, of.name).label();
-    let mut found: HashMap<TenantId, Vec<Seen>> = HashMap::new();
+    let mut found: HashMap<TenantId, Vec<(Made, Seen)>> = HashMap::new();
     for job in jobs.filter(|job| job.labels().get(JOB_OF) == Some(&label)) {
         if let Some((tenant, errand)) = errand(job) {
-            found.entry(tenant).or_default().push(Seen { errand, state: state(job) });
+            let made =
+                Made { namespace: job.namespace().unwrap_or_default().into(), name: job.name_any().into() };
+            found.entry(tenant).or_default().push((made, Seen { errand, state: state(job) }));
         }
     }
-    found
+    let mine = |tenant: &Tenant| {
+        let found = found.get(&tenant.id)?.iter();
+        let own = found.filter(|(made, seen)| made.is_of(tenant, &seen.errand)).map(|(_, seen)| seen.clone());
+        let own: Vec<Seen> = own.collect();
+        (!own.is_empty()).then_some((tenant.id, own))
+    };
+    tenants.iter().filter_map(mine).collect()
+}
+
+/// Where a Job is.
+struct Made {
+    namespace: Arc<str>,
+    name: Arc<str>,
+}
+
+impl Made {
+    /// Whether the controller would make a tenant's Job for this change there and under this name: another one with its label and
+    /// annotations is somebody else's, whatever came of it (S4).
+    fn is_of(&self, tenant: &Tenant, errand: &Errand) -> bool {
+        let Errand { purpose, newer, older, of } = errand;
+        self.namespace == tenant.namespace && *self.name == *name(tenant, *purpose, newer, older, *of)
+    }
 }
 
 fn errand(job: &Job) -> Option<(TenantId, Errand)> {
@@ -97,7 +127,7 @@ pub async fn make(client: &Client, of: Of<'_>, template: &TenantJob, write: &Job
     if *namespace != *of.namespace {
         consents(client, namespace, of.namespace).await?;
     }
-    let job = self::template(of, template, write);
+    let job = self::template(of, template, write)?;
     let resource = ApiResource::erase::<Job>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let job: DynamicObject = serde_json::from_value(job).map_err(|error| format!("it is no Job: {error}"))?;
@@ -121,16 +151,16 @@ async fn consents(client: &Client, namespace: &str, from: &str) -> Result<(), St
     Err(format!("namespace {namespace} lets no Rollout of {from} run Jobs: label it {JOBS_FROM}={from}"))
 }
 
-/// The Job of a tenant and a change of its version.
-pub fn template(of: Of<'_>, template: &TenantJob, write: &JobWrite) -> Value {
+/// The Job of a tenant and a change of its version; an error where a tenant's name in metrics, or a version, may not stand in it.
+pub fn template(of: Of<'_>, template: &TenantJob, write: &JobWrite) -> Result<Value, String> {
     let JobWrite { tenant, errand: Errand { purpose, newer, older, of: change } } = write;
     let mut spec = template.spec.clone();
-    fill(&mut spec, tenant, newer, older);
+    Words::of(tenant, newer, older).fill(&mut spec)?;
     if let Some(spec) = spec.as_object_mut() {
         spec.entry("activeDeadlineSeconds").or_insert(json!(template.deadline.as_seconds()));
         spec.entry("ttlSecondsAfterFinished").or_insert(json!(KEPT_SECONDS));
     }
-    json!({
+    Ok(json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {
             "name": name(tenant, *purpose, newer, older, *change),
@@ -143,7 +173,7 @@ pub fn template(of: Of<'_>, template: &TenantJob, write: &JobWrite) -> Value {
             },
         },
         "spec": spec,
-    })
+    }))
 }
 
 /// The same for everybody who looks: a Job is made once.
@@ -161,28 +191,6 @@ fn name(tenant: &Tenant, purpose: Purpose, newer: &str, older: &str, of: Timesta
         tenant.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(NAME_MAX).collect();
     let kind = if purpose == Purpose::Revert { "down" } else { "before" };
     format!("bw-{kind}-{}-{:016x}", shown.trim_matches('-'), marker::stable_hash(&parts)).to_lowercase()
-}
-
-fn fill(value: &mut Value, tenant: &Tenant, newer: &str, older: &str) {
-    match value {
-        Value::String(text) if text.contains('{') => {
-            let own = format!("{}/{}", tenant.namespace, tenant.name);
-            let id = tenant.metric_id.as_deref().unwrap_or(&own);
-            let places = [
-                ("{tenant}", &*tenant.name),
-                ("{namespace}", &*tenant.namespace),
-                ("{newer}", newer),
-                ("{older}", older),
-                ("{id}", id),
-            ];
-            for (place, with) in places {
-                *text = text.replace(place, with);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, tenant, newer, older)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, tenant, newer, older)),
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{
     rollouts::{self, Handles, Office, Options as RolloutOptions, Targets},
     stop,
     tasks::{Lost, Tasks},
-    telemetry::Secret,
+    telemetry::{Reach, Secret},
 };
 
 /// Longest wait for writes in flight at the end.
@@ -38,8 +38,8 @@ pub struct Settings {
     pub identity: String,
     /// The Lease's times.
     pub lease: lease::Config,
-    /// Whether there is a Prometheus for Rollouts that name none.
-    pub has_prometheus: bool,
+    /// Which Prometheus may be asked.
+    pub reach: Arc<Reach>,
     /// Secret with the webhook's bearer token under `token`; without one the webhook stays shut.
     pub webhook_token_secret: Option<String>,
     /// Most tenant writes in flight.
@@ -80,7 +80,7 @@ impl Program {
             lease_name,
             identity,
             lease,
-            has_prometheus,
+            reach,
             webhook_token_secret,
             max_in_flight_writes,
             write_timeout,
@@ -107,13 +107,15 @@ impl Program {
             Arc::new(metrics.clone()),
         );
         let (office, opened) = watch::channel(None::<Office>);
-        let targets = Arc::new(Targets { office: opened, client: clients.requests.clone() });
+        let targets = Arc::new(Targets { office: opened.clone(), client: clients.requests.clone() });
         let alerts = Arc::new(Alerts::new(targets, user.clone(), alerts::REMEMBERED));
         tasks.spawn("second look at alerts", alerts::redecide_for_ever(alerts.clone(), clock.clone()));
         tasks.spawn("pull of alerts", alerts::pull_for_ever(alerts.clone(), clock.clone()));
         let token = token(clients.requests.clone(), namespace, webhook_token_secret.as_ref(), &mut tasks);
-        // A standby is ready as well: it answers health and metrics, and tells Alertmanager to try again.
-        let (_, ready) = watch::channel(true);
+        // A standby is ready as well: it answers health and metrics, and tells Alertmanager to try again. Who holds the lease and
+        // does not get to lead is not (S1).
+        let (told, ready) = watch::channel(true);
+        tasks.spawn("readiness", tell_readiness(lease.clone(), opened.clone(), told));
         let http = HttpState {
             alerts: alerts.clone(),
             token,
@@ -122,7 +124,7 @@ impl Program {
             clock: clock.clone(),
         };
         let options = RolloutOptions {
-            has_prometheus: *has_prometheus,
+            reach: reach.clone(),
             status_interval: *status_interval,
             write_timeout: *write_timeout,
             hub,
@@ -136,6 +138,11 @@ impl Program {
     /// What is to be served: alerts, health, metrics.
     pub fn router(&self) -> Router {
         http::router(self.http.clone())
+    }
+
+    /// What probes ask, on a listener of their own.
+    pub fn probes(&self) -> Router {
+        http::probes(self.http.clone())
     }
 
     /// The alerts, for whoever brings them by another way than HTTP.
@@ -175,6 +182,33 @@ fn token(
         tasks.spawn("webhook's token", followed);
     }
     token
+}
+
+/// How long a leader may take to list what it leads.
+const OPENS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Tells that this process is not ready while it holds the lease, and for a minute has not led: its watches do not list. The lease
+/// is not given up for it; another process would meet the same API server.
+async fn tell_readiness(
+    mut lease: Lease,
+    mut office: watch::Receiver<Option<Office>>,
+    ready: watch::Sender<bool>,
+) {
+    loop {
+        let led = matches!(lease.standing(), Standing::Leading(_));
+        let opens = led && office.borrow_and_update().is_none();
+        if !opens {
+            ready.send_replace(true);
+        }
+        tokio::select! {
+            changed = lease.changed() => if !changed { std::future::pending::<()>().await },
+            opened = office.changed() => if opened.is_err() { std::future::pending::<()>().await },
+            () = tokio::time::sleep(OPENS_WITHIN), if opens && *ready.borrow() => {
+                tracing::error!("the lease is held, and nothing is led: what is to be watched was not listed for a minute");
+                ready.send_replace(false);
+            }
+        }
+    }
 }
 
 /// One term after the other, each with fresh watches and an empty memory, until `shutdown` or the election's end. True when
@@ -279,7 +313,7 @@ mod tests {
             lease_name: "breakwater".into(),
             identity: "a".into(),
             lease: lease::Config::default(),
-            has_prometheus: false,
+            reach: Arc::default(),
             webhook_token_secret: None,
             max_in_flight_writes: 4,
             write_timeout: Duration::from_secs(5),

@@ -28,8 +28,8 @@ pub struct Options {
     pub kube: Config,
     /// Where HTTP is served.
     pub listen: SocketAddr,
-    /// Prometheus of Rollouts that name none.
-    pub prometheus_url: Option<String>,
+    /// Where probes are served beside; `None`: only there.
+    pub probe_listen: Option<SocketAddr>,
     /// Id of the hub; without one the uid of the cluster's namespace `kube-system`.
     pub hub_id: Option<String>,
     /// The controller's settings.
@@ -68,7 +68,7 @@ pub enum RunError {
 
 /// Runs until `shutdown`.
 pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), RunError> {
-    let Options { kube, listen: address, prometheus_url, hub_id, settings } = options;
+    let Options { kube, listen: address, probe_listen, hub_id, settings } = options;
     let bounds = client::Settings {
         connections: settings.max_in_flight_writes + REVERT_RESERVE + OTHER_REQUESTS,
         ..client::Settings::default()
@@ -79,11 +79,13 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
         Some(hub) => hub,
         None => cluster_uid(&clients.requests).await.map_err(RunError::Hub)?,
     };
-    let counts = counts_of(clients.requests.clone(), prometheus_url);
+    let counts = counts_of(clients.requests.clone(), settings.reach.clone());
     let program =
         Program::new(&settings, Ground { clients, clock: clock::system(), counts }, WhoAmI { user, hub })?;
-    let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
-    let mut server = tokio::spawn(http::serve(listener, program.router(), shutdown.clone()));
+    let mut server = tokio::spawn(http::serve(bind(address).await?, program.router(), shutdown.clone()));
+    if let Some(address) = probe_listen {
+        tokio::spawn(http::serve(bind(address).await?, program.probes(), shutdown.clone()));
+    }
     tokio::select! {
         ran = program.run(shutdown.clone()) => ran?,
         lost = serving(&mut server, &shutdown) => return Err(lost.into()),
@@ -92,6 +94,10 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
         let _ = server.await; // it was to end, and did, in whatever way
     }
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })
 }
 
 /// Resolves where the server ends before it is to.

@@ -25,8 +25,11 @@ use crate::{
     said::{Said, clip_to},
 };
 
-/// Most holds and stops that may be in force at once (R27).
-const BRAKES_MAX: usize = 32;
+/// Most Holds that may be in force at once (R27).
+const HOLDS_MAX: usize = 32;
+/// Most Stops that are listed at once (R27). A Stop is never refused: where so many stand already, the new one takes the place of
+/// the one that ends first.
+const STOPS_MAX: usize = 8;
 /// Most actions honoured in one plan, so that the status stays bounded (R27); the rest waits its turn.
 const BATCH_MAX: usize = 32;
 
@@ -260,8 +263,13 @@ impl Desk<'_, '_> {
         if until.is_some_and(|until| until <= self.input.now) {
             return Err("its until is over already".into());
         }
-        if self.honoured.brakes.len() >= BRAKES_MAX {
-            return Err(format!("{BRAKES_MAX} holds and stops are in force already: lift some"));
+        let alike = self.honoured.brakes.iter().filter(|brake| brake.kind == kind).count();
+        match kind {
+            BrakeKind::Hold if alike >= HOLDS_MAX => {
+                return Err(format!("{HOLDS_MAX} holds are in force already: lift some"));
+            }
+            BrakeKind::Stop if alike >= STOPS_MAX => self.drop_first_stop(),
+            BrakeKind::Hold | BrakeKind::Stop => {}
         }
         self.honoured.brakes.push(Brake {
             name: action.name.clone(),
@@ -280,9 +288,25 @@ impl Desk<'_, '_> {
         Ok(format!("{effect} until {until}"))
     }
 
+    /// Makes room for another Stop: the one that ends first goes, of those without an end the oldest.
+    fn drop_first_stop(&mut self) {
+        let brakes = &mut self.honoured.brakes;
+        let stops = brakes.iter().enumerate().filter(|(_, brake)| brake.kind == BrakeKind::Stop);
+        let first = stops.min_by_key(|(_, brake)| (brake.until.unwrap_or(Timestamp::MAX), brake.since));
+        if let Some((index, _)) = first {
+            brakes.remove(index);
+        }
+    }
+
     fn lift(&mut self, action: &Action) -> Result<String, String> {
         let subject = action.spec.subject.as_deref().unwrap_or_default();
         let brakes = &mut self.honoured.brakes;
+        let stop = brakes.iter().any(|brake| brake.name == subject && brake.kind == BrakeKind::Stop);
+        if stop && action.spec.lifts != Some(BrakeKind::Stop) {
+            return Err(format!(
+                "{subject} is a Stop: spec.lifts must be Stop, which takes the right to stop"
+            ));
+        }
         let names: Vec<String> = brakes.iter().map(|brake| brake.name.clone()).collect();
         brakes.retain(|brake| brake.name != subject);
         if brakes.len() < names.len() {

@@ -20,7 +20,7 @@ pub(crate) use self::{
     choose::choose,
     owners::owners_sentence,
     rejections::Rejections,
-    way::Way,
+    way::{Way, is_known},
 };
 use crate::{gate, input::Input, said::clip};
 

@@ -3,6 +3,7 @@
 mod bones;
 mod conditions;
 mod counts;
+mod known;
 mod refuse;
 mod sentence;
 mod troubled;
@@ -26,7 +27,7 @@ use crate::{
     input::Input,
     judged::{self, Judged, comparing},
     moves::{self, Moves},
-    outcome::{ActionResult, Plan},
+    outcome::{ActionResult, Plan, Write},
     reports::Reports,
     roster::{Roster, Standing, alert_arms},
     said::{Said, Told},
@@ -85,7 +86,7 @@ pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
     let Decided { input, honoured, judged, answer, moves, roster: tenants, reports, said } = decided;
     let Moves { course, roster: _, writes, jobs, entry: _, judges, said: _ } = moves;
     let (course, roster, judges) = (&course, &tenants, states(&judged.judges, answer, judges));
-    let told = Telling { input, honoured, course, roster, judged, judges: &judges };
+    let told = Telling { input, honoured, course, roster, judged, writes: &writes, judges: &judges };
     let (status, transitions) = told.status(&said, reports.current);
     let decided = skeleton(&status) != skeleton(input.status);
     // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
@@ -157,6 +158,7 @@ struct Telling<'t, 'a> {
     course: &'t Course,
     roster: &'t Roster<'a>,
     judged: &'t Judged,
+    writes: &'t [Write],
     /// The judges' states as the plan leaves them.
     judges: &'t [State],
 }
@@ -180,6 +182,7 @@ impl Telling<'_, '_> {
             epoch: stored.epoch.max(input.epoch),
             hub: input.hub.to_owned(),
             other_hubs: honoured.other_hubs.clone(),
+            known_versions: known::versions(input, course, self.writes),
             phase: course.phase,
             summary,
             message,

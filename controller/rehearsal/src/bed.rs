@@ -349,7 +349,10 @@ impl Bed {
                 spec["wave"] = wave.into();
             }
             Verb::Promote | Verb::Revert | Verb::Retry => spec["version"] = version.into(),
-            Verb::Lift => spec["subject"] = wave.into(),
+            Verb::Lift => {
+                spec["subject"] = wave.into();
+                spec["lifts"] = "Stop".into(); // covers a Hold as well
+            }
             Verb::Acknowledge => {
                 spec["version"] = version.into();
                 spec["subject"] = wave.into();

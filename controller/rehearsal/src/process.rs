@@ -7,6 +7,7 @@ use breakwater_operator::{
     ground::{CountsOf, Ground},
     lease,
     program::{Program, Settings, WhoAmI},
+    telemetry::Reach,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ pub fn settings(identity: &str) -> Settings {
             retry: Duration::from_mins(1),
             write_timeout: Duration::from_secs(5),
         },
-        has_prometheus: true,
+        reach: Arc::new(Reach::anywhere()),
         webhook_token_secret: None,
         max_in_flight_writes: 32,
         write_timeout: Duration::from_secs(5),

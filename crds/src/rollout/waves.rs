@@ -46,6 +46,10 @@ pub struct Wave {
     /// Most tenants that may fail before it is a deviation.
     #[serde(default = "two_percent")]
     pub max_failures: IntOrPercent,
+    /// Most tenants of the wave that somebody else may have changed (`Contested`) before everything holds; they are listed, and
+    /// nobody waits for them. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_contested: Option<IntOrPercent>,
     /// Whether the wave may be empty.
     #[serde(default)]
     pub optional: bool,

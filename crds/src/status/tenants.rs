@@ -70,7 +70,8 @@ pub struct TroubledTenant {
     /// Its wave.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wave: String,
-    /// `Failed`, `Contested`, `Claimed`, `OwnerNotReleased`, `RevertFailed`, `NoSafeVersion`, `Unreadable`, `NoConsent`, `Reverted`.
+    /// `Failed`, `Contested`, `Claimed`, `OwnerNotReleased`, `RevertFailed`, `NoSafeVersion`, `PreviousUnknown`, `Unreadable`, `NoConsent`,
+    /// `Reverted`, `WriteRefused`.
     pub reason: Word<Trouble>,
     /// More words: the owner, what is not ready.
     #[serde(default, skip_serializing_if = "String::is_empty")]

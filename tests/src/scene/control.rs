@@ -23,7 +23,7 @@ pub const NAMESPACE: &str = "breakwater-system";
 const RELEASE: &str = "breakwater";
 const WEBHOOK_SECRET: &str = "webhook";
 /// The bearer token that Alertmanager shows.
-pub const WEBHOOK_TOKEN: &str = "s3cret";
+pub const WEBHOOK_TOKEN: &str = "s3cret-of-alertmanager";
 const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How much of the log is told with a failure, in lines.
 const LOG_LINES: usize = 60;
@@ -124,7 +124,7 @@ async fn prepare(client: &Client) -> Result<()> {
 fn values(tempo: Tempo) -> Value {
     let fleets = Kind::ALL.map(|kind| {
         let resource = kind.resource();
-        json!({"apiGroup": resource.group, "resource": resource.plural, "kind": resource.kind})
+        json!({"apiGroup": resource.group, "resource": resource.plural, "kind": resource.kind, "paths": ["*"]})
     });
     let hasty = [
         "--lease-duration=5s",
@@ -141,6 +141,8 @@ fn values(tempo: Tempo) -> Value {
         "fleets": fleets,
         "webhook": {"tokenSecret": WEBHOOK_SECRET},
         "jobs": {"enabled": true},
+        // The bed's Prometheus listens on the machine itself.
+        "prometheus": {"allow": ["127.0.0.1"]},
         "controller": {"logFormat": "text", "logLevel": "info,breakwater_operator=debug", "extraArgs": extra},
     })
 }
@@ -200,7 +202,8 @@ fn arguments(rendered: &Path) -> Result<Vec<String>> {
     let arguments = deployment.pointer("/spec/template/spec/containers/0/args").and_then(Value::as_array);
     let arguments =
         arguments.context("the chart's container has no arguments")?.iter().filter_map(Value::as_str);
-    let mut arguments = arguments.filter(|argument| !argument.starts_with("--listen"));
+    let mut arguments = arguments
+        .filter(|argument| !argument.starts_with("--listen") && !argument.starts_with("--probe-listen"));
     ensure!(arguments.next() == Some("run"), "the chart's container does not run the controller");
     Ok(arguments.map(String::from).collect())
 }

@@ -1,6 +1,6 @@
 //! `breakwater`: the controller.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use breakwater_cli::{
@@ -10,6 +10,7 @@ use breakwater_cli::{
 use breakwater_operator::{
     program,
     run::{self, Options},
+    telemetry::Reach,
 };
 use clap::{CommandFactory as _, Parser as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -93,7 +94,9 @@ async fn options(settings: Settings) -> anyhow::Result<Options> {
         max_in_flight_writes,
         status_interval,
         listen,
+        probe_listen,
         prometheus_url,
+        prometheus_allow,
         hub_id,
         webhook_token_secret,
     } = settings;
@@ -105,10 +108,10 @@ async fn options(settings: Settings) -> anyhow::Result<Options> {
         identity,
         write_timeout: lease.write_timeout,
         lease,
-        has_prometheus: prometheus_url.is_some(),
+        reach: Arc::new(Reach::new(prometheus_url, &prometheus_allow)),
         webhook_token_secret,
         max_in_flight_writes: max_in_flight_writes.get(),
         status_interval,
     };
-    Ok(Options { kube, listen, prometheus_url, hub_id, settings })
+    Ok(Options { kube, listen, probe_listen, hub_id, settings })
 }

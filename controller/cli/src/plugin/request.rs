@@ -7,7 +7,7 @@ use breakwater_crds::{
     action::{HUB_SUBJECT, Source},
     identity::is_hub_id,
     rollout::Approval,
-    status::{Brake, WaveStatus},
+    status::{Brake, BrakeKind, WaveStatus},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -25,6 +25,8 @@ pub struct Request {
     pub wave: Option<String>,
     /// The Hold or Stop that is lifted.
     pub subject: Option<String>,
+    /// What kind of brake that is.
+    pub lifts: Option<BrakeKind>,
     /// When a Hold or Stop ends by itself.
     pub until: Option<Timestamp>,
     /// Why.
@@ -33,18 +35,27 @@ pub struct Request {
 
 impl Request {
     const fn new(verb: Verb) -> Self {
-        Self { verb, version: None, wave: None, subject: None, until: None, reason: String::new() }
+        Self {
+            verb,
+            version: None,
+            wave: None,
+            subject: None,
+            lifts: None,
+            until: None,
+            reason: String::new(),
+        }
     }
 
     /// The action's spec, in the name of `requested_by`.
     pub fn into_spec(self, rollout: &str, requested_by: &str) -> RolloutActionSpec {
-        let Self { verb, version, wave, subject, until, reason } = self;
+        let Self { verb, version, wave, subject, lifts, until, reason } = self;
         RolloutActionSpec {
             rollout: rollout.to_owned(),
             verb,
             version,
             wave,
             subject,
+            lifts,
             until,
             reason,
             requested_by: requested_by.to_owned(),
@@ -159,7 +170,11 @@ pub fn lift(rollout: &Rollout, subject: Option<String>, all: bool) -> Result<Vec
             ));
         }
     };
-    Ok(lifted.into_iter().map(|name| Request { subject: Some(name), ..Request::new(Verb::Lift) }).collect())
+    let request = |name: String| {
+        let lifts = brakes.iter().find(|brake| brake.name == name).map(|brake| brake.kind);
+        Request { subject: Some(name), lifts, ..Request::new(Verb::Lift) }
+    };
+    Ok(lifted.into_iter().map(request).collect())
 }
 
 fn status(rollout: &Rollout) -> Result<&RolloutStatus, String> {

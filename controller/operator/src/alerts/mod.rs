@@ -195,6 +195,7 @@ impl Alerts {
             version: Some(version.to_owned()),
             wave: None,
             subject: None,
+            lifts: None,
             until: None,
             reason: cut::chars(&reason, REASON_MAX).to_owned(),
             requested_by: self.requested_by.clone(),

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use breakwater_plan::{
@@ -21,7 +22,10 @@ use super::{
 use crate::telemetry::{Counts, Labels, Sink};
 
 /// Most Rollouts whose alerts are asked for at once.
-const CONCURRENCY: usize = 4;
+const CONCURRENCY: usize = 64;
+/// How long one Rollout's alerts are waited for, all rules together: the next round is due in a minute, and nobody waits for another
+/// one's Prometheus (S1).
+const WITHIN: Duration = Duration::from_secs(20);
 
 /// A Rollout whose alerts are asked for.
 #[derive(Clone)]
@@ -46,7 +50,16 @@ impl Alerts {
         let asked: HashSet<Asked> =
             pulls.iter().flat_map(|pull| pull.rules.iter().map(|rule| asked(pull, rule))).collect();
         self.memory().keep_pulled(&asked);
-        stream::iter(&pulls).for_each_concurrent(CONCURRENCY, |pull| self.pull_one(pull, now)).await;
+        let in_time = async |pull: &AlertPull| {
+            if tokio::time::timeout(WITHIN, self.pull_one(pull, now)).await.is_err() {
+                tracing::debug!(
+                    namespace = pull.namespace,
+                    rollout = pull.name,
+                    "alerts are not known: no answer in time"
+                );
+            }
+        };
+        stream::iter(&pulls).for_each_concurrent(CONCURRENCY, in_time).await;
     }
 
     async fn pull_one(&self, pull: &AlertPull, now: Timestamp) {

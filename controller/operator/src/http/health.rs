@@ -10,12 +10,15 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// All watches have listed once.
+/// The process stands by, or leads.
 pub async fn readyz(State(state): State<HttpState>) -> impl IntoResponse {
     if *state.ready.borrow() {
         (StatusCode::OK, "ok")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the watches have not listed yet")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this process holds the lease and does not lead: its watches have not listed",
+        )
     }
 }
 

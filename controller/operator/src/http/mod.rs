@@ -5,5 +5,5 @@ pub mod serve;
 mod token;
 pub mod webhook;
 
-pub use serve::{HttpState, router, serve};
+pub use serve::{HttpState, probes, router, serve};
 pub(crate) use token::follow as follow_token;

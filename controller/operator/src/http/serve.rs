@@ -1,6 +1,11 @@
 //! The server: routes, time-outs, bounds, and an end that waits for what is under way. I/O.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -17,21 +22,23 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{health, webhook};
 use crate::{alerts::Alerts, clock::Clock, metrics::Metrics, telemetry::Secret};
 
-/// Most connections at once; further ones wait in the kernel's queue.
+/// Most connections at once; further ones are closed at once.
 pub const CONNECTIONS_MAX: usize = 256;
+/// Most connections of one peer at once: who crowds crowds out itself (S9).
+pub const PEER_MAX: usize = 32;
 /// Most bytes of a request's body.
 pub const BODY_MAX: usize = 1 << 20;
 /// Most bytes of a request's head.
 const HEAD_MAX: usize = 32 << 10;
 /// How long a request's head may take, and how long an idle connection stays.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a request may take, its body included; Alertmanager itself gives up after ten seconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long requests under way may take once the server is to end.
@@ -46,7 +53,7 @@ pub struct HttpState {
     pub alerts: Arc<Alerts>,
     /// The webhook's token, as it stands now; `None`: the webhook is closed.
     pub token: watch::Receiver<Option<Secret>>,
-    /// True once all watches have listed.
+    /// False while this process holds the lease and does not get to lead.
     pub ready: watch::Receiver<bool>,
     /// The metrics.
     pub metrics: Metrics,
@@ -67,26 +74,32 @@ pub fn router(state: HttpState) -> Router {
         .with_state(state)
 }
 
+/// What probes ask.
+pub fn probes(state: HttpState) -> Router {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .layer(middleware::from_fn(in_time))
+        .with_state(state)
+}
+
 /// Serves until `shutdown`, then lets what is under way end.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let crowd = Arc::new(Crowd::default());
     let tracker = TaskTracker::new();
     loop {
-        // The permit first: a connection that could not be served is not accepted.
-        let permit = tokio::select! {
-            () = shutdown.cancelled() => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
-        };
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                // Taken and closed rather than left waiting, where it would be in the way of others.
+                let Some(place) = crowd.admit(peer.ip()) else { continue };
                 let (router, shutdown) = (router.clone(), shutdown.clone());
                 tracker.spawn(async move {
                     connection(stream, router, shutdown).await;
-                    drop(permit);
+                    drop(place);
                 });
             }
             Err(error) => {
@@ -99,6 +112,44 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     tracker.close();
     if tokio::time::timeout(END_TIMEOUT, tracker.wait()).await.is_err() {
         tracing::warn!(connections = tracker.len(), "connections were cut off at the end");
+    }
+}
+
+/// The open connections by peer.
+#[derive(Default)]
+struct Crowd(Mutex<HashMap<IpAddr, usize>>);
+
+/// One connection's place among them.
+struct Placed {
+    crowd: Arc<Crowd>,
+    peer: IpAddr,
+}
+
+impl Crowd {
+    /// A place, unless there are too many, of all or of this peer's.
+    fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Placed> {
+        let mut open = self.open();
+        let all: usize = open.values().sum();
+        let own = open.entry(peer).or_default();
+        if all >= CONNECTIONS_MAX || *own >= PEER_MAX {
+            return None;
+        }
+        *own += 1;
+        Some(Placed { crowd: self.clone(), peer })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // counts; nothing is half done
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        let mut open = self.crowd.open();
+        if let Some(own) = open.get_mut(&self.peer) {
+            *own -= 1;
+        }
+        open.retain(|_, own| *own > 0);
     }
 }
 
@@ -165,6 +216,43 @@ mod tests {
         served.await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
+    }
+
+    #[test]
+    fn s9_one_peer_takes_its_own_places_and_nobody_elses() {
+        let crowd = Arc::new(Crowd::default());
+        let [crowding, other] = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        let held: Vec<Placed> = std::iter::from_fn(|| crowd.admit(crowding)).take(1_000).collect();
+        assert_eq!(held.len(), PEER_MAX);
+        assert!(crowd.admit(other).is_some());
+        drop(held);
+        assert!(crowd.admit(crowding).is_some() && crowd.open().len() < 2, "places are given back");
+        let many = (0..u32::MAX).map_while(|n| crowd.admit(IpAddr::V4(n.into())));
+        assert_eq!(many.take(1_000).collect::<Vec<_>>().len(), CONNECTIONS_MAX);
+    }
+
+    #[tokio::test]
+    async fn s9_a_thousand_silent_connections_keep_no_probe_waiting() {
+        let (address, _shutdown, _served) = started().await;
+        let mut silent = Vec::new();
+        for _ in 0..1_000 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(b"GET /slow HTTP/1.1\r\nx: ").await; // closed already, if there were too many
+            silent.push(stream);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let probed = listener.local_addr().unwrap();
+        tokio::spawn(serve(
+            listener,
+            Router::new().route("/healthz", get(health::healthz)),
+            CancellationToken::new(),
+        ));
+        let mut probe = TcpStream::connect(probed).await.unwrap();
+        probe.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        probe.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(silent.len(), 1_000);
     }
 
     #[tokio::test(start_paused = true)]

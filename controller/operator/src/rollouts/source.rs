@@ -6,30 +6,35 @@ use breakwater_crds::rollout::{Flavor, Prometheus as Spec, SecretRef};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as Object;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::Mutex;
 
 use crate::ground::CountsOf;
-use crate::telemetry::{Counts, Grid, Prometheus, ReadError, Secret, Settings, Sink};
+use crate::telemetry::{
+    Counts, Grid, Prometheus, Reach, ReadError, Secret, Settings, Sink, reach::TIMEOUT_MAX,
+};
 
-/// Counts from the Prometheus that each Rollout names, or else from `fallback`.
-pub(crate) fn counts_of(client: Client, fallback: Option<String>) -> CountsOf {
-    Arc::new(move |namespace, spec| Source::new(client.clone(), namespace, spec.cloned(), fallback.clone()))
+/// Counts from the Prometheus that each Rollout names, as far as it may, or else from the fallback.
+pub(crate) fn counts_of(client: Client, reach: Arc<Reach>) -> CountsOf {
+    Arc::new(move |namespace, spec| Source::new(client.clone(), namespace, spec.cloned(), reach.clone()))
 }
+
+/// Label of a Secret that may be sent to a Prometheus: nobody else's password is, by mistake or otherwise (S2).
+const OPT_IN: &str = "breakwater.dev/prometheus";
 
 /// Asks the Prometheus that a Rollout names, or the controller's.
 struct Source {
     client: Client,
     namespace: String,
     spec: Option<Spec>,
-    fallback: Option<String>,
+    reach: Arc<Reach>,
     /// Built lazily, and dropped when its credentials are refused: Secrets rotate.
     current: Mutex<Option<Prometheus>>,
 }
 
 impl Source {
-    fn new(client: Client, namespace: &str, spec: Option<Spec>, fallback: Option<String>) -> Arc<Self> {
-        Arc::new(Self { client, namespace: namespace.into(), spec, fallback, current: Mutex::default() })
+    fn new(client: Client, namespace: &str, spec: Option<Spec>, reach: Arc<Reach>) -> Arc<Self> {
+        Arc::new(Self { client, namespace: namespace.into(), spec, reach, current: Mutex::default() })
     }
 
     async fn prometheus(&self) -> Result<Prometheus, ReadError> {
@@ -52,17 +57,17 @@ impl Source {
 
     async fn settings(&self) -> Result<Settings, ReadError> {
         let Some(spec) = &self.spec else {
-            let url =
-                self.fallback.clone().ok_or_else(|| ReadError::Settings("no Prometheus is named".into()))?;
-            return Ok(Settings::new(url));
+            let none = || ReadError::Settings("no Prometheus is named".into());
+            return Ok(Settings::new(self.reach.fallback().ok_or_else(none)?));
         };
-        let mut settings = Settings::new(&spec.url);
+        let mut settings = Settings { reach: Some(self.reach.clone()), ..Settings::new(&spec.url) };
         settings.flavor = match spec.flavor {
             flavor @ (Flavor::Prometheus | Flavor::Thanos | Flavor::Mimir | Flavor::VictoriaMetrics) => {
                 flavor
             }
         };
-        settings.timeout = Duration::from_secs(spec.timeout.as_seconds().unsigned_abs().max(1));
+        let timeout = spec.timeout.min(TIMEOUT_MAX); // an older spec in force may ask for more
+        settings.timeout = Duration::from_secs(timeout.as_seconds().unsigned_abs().max(1));
         if let Some(reference) = &spec.bearer_token_secret_ref {
             settings.bearer = Some(self.key(reference, "token").await?);
         }
@@ -90,6 +95,9 @@ impl Source {
         let refuse =
             |why: String| ReadError::Settings(format!("Secret {}/{}: {why}", self.namespace, reference.name));
         let secret = api.get(&reference.name).await.map_err(|error| refuse(error.to_string()))?;
+        if secret.labels().get(OPT_IN).is_none_or(|word| word != "true") {
+            return Err(refuse(format!("is not for this: label it {OPT_IN}=true")));
+        }
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| refuse("a value is not UTF-8".into()));
         let data = secret.data.unwrap_or_default();

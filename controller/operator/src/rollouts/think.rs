@@ -56,7 +56,6 @@ pub(super) fn think(
     let in_force = accepted.in_force()?;
     let reports = owed.overlay(reports::cached(&context.mirrors.reports, key));
     let causes = memory.findings().causes(now);
-    let jobs = jobs_of(context, key, in_force, memory.findings());
     let mut readings = in_force.watching().readings(in_force.checked().spec.slos.len());
     memory.lend(&mut readings);
     let status = memory.status_of(rollout).cloned().unwrap_or_default();
@@ -66,6 +65,7 @@ pub(super) fn think(
     let names = in_force.index().names();
     let (mut plan, alerts) = in_force.with_tenants(|tenants| {
         let created = rollout.metadata.creation_timestamp.as_ref();
+        let jobs = jobs_of(context, key, in_force, memory.findings(), tenants);
         let observed = Observed {
             asked: Asked {
                 namespace: &key.namespace,
@@ -114,13 +114,14 @@ fn jobs_of(
     key: &Key,
     in_force: &InForce,
     findings: &Findings,
+    tenants: &[Tenant],
 ) -> HashMap<TenantId, Vec<Job>> {
     let spec = &in_force.checked().spec;
     if spec.revert.down_job.is_none() && spec.before_update_job.is_none() {
         return HashMap::new();
     }
     let of = Of { namespace: &key.namespace, name: &key.name };
-    let mut jobs = jobs::read(of, context.mirrors.jobs.state().iter());
+    let mut jobs = jobs::read(of, tenants, context.mirrors.jobs.state().iter());
     findings.add_unmade(&mut jobs, context.handles.now());
     jobs
 }

@@ -161,7 +161,7 @@ impl Reader {
         match fault {
             Fault::Shape(why) => why,
             Fault::Cut => format!("it is cut off after {} bytes", self.bytes),
-            Fault::NotJson => format!("it is no JSON: {}", shown(&String::from_utf8_lossy(&self.head))),
+            Fault::NotJson => "it is no JSON".to_owned(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! prometheus-http-query forms the requests; answers are taken raw, since its parsed form drops warnings.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use breakwater_crds::rollout::Flavor;
 use futures::{FutureExt as _, future::BoxFuture};
@@ -14,7 +14,8 @@ use reqwest::{Response, redirect::Policy};
 use super::{
     ReadError,
     body::{Reader, Wanted},
-    parse::{self, Envelope, SHOWN_MAX, shown},
+    parse::{self, Envelope, shown},
+    reach::{Guarded, Reach},
     read::Counts,
     sheet::Grid,
     sink::Sink,
@@ -68,6 +69,8 @@ pub struct Settings {
     pub headers: Vec<(String, Secret)>,
     /// Most bytes of an answer.
     pub body_max: usize,
+    /// Which addresses may be connected to; `None`: any, for whoever runs this names the URL.
+    pub reach: Option<Arc<Reach>>,
 }
 
 impl Settings {
@@ -81,6 +84,7 @@ impl Settings {
             ca_pem: None,
             headers: Vec::new(),
             body_max: BODY_MAX,
+            reach: None,
         }
     }
 }
@@ -104,7 +108,7 @@ impl fmt::Debug for Prometheus {
 impl Prometheus {
     /// Builds the client; asks nothing yet.
     pub fn new(settings: &Settings) -> Result<Self, ReadError> {
-        let Settings { url, flavor, timeout, bearer, ca_pem, headers, body_max } = settings;
+        let Settings { url, flavor, timeout, bearer, ca_pem, headers, body_max, reach } = settings;
         // kube and reqwest share one rustls, which panics without a provider; a second call changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let refuse = |why: String| ReadError::Settings(why);
@@ -115,6 +119,11 @@ impl Prometheus {
             // A redirect is a login page, or takes headers to another host.
             .redirect(Policy::none())
             .user_agent(concat!("breakwater/", env!("CARGO_PKG_VERSION")));
+        if let Some(reach) = reach {
+            reach.check_url(url).map_err(ReadError::Settings)?;
+            // A proxy would resolve the name itself.
+            builder = builder.dns_resolver(Arc::new(Guarded(reach.clone()))).no_proxy();
+        }
         if let Some(pem) = ca_pem {
             let certificates = reqwest::Certificate::from_pem_bundle(pem);
             let certificates =
@@ -234,9 +243,7 @@ impl Prometheus {
     fn refused(&self, status: u16, body: &[u8]) -> ReadError {
         let why = match parse::envelope(body) {
             Ok(Envelope::Error(why) | Envelope::Warning(why)) => why,
-            Ok(Envelope::List(_) | Envelope::Scalar { .. }) | Err(_) => {
-                shown(&String::from_utf8_lossy(&body[..body.len().min(SHOWN_MAX)]))
-            }
+            Ok(Envelope::List(_) | Envelope::Scalar { .. }) | Err(_) => String::new(),
         };
         ReadError::Status { host: self.host.clone(), status, why }
     }

@@ -16,6 +16,7 @@ pub mod order;
 pub mod parse;
 pub mod parts;
 mod past;
+pub mod reach;
 pub mod read;
 pub mod sheet;
 pub mod sink;
@@ -27,6 +28,7 @@ pub use feed::{Feed, Wanted};
 pub use ids::TenantIds;
 pub use names::Names;
 pub use past::{Chunks, Past};
+pub use reach::Reach;
 pub use read::{Counts, SloTelemetry, Telemetry};
 pub use sheet::{Grid, Sheet};
 pub use sink::{Labels, Rows, Sample, Sink};
@@ -54,13 +56,13 @@ pub enum ReadError {
         seconds: u64,
     },
     /// Another status than 200.
-    #[error("{host}: HTTP {status}: {why}")]
+    #[error("{host}: HTTP {status}{}{why}", if why.is_empty() { "" } else { ": " })]
     Status {
         /// The URL's host.
         host: String,
         /// The status code.
         status: u16,
-        /// Prometheus's own words, or the start of the body.
+        /// Prometheus's own words; empty where somebody else answered: a foreign body is never repeated (S2).
         why: String,
     },
     /// The answer is more than is read.

@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::{
     fields::{Derived, Fields, Found, compile_fields, error, image_path, read_given, read_only_container},
     interner::Interner,
-    marks::{Hubs, Marks, Stranger, stranger},
+    marks::{Hubs, Marks, Stranger, damaged, stranger},
     patch::Assignment,
     path::{Path, Segment},
     ready::{Generations, Judged, Known, Verdict},
@@ -195,7 +195,7 @@ impl Lens {
         let (uid, resource_version) = (meta.uid.as_deref()?, meta.resource_version.as_deref()?);
         let mut shared = self.lock();
         let Found { version: read, positions, paths, derived } = self.read_version(object);
-        let (marker, foreign) = self.read_marker(meta, &mut shared);
+        let (marker, foreign) = self.read_marker(meta, now, &mut shared);
         let (marker, damage) = match marker {
             Ok(marker) => (marker, None),
             Err(damage) => (None, Some(damage)),
@@ -339,6 +339,7 @@ impl Lens {
     fn read_marker(
         &self,
         meta: &ObjectMeta,
+        now: Timestamp,
         shared: &mut Interner,
     ) -> (Result<Option<Marker>, String>, Option<Arc<str>>) {
         let Some(label) = meta.labels.as_ref().and_then(|labels| labels.get(marker::ROLLOUT_LABEL)) else {
@@ -347,17 +348,10 @@ impl Lens {
         let own = self.marks.are(label);
         let annotations = meta.annotations.as_ref().unwrap_or(&NONE);
         let text = |key: &str| annotations.get(key).filter(|value| !value.is_empty());
-        let written_at = text(marker::WRITTEN_AT).and_then(|value| value.parse().ok());
+        let written_at = text(marker::WRITTEN_AT).and_then(|value| value.parse::<Timestamp>().ok());
         let epoch = text(marker::EPOCH).and_then(|value| value.parse().ok());
-        let broken = [
-            (marker::TARGET_VERSION, text(marker::TARGET_VERSION).is_none()),
-            (marker::PREVIOUS_VERSION, text(marker::PREVIOUS_VERSION).is_none()),
-            (marker::WAVE, text(marker::WAVE).is_none()),
-            (marker::WRITTEN_AT, written_at.is_none()),
-            (marker::EPOCH, epoch.is_none()),
-        ];
-        if let Some((key, _)) = broken.iter().find(|(_, broken)| own && *broken) {
-            return (Err(format!("its marker is damaged: annotation {key} is missing or unreadable")), None);
+        if own && let Some(key) = damaged(annotations, now) {
+            return (Err(format!("its marker is damaged: annotation {key} is missing or cannot be")), None);
         }
         let (claim, is_here) = match (own, stranger(self.identity(), label, annotations)) {
             (true, _) => (Claim::Own, false),

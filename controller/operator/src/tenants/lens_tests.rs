@@ -299,13 +299,31 @@ fn r17_the_marker_is_read_whole_or_the_tenant_is_left_alone() {
     let named = with(annotations.clone(), marker::ROLLOUT_REF, json!(strange.to_string()));
     let claim = |lens: &Lens| {
         let marked = json!({"spec": {"version": "2"}, "metadata": {"labels": {marker::ROLLOUT_LABEL: strange.label()}, "annotations": named}});
-        let digest = lens.digest(&object(&marked), Timestamp::UNIX_EPOCH).unwrap();
+        let digest = lens.digest(&object(&marked), at("2026-03-01T00:00:00Z")).unwrap();
         assert_eq!(digest.foreign, None, "whether it is gone nobody here knows");
         digest.tenant.marker.unwrap().claim
     };
     assert_eq!(claim(&lens(&thing())), Claim::Hub("us".into()), "R48");
     let taken = Hubs { own: "hub".into(), taken: vec!["us".into()] };
     assert_eq!(claim(&Lens::compile(&taken, "ops", "app", &spec(&thing())).unwrap()), Claim::Own, "R48");
+}
+
+#[test]
+fn s7_s8_a_marker_that_this_controller_never_writes_is_damaged_and_one_tenants_trouble() {
+    let sound = json!({marker::TARGET_VERSION: "2", marker::PREVIOUS_VERSION: "1", marker::WAVE: "half",
+        marker::EPOCH: "7", marker::WRITTEN_AT: "2026-02-01T00:00:00Z"});
+    for (key, value) in [
+        (marker::WRITTEN_AT, "2999-01-01T00:00:00Z"),
+        (marker::WAVE, "Half and half"),
+        (marker::EPOCH, "-1"),
+        (marker::PREVIOUS_VERSION, "1.0.0\n2"),
+        (marker::TARGET_VERSION, &"9".repeat(300)),
+    ] {
+        let annotations = with(sound.clone(), key, json!(value));
+        let marked = json!({"spec": {"version": "2"}, "metadata": {"labels": {marker::ROLLOUT_LABEL: own_label()}, "annotations": annotations}});
+        let tenant = digest(&thing(), &marked);
+        assert!(reading(&tenant).contains(key), "{}", reading(&tenant));
+    }
 }
 
 #[test]

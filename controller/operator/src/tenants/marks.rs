@@ -3,6 +3,12 @@
 use std::collections::BTreeMap;
 
 use breakwater_crds::{identity::RolloutIdentity, marker};
+use jiff::{SignedDuration, Timestamp};
+
+/// How far clocks of two controllers may be apart: a write of later is none of ours (S8).
+const SKEW: SignedDuration = SignedDuration::from_mins(10);
+/// Longest version in a marker, in bytes.
+const VERSION_MAX: usize = 256;
 
 /// The hub that this process runs in, and those whose markers somebody took over for a Rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,6 +81,33 @@ pub(super) fn stranger<'a>(
         Some(_) => Stranger::Elsewhere,
         None => Stranger::Here,
     }
+}
+
+/// The annotation of a marker of ours that is missing, or holds what this controller never writes. A version is whatever a tenant
+/// may hold: one line of some length.
+pub(super) fn damaged(annotations: &BTreeMap<String, String>, now: Timestamp) -> Option<&'static str> {
+    let is = |key: &'static str, fits: fn(&str) -> bool| annotations.get(key).is_some_and(|text| fits(text));
+    let past = |text: &String| {
+        text.parse::<Timestamp>().is_ok_and(|at| at <= now.saturating_add(SKEW).unwrap_or(now))
+    };
+    let sound = [
+        (marker::TARGET_VERSION, is(marker::TARGET_VERSION, is_line)),
+        (marker::PREVIOUS_VERSION, is(marker::PREVIOUS_VERSION, is_line)),
+        (marker::WAVE, is(marker::WAVE, is_wave)),
+        (marker::WRITTEN_AT, annotations.get(marker::WRITTEN_AT).is_some_and(past)),
+        (marker::EPOCH, is(marker::EPOCH, |text| text.parse::<i64>().is_ok_and(|epoch| epoch >= 0))),
+    ];
+    sound.iter().find(|(_, sound)| !sound).map(|(key, _)| *key)
+}
+
+fn is_line(text: &str) -> bool {
+    !text.is_empty() && text.len() <= VERSION_MAX && !text.contains(char::is_control)
+}
+
+/// As the API asks of a wave's name.
+fn is_wave(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.len() <= 40 && text.bytes().all(inner)
 }
 
 #[cfg(test)]

@@ -12,6 +12,13 @@ use crate::{
     roster::{Standing, own},
 };
 
+/// Whether the Rollout has seen a version itself. While it knows none, after an upgrade or with a wiped status, markers are all
+/// there is.
+pub(crate) fn is_known(input: &Input<'_>, version: &str) -> bool {
+    let known = &input.status.known_versions;
+    known.is_empty() || known.iter().any(|one| one == version)
+}
+
 /// Which versions tenants may go back to.
 #[derive(Clone, Copy)]
 pub(crate) struct Way<'c, 'a> {
@@ -25,18 +32,25 @@ impl<'c, 'a> Way<'c, 'a> {
         Self { input, rejections, stable }
     }
 
-    /// The version that a tenant goes back to, where `recorded` is the one that it came from: never one that is rejected,
-    /// be it for this tenant alone, or withdrawn.
+    /// The version that a tenant goes back to, where `recorded` is the one that it came from by its marker: never one that is
+    /// rejected, be it for this tenant alone, or withdrawn, or that this Rollout never saw.
     pub(crate) fn safe<'v>(&self, tenant: TenantId, recorded: &'v str) -> Option<&'v str>
     where
         'c: 'v,
     {
-        let fits = |version: &&str| {
-            let rejected =
-                self.rejections.is_out(version) || self.rejections.spared.since(tenant, version).is_some();
-            !rejected && gate::withdrawn(self.input, version).is_none()
-        };
-        Some(recorded).filter(fits).or(self.stable.filter(fits))
+        let known = is_known(self.input, recorded).then_some(recorded);
+        known.filter(|version| self.fits(tenant, version)).or_else(|| self.fallback(tenant))
+    }
+
+    /// Not rejected, be it for this tenant alone, and not withdrawn.
+    fn fits(&self, tenant: TenantId, version: &str) -> bool {
+        let rejected =
+            self.rejections.is_out(version) || self.rejections.spared.since(tenant, version).is_some();
+        !rejected && gate::withdrawn(self.input, version).is_none()
+    }
+
+    fn fallback(&self, tenant: TenantId) -> Option<&'c str> {
+        self.stable.filter(|stable| self.fits(tenant, stable))
     }
 
     /// True where the tenant has a version to go back to.
@@ -48,10 +62,15 @@ impl<'c, 'a> Way<'c, 'a> {
     /// in; a revert then finds no safe version, and says so.
     pub(crate) fn previous(&self, tenant: &Tenant) -> Option<Arc<str>> {
         let present = tenant.version.version()?;
-        let recorded = own(tenant)
-            .filter(|marker| marker.target == *present && self.stable != Some(&**present))
-            .map_or(present, |marker| &marker.previous);
-        let safe = self.safe(tenant.id, recorded).unwrap_or(recorded);
+        let marked =
+            own(tenant).filter(|marker| marker.target == *present && self.stable != Some(&**present));
+        // What it runs now was seen; what its marker says is a claim.
+        let (recorded, safe) = match marked {
+            Some(marker) => (&marker.previous, self.safe(tenant.id, &marker.previous)),
+            None if self.fits(tenant.id, present) => (present, Some(&**present)),
+            None => (present, self.fallback(tenant.id)),
+        };
+        let safe = safe.unwrap_or(recorded);
         Some(if *safe == **recorded { recorded.clone() } else { safe.into() })
     }
 

@@ -61,7 +61,7 @@ fn gather(ground: Ground<'_, '_>, course: &Course) -> Said {
     if let Some(why) = hold_for_hub(input, roster, &ground.honoured.other_hubs) {
         said.hold(HoldReason::OtherHub, why);
     }
-    let contested = roster.count(|s| *s == Standing::Contested);
+    let contested = contested(ground);
     if contested > 0 {
         let first = roster.fleet().find(|(_, place)| place.standing == Standing::Contested);
         let who = first.map_or_else(String::new, |(tenant, _)| {
@@ -82,6 +82,25 @@ fn gather(ground: Ground<'_, '_>, course: &Course) -> Said {
         said.hold(HoldReason::Reverting, message);
     }
     said
+}
+
+/// Tenants that somebody else changed, of waves that do not bear so many.
+fn contested(ground: Ground<'_, '_>) -> usize {
+    let waves = &ground.input.spec().waves;
+    let (mut total, mut found, mut nowhere) = (vec![0; waves.len()], vec![0; waves.len()], 0);
+    for (_, place) in ground.roster.fleet().filter(|(_, place)| place.standing.is_live()) {
+        let contested = usize::from(place.standing == Standing::Contested);
+        match place.wave.filter(|wave| *wave < waves.len()) {
+            Some(wave) => {
+                total[wave] += 1;
+                found[wave] += contested;
+            }
+            None => nowhere += contested,
+        }
+    }
+    let borne = |wave: usize| waves[wave].max_contested.map_or(0, |most| most.of(total[wave]));
+    let over = (0..waves.len()).filter(|wave| found[*wave] > borne(*wave)).map(|wave| found[wave]);
+    nowhere + over.sum::<usize>()
 }
 
 /// Stops and holds that a human, or Git, put on.
@@ -148,6 +167,8 @@ struct Tally {
     waiting: usize,
     ready: usize,
     failed: usize,
+    /// Somebody else changed these; the wave bears some (R24).
+    contested: usize,
     /// The version is rejected for these alone: nobody waits for them (R22).
     spared: usize,
     next_deadline: Option<Timestamp>,
@@ -302,6 +323,7 @@ impl Road<'_, '_> {
                     tally.warm_at = tally.warm_at.max(Some(*warm_at));
                 }
                 Standing::Failed => tally.failed += in_wave,
+                Standing::Contested if self.bears_contested(place.wave) => tally.contested += in_wave,
                 standing => {
                     tally.waiting += 1;
                     tally.next_deadline = tally.next_deadline.into_iter().chain(standing.deadline()).min();
@@ -311,12 +333,18 @@ impl Road<'_, '_> {
         tally
     }
 
+    /// Whether anybody waits for a contested tenant of a wave: where too many are, all of it holds, and nobody asks.
+    fn bears_contested(&self, wave: Option<usize>) -> bool {
+        wave.and_then(|wave| self.ground.input.spec().waves.get(wave))
+            .is_some_and(|wave| wave.max_contested.is_some())
+    }
+
     /// A wave is complete when its live tenants are updated and ready bar the failed ones it bears, one of them ready (R1),
     /// and bar those that the version is rejected for alone.
     fn is_complete(&self, spec: &Wave, tally: &Tally) -> bool {
         let borne = tally.failed == 0 || tally.failed <= spec.max_failures.of(tally.total);
         tally.waiting == 0
-            && (tally.ready > 0 || tally.spared == tally.total)
+            && (tally.ready > 0 || tally.spared + tally.contested == tally.total)
             && borne
             && self.ground.input.is_complete()
             && self.ground.input.fleet.in_flight.is_empty()

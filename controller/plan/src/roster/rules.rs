@@ -27,6 +27,8 @@ pub(super) struct Ground<'c> {
     /// The version that goes in: the candidate, or the wanted one while none is under way.
     pub(super) wanted: &'c str,
     pub(super) rejections: &'c Rejections,
+    /// Versions that this Rollout has seen itself; none: nobody knows yet.
+    known: &'c [String],
     /// The last version that completed, where a revert goes whose own previous version is rejected.
     stable: Option<&'c str>,
     /// When the revert under way, or the one that is done, was decided; `None` on the road forward.
@@ -50,6 +52,7 @@ impl<'c> Ground<'c> {
             spec,
             wanted: course.wanted(),
             rejections: &course.rejections,
+            known: &input.status.known_versions,
             stable: course.stable.as_deref(),
             reverting_since: course.reverting_since(),
             waves: &course.waves,
@@ -141,7 +144,8 @@ fn has_way_back(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> bool {
     let is_safe = |version: &str| {
         !ground.rejections.is_out(version) && ground.rejections.spared.since(tenant.id, version).is_none()
     };
-    is_safe(&marker.previous) || ground.stable.is_some_and(is_safe)
+    let known = ground.known.is_empty() || ground.known.iter().any(|version| **version == *marker.previous);
+    (known && is_safe(&marker.previous)) || ground.stable.is_some_and(is_safe)
 }
 
 /// The wanted version is rejected for this tenant, and not for all.

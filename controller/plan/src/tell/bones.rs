@@ -22,6 +22,7 @@ pub(super) fn skeleton(status: &RolloutStatus) -> RolloutStatus {
         epoch: status.epoch,
         hub: status.hub.clone(),
         other_hubs: status.other_hubs.clone(),
+        known_versions: status.known_versions.clone(),
         phase: status.phase,
         stable_version: status.stable_version.clone(),
         candidate_version: status.candidate_version.clone(),

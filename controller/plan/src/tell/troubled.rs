@@ -7,7 +7,7 @@ use breakwater_crds::{
 };
 
 use crate::{
-    course::Course,
+    course::{Course, is_known},
     input::Input,
     observed::{Readiness, Reading, Tenant},
     roster::{Place, Roster, Standing, hub_of, own},
@@ -50,6 +50,7 @@ enum Trouble {
     WriteRefused,
     OwnerNotReleased,
     Reverted,
+    PreviousUnknown,
     Unreadable,
     Claimed,
     NoConsent,
@@ -65,6 +66,7 @@ impl Trouble {
             Self::WriteRefused => words::Trouble::WriteRefused,
             Self::OwnerNotReleased => words::Trouble::OwnerNotReleased,
             Self::Reverted => words::Trouble::Reverted,
+            Self::PreviousUnknown => words::Trouble::PreviousUnknown,
             Self::Unreadable => words::Trouble::Unreadable,
             Self::Claimed => words::Trouble::Claimed,
             Self::NoConsent => words::Trouble::NoConsent,
@@ -85,6 +87,10 @@ impl Trouble {
             Self::Contested => format!("version changed by {owner}"),
             Self::WriteRefused => input.fleet.problems.get(&tenant.id).cloned().unwrap_or_default(),
             Self::OwnerNotReleased => format!("version is owned by {owner}"),
+            Self::PreviousUnknown => {
+                let named = own(tenant).map_or("", |marker| &marker.previous);
+                format!("its marker says that it came from {named:?}, which this Rollout never saw")
+            }
             Self::Unreadable => match &tenant.version {
                 Reading::Unreadable(why) => why.to_string(),
                 Reading::Version(_) => String::new(),
@@ -115,6 +121,10 @@ fn trouble(input: &Input<'_>, course: &Course, tenant: &Tenant, place: &Place) -
         let on_rejected = !out.is_empty() && tenant.version.version().is_some_and(on_rejected);
         (on_rejected && own(tenant).is_none()).then_some(Trouble::Untouched)
     };
+    let unknown = || {
+        let named = own(tenant).map(|marker| &*marker.previous);
+        named.is_some_and(|version| !is_known(input, version)).then_some(Trouble::PreviousUnknown)
+    };
     match &place.standing {
         Standing::ReturnFailed => Some(Trouble::RevertFailed),
         Standing::Outgoing if !course.way(input).has_safe(tenant) => Some(Trouble::NoSafeVersion),
@@ -126,10 +136,10 @@ fn trouble(input: &Input<'_>, course: &Course, tenant: &Tenant, place: &Place) -
         Standing::Claimed => Some(Trouble::Claimed),
         Standing::Unconsented => Some(Trouble::NoConsent),
         Standing::Pending | Standing::Updating { .. } | Standing::Ready { .. } => {
-            untouched().or_else(refused)
+            untouched().or_else(refused).or_else(unknown)
         }
         Standing::Outgoing | Standing::Returning { .. } | Standing::Returned { .. } | Standing::Unsure => {
-            refused()
+            refused().or_else(unknown)
         }
         Standing::Ignored | Standing::Dormant | Standing::Ahead | Standing::Unmatched => None,
     }

@@ -17,6 +17,7 @@ mod reverting;
 mod scope;
 mod shape;
 mod telling;
+mod trust;
 mod versions;
 mod watching;
 mod world;

@@ -410,7 +410,10 @@ impl World {
     pub fn act(&mut self, verb: Verb, patch: Value) -> String {
         self.actions_made += 1;
         let name = format!("act-{}", self.actions_made);
-        let base = json!({"rollout": "app", "verb": verb.as_str(), "requestedBy": "ada"});
+        let mut base = json!({"rollout": "app", "verb": verb.as_str(), "requestedBy": "ada"});
+        if verb == Verb::Lift {
+            base["lifts"] = json!("Stop"); // which lifts a Hold as well
+        }
         let spec: RolloutActionSpec = serde_json::from_value(merged(base, patch)).unwrap();
         self.actions.push(Action {
             uid: format!("uid-{name}"),

@@ -114,8 +114,8 @@ impl Acceptance {
         if self.seen.as_ref() == Some(&seen) && (self.in_force.is_some() || self.refused.is_some()) {
             return Ok(None);
         }
-        let has_prometheus = context.handles.options.has_prometheus;
-        let adopted = match Parsed::parse(key, &rollout.spec, &seen.hubs, has_prometheus) {
+        let reach = &context.handles.options.reach;
+        let adopted = match Parsed::parse(key, &rollout.spec, &seen.hubs, reach) {
             Ok(parsed) => {
                 revisions::keep(context.handles.client(), rollout).await?;
                 self.refused = None;
@@ -143,8 +143,8 @@ impl Acceptance {
         let revision = rollout.status.as_ref().and_then(|status| status.accepted_revision.clone());
         let (None, Some(revision)) = (&self.in_force, revision) else { return Ok(None) };
         let kept = revisions::read(context.handles.client(), &key.namespace, &revision).await?;
-        let has_prometheus = context.handles.options.has_prometheus;
-        let parsed = kept.and_then(|spec| Parsed::parse(key, &spec, hubs, has_prometheus).ok());
+        let reach = &context.handles.options.reach;
+        let parsed = kept.and_then(|spec| Parsed::parse(key, &spec, hubs, reach).ok());
         match parsed {
             Some(parsed) => Ok(Some(self.adopt(context, key, findings, parsed, revision).await)),
             None => Ok(None),

@@ -11,6 +11,7 @@ use breakwater_plan::{
 
 use crate::{
     rollouts::key::Key,
+    telemetry::Reach,
     tenants::{lens::Lens, marks::Hubs},
 };
 
@@ -31,28 +32,22 @@ pub(in crate::rollouts) struct AlertSpec {
 }
 
 impl Parsed {
-    /// Parses a spec that is led under these hubs; `has_prometheus` says whether there is one for Rollouts that name none.
+    /// Parses a spec that is led under these hubs, and asks a Prometheus within reach.
     pub(super) fn parse(
         key: &Key,
         spec: &RolloutSpec,
         hubs: &Hubs,
-        has_prometheus: bool,
+        reach: &Reach,
     ) -> Result<Self, Vec<FieldError>> {
-        let unreachable = spec.prometheus.is_none() && !has_prometheus;
-        let prometheus = unreachable.then(|| {
-            FieldError::new(
-                "spec.prometheus.url",
-                "is missing, and the controller has no --prometheus-url to fall back on",
-            )
-        });
+        let prometheus = reach.check(spec.prometheus.as_ref());
         match (Checked::parse(spec), Lens::compile(hubs, &key.namespace, &key.name, spec), prometheus) {
-            (Ok(checked), Ok(lens), None) => {
+            (Ok(checked), Ok(lens), Ok(())) => {
                 let alerts = AlertSpec::of(&checked)?;
                 Ok(Self { checked, lens, alerts })
             }
             (checked, lens, prometheus) => {
                 let errors = checked.err().into_iter().flatten().chain(lens.err().into_iter().flatten());
-                Err(errors.chain(prometheus).collect())
+                Err(errors.chain(prometheus.err().into_iter().flatten()).collect())
             }
         }
     }
@@ -93,13 +88,13 @@ mod tests {
     fn a_rule_that_does_not_parse_is_told_and_not_dropped() {
         let key = Key { namespace: "ops".into(), name: "app".into() };
         let good = spec(&json!({"matchers": ["team=\"web\""], "tenantLabel": "tenant"}));
-        let parsed = Parsed::parse(&key, &good, &Hubs::only("hub"), true)
+        let parsed = Parsed::parse(&key, &good, &Hubs::only("hub"), &Reach::anywhere())
             .map_err(|errors| format!("{errors:?}"))
             .unwrap();
         assert_eq!(parsed.alerts.rules.len(), 2);
         let bad = spec(&json!({"matchers": ["nonsense"], "tenantLabel": "tenant"}));
         // The spec is refused, so the one before stays in force.
-        let Err(errors) = Parsed::parse(&key, &bad, &Hubs::only("hub"), true) else {
+        let Err(errors) = Parsed::parse(&key, &bad, &Hubs::only("hub"), &Reach::anywhere()) else {
             panic!("a rule was dropped")
         };
         assert_eq!(errors.len(), 1);

@@ -102,7 +102,7 @@ fn r12_a_warning_spoils_the_answer_even_after_its_rows() {
 #[test]
 fn r12_every_way_to_lie_is_named() {
     let data = |data: &str| format!(r#"{{"status":"success","data":{data}}}"#);
-    assert!(malformed("<html>login</html>").contains("no JSON: <html>"));
+    assert!(malformed("<html>login</html>").ends_with("no JSON"));
     assert!(malformed(&GOOD[..150]).contains("cut off after 150 bytes"));
     assert!(malformed(&GOOD[..200]).contains("cut off after 200 bytes"));
     assert!(malformed("").contains("cut off"));
@@ -139,10 +139,7 @@ fn what_is_kept_is_bounded() {
     let (answer, _) = read(Wanted::Instant, format!("{{\"a\":\"{long}\"}}").as_bytes(), 1 << 16);
     assert_eq!(answer, Answer::Malformed("it has more than 1 MiB beside its series".into()));
     let (answer, _) = read(Wanted::Instant, format!("<p>{long}").as_bytes(), 1 << 16);
-    assert!(
-        matches!(&answer, Answer::Malformed(why) if why.starts_with("it is no JSON: <p>xx")),
-        "{answer:?}"
-    );
+    assert!(matches!(&answer, Answer::Malformed(why) if why == "it is no JSON"), "{answer:?}");
     let long = "x".repeat(SERIES_MAX);
     let body = format!(r#"{{"data":{{"result":[{{"metric":{{"a":"{long}"}}}}]}}}}"#);
     let (answer, _) = read(Wanted::Instant, body.as_bytes(), 1 << 16);

@@ -1,0 +1,74 @@
+//! Who may stop, and what others write on tenants: nobody gets more by it than they were given.
+
+use breakwater_crds::{Phase, Verb, action::ActionResult, words::Trouble};
+use serde_json::json;
+
+use crate::world::{World, minutes};
+
+fn troubled(world: &World, name: &str) -> Vec<String> {
+    let of = world.status.troubled.iter().filter(|one| one.name == name);
+    of.map(|one| one.reason.to_string()).collect()
+}
+
+#[test]
+fn s6_a_stop_is_honoured_whoever_holds_what() {
+    let mut world = World::usual("2.0.0");
+    world.until_phase(Phase::Soaking);
+    for _ in 0..33 {
+        world.act(Verb::Hold, json!({}));
+        world.turn();
+    }
+    let (result, message) = world.answers["act-33"].clone();
+    assert!(result == ActionResult::Refused && message.contains("32 holds"), "{message}");
+    for _ in 0..12 {
+        let stop =
+            world.act(Verb::Stop, json!({"until": world.now + std::time::Duration::from_secs(864_000)}));
+        world.turn();
+        assert_eq!(world.answers[&stop].0, ActionResult::Honoured, "{}", world.answers[&stop].1);
+    }
+    assert_eq!(world.status.brakes.len(), 32 + 8, "the status is bounded");
+}
+
+#[test]
+fn s12_who_may_lift_holds_lifts_no_stop() {
+    let mut world = World::usual("2.0.0");
+    let stop = world.act(Verb::Stop, json!({}));
+    world.turn();
+    let lift = world.act(Verb::Lift, json!({"subject": stop, "lifts": "Hold"}));
+    world.turn();
+    let (result, message) = world.answers[&lift].clone();
+    assert!(result == ActionResult::Refused && message.contains("spec.lifts must be Stop"), "{message}");
+    assert_eq!(world.status.brakes.len(), 1);
+}
+
+#[test]
+fn s7_a_forged_previous_version_is_not_gone_back_to() {
+    let mut world = World::usual("2.0.0");
+    world.until_wave("two", Phase::Soaking);
+    let forged = |world: &mut World, name: &str| {
+        let marker = world.sim(name).tenant.marker.as_mut().unwrap();
+        marker.previous = "0.9.0-vulnerable".into();
+    };
+    forged(&mut world, "a0");
+    forged(&mut world, "b1");
+    world.pass(minutes(1));
+    assert_eq!(troubled(&world, "a0"), [Trouble::PreviousUnknown.as_str()]);
+    world.act(Verb::Revert, json!({"version": "2.0.0", "reason": "tried"}));
+    world.until_phase(Phase::Reverted);
+    assert_eq!((world.on("1.0.0"), world.on("0.9.0-vulnerable")), (13, 0));
+}
+
+#[test]
+fn s8_contested_tenants_hold_a_wave_that_bears_none_and_are_left_behind_by_one_that_does() {
+    let mut world = World::usual("2.0.0");
+    world.edit(json!({"waves": [
+        {"name": "one", "selector": {"matchLabels": {"ring": "0"}}, "soak": "1h", "maxContested": 1},
+        {"name": "rest", "soak": "1h", "maxConcurrent": "100%"},
+    ]}));
+    world.until_phase(Phase::Soaking);
+    world.set_version("a1", "1.7.0");
+    world.until_phase(Phase::Completed);
+    assert_eq!((world.version_of("a1"), world.on("2.0.0")), ("1.7.0", 12));
+    assert_eq!(troubled(&world, "a1"), [Trouble::Contested.as_str()]);
+    assert_eq!(world.told("Held"), 0);
+}
