@@ -23,25 +23,26 @@ use crate::malformed::{self, ABSENT, at};
 /// Where the chart is installed.
 const HOME: &str = "breakwater-system";
 /// Where the suite's Rollouts are.
-const SHOP: &str = "shop";
+pub(crate) const SHOP: &str = "shop";
 /// Where the examples are stored.
 const EXAMPLES: &str = "examples";
 const SOON: Duration = Duration::from_secs(30);
 
 /// A control plane with the chart on it.
-struct Cluster {
+pub(crate) struct Cluster {
     plane: ControlPlane,
     folder: Folder,
 }
 
 impl Cluster {
-    async fn shared() -> Result<&'static Self> {
+    pub(crate) async fn shared() -> Result<&'static Self> {
         static SHARED: OnceCell<Cluster> = OnceCell::const_new();
         SHARED.get_or_try_init(Self::start).await
     }
 
     async fn start() -> Result<Self> {
-        let users = ["alice", "mallory", "dave"].map(|name| User::new(name, &["shop-sre"]));
+        let users =
+            ["alice", "mallory", "dave", "eve", "trent", "ivan"].map(|name| User::new(name, &["shop-sre"]));
         let cluster = background::run(move || async move {
             breakwater_tests::install_crypto();
             let folder = Folder::new()?;
@@ -57,11 +58,26 @@ impl Cluster {
             ("alice", "breakwater-operator"),
             ("mallory", "breakwater-may-hold"),
             ("mallory", "breakwater-viewer"),
+            ("mallory", "breakwater-may-lift"),
+            ("dave", "breakwater-editor"),
+            ("eve", "breakwater-editor"),
+            ("ivan", "breakwater-may-investigate"),
         ] {
             let binding = format!("{user}-{role}");
             let (role, user) = (format!("--clusterrole={role}"), format!("--user={user}"));
             cluster.kubectl(&["create", "rolebinding", &binding, "-n", SHOP, &role, &user], None)?;
         }
+        // An author who may write Deployments where the Rollouts are, and the owner of what is in the tenants' namespace.
+        let writer = ["create", "role", "writer", "-n", SHOP, "--verb=patch", "--resource=deployments.apps"];
+        cluster.kubectl(&writer, None)?;
+        cluster.kubectl(
+            &["create", "rolebinding", "eve-writer", "-n", SHOP, "--role=writer", "--user=eve"],
+            None,
+        )?;
+        cluster.kubectl(
+            &["create", "rolebinding", "trent", "-n", "tenants", "--clusterrole=edit", "--user=trent"],
+            None,
+        )?;
         cluster.policies_act().await?;
         Ok(cluster)
     }
@@ -81,12 +97,12 @@ impl Cluster {
         .await
     }
 
-    async fn client(&self, user: &str) -> Result<Client> {
+    pub(crate) async fn client(&self, user: &str) -> Result<Client> {
         self.plane.api().client(user).await
     }
 
     /// Runs kubectl as the admin; the answer is what it printed.
-    fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
+    pub(crate) fn kubectl(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
         let mut command = Command::new(binaries::find("kubectl")?);
         command.arg("--kubeconfig").arg(self.plane.api().kubeconfig(ADMIN)).args(arguments);
         command.env("HOME", &*self.folder);
@@ -98,7 +114,12 @@ impl Cluster {
     }
 
     /// Asks for an object of ours as strictly as kubectl does, without storing it; a refusal is its message.
-    async fn create(&self, user: &str, plural: &str, object: &Value) -> Result<Result<Value, String>> {
+    pub(crate) async fn create(
+        &self,
+        user: &str,
+        plural: &str,
+        object: &Value,
+    ) -> Result<Result<Value, String>> {
         let path = format!("/apis/breakwater.dev/v1alpha1/namespaces/{SHOP}/{plural}");
         let request = Request::post(format!("{path}?fieldValidation=Strict&dryRun=All"))
             .header("content-type", "application/json")
@@ -118,7 +139,7 @@ fleets:
   - {apiGroup: installation.mattermost.com, resource: mattermosts, kind: Mattermost, paths: [spec.version]}
   - {apiGroup: helm.toolkit.fluxcd.io, resource: helmreleases, kind: HelmRelease}
   - {apiGroup: argoproj.io, resource: applications, kind: Application}
-  - {apiGroup: "", resource: configmaps, kind: ConfigMap, namespaces: [tenants]}
+  - {apiGroup: "", resource: configmaps, kind: ConfigMap, namespaces: [tenants], paths: ["*"]}
 prometheus: {url: "http://prometheus.monitoring:9090", secretNamespaces: [shop]}
 webhook: {tokenSecret: alertmanager}
 networkPolicy: {enabled: true}
@@ -148,12 +169,12 @@ fn run(mut command: Command, input: Option<&str>) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn example(name: &str) -> Result<Value> {
+pub(crate) fn example(name: &str) -> Result<Value> {
     let text = std::fs::read_to_string(root().join("crds/examples").join(name))?;
     Ok(serde_yaml::from_str(&text)?)
 }
 
-fn action(verb: &str, requested_by: &str) -> Value {
+pub(crate) fn action(verb: &str, requested_by: &str) -> Value {
     json!({
         "apiVersion": "breakwater.dev/v1alpha1", "kind": "RolloutAction", "metadata": {"generateName": "test-"},
         "spec": {
@@ -374,7 +395,11 @@ async fn of_a_report_people_write_what_they_found_out_and_nothing_else() -> Resu
     }
     edit(json!({"investigation": {"state": "Fixed", "fixedIn": "1.4.1", "notes": "a cache"}}))?;
     edit(json!({"investigation": {"state": "NotAttributed", "fixedIn": null}}))?;
-    cluster.kubectl(&["delete", "-n", SHOP, "deviationreport", "found"], None).map(drop)
+    let Err(why) = cluster.kubectl(&["delete", "-n", SHOP, "deviationreport", "found"], None) else {
+        bail!("deleted, and with it the rejection of its version")
+    };
+    ensure!(why.to_string().contains("rejects its version"), "{why}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -390,20 +415,21 @@ async fn the_controller_has_the_rights_it_needs_and_no_more() -> Result<()> {
         (true, SHOP, "breakwater.dev", "rollouts", "get list watch", ""),
         (false, SHOP, "breakwater.dev", "rollouts", "create update patch delete", ""),
         (true, SHOP, "breakwater.dev", "rollouts/status", "update patch", ""),
-        (true, SHOP, "breakwater.dev", "rolloutactions", "get list watch create delete", ""),
+        (true, SHOP, "breakwater.dev", "rolloutactions", "list watch create delete", ""),
         (true, SHOP, "breakwater.dev", "rolloutactions/hold", "create", ""),
         (false, SHOP, "breakwater.dev", "rolloutactions/approve", "create", ""),
         (true, SHOP, "breakwater.dev", "deviationreports", "get list watch create", ""),
         (false, SHOP, "breakwater.dev", "deviationreports", "update patch delete", ""),
-        (true, SHOP, "breakwater.dev", "rolloutstates", "get list watch create delete", ""),
-        (false, SHOP, "breakwater.dev", "rolloutstates", "update patch", ""),
+        (true, SHOP, "breakwater.dev", "rolloutstates", "list create delete", ""),
+        (false, SHOP, "breakwater.dev", "rolloutstates", "get watch update patch", ""),
         (true, HOME, "coordination.k8s.io", "leases", "create", ""),
         (true, HOME, "coordination.k8s.io", "leases", "get update", "breakwater"),
         (false, SHOP, "coordination.k8s.io", "leases", "create get update", "breakwater"),
         (true, HOME, "", "configmaps", "get list watch", "breakwater-stop"),
         (true, SHOP, "", "configmaps", "get", ""),
         (false, HOME, "", "configmaps", "list watch create update", ""),
-        (true, SHOP, "breakwater.dev", "releases", "get list watch", ""),
+        (true, SHOP, "breakwater.dev", "releases", "list watch", ""),
+        (false, SHOP, "breakwater.dev", "releases", "get", ""),
         (false, SHOP, "breakwater.dev", "releases", "create update patch delete", ""),
         (true, SHOP, "breakwater.dev", "releases/status", "update patch", ""),
         (false, SHOP, "batch", "jobs", "create list", ""),
@@ -412,7 +438,8 @@ async fn the_controller_has_the_rights_it_needs_and_no_more() -> Result<()> {
         (true, SHOP, "", "secrets", "get", "token"),
         (false, SHOP, "", "secrets", "list watch", ""),
         (false, "kube-system", "", "secrets", "get", "token"),
-        (true, SHOP, "", "pods", "get list", ""),
+        (true, SHOP, "", "pods", "list", ""),
+        (false, SHOP, "", "pods", "get", ""),
         (false, SHOP, "", "pods", "delete", ""),
         (true, "", "", "namespaces", "get list watch", ""),
         (true, SHOP, "events.k8s.io", "events", "create patch", ""),

@@ -16,4 +16,5 @@ mod outages;
 mod plugin;
 mod refusals;
 mod releases;
+mod security;
 mod waves;

@@ -7,6 +7,7 @@ use breakwater_tests::scene::PATIENCE;
 use breakwater_tests::{Scene, eventually};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
 
@@ -285,6 +286,16 @@ async fn r21_a_release_whose_evidence_is_missing_is_unknown_until_it_is_there() 
     .await
 }
 
+/// Binds a user to the right to patch Deployments, and to no other.
+async fn may_patch_deployments(scene: &Scene, user: &str) -> Result<()> {
+    let role: ClusterRole = serde_json::from_value(json!({
+        "metadata": {"name": "patches-deployments"},
+        "rules": [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"]}],
+    }))?;
+    Api::all(scene.client()).create(&PostParams::default(), &role).await?;
+    scene.bind(user, "patches-deployments").await
+}
+
 #[tokio::test]
 async fn who_may_acknowledge_and_who_may_have_jobs_made_is_rbacs_to_say() -> Result<()> {
     Scene::play("asked", async |scene| {
@@ -313,7 +324,10 @@ async fn who_may_acknowledge_and_who_may_have_jobs_made_is_rbacs_to_say() -> Res
                 .map(drop)
                 .map_err(anyhow::Error::from)
         };
-        make("").await?;
+        let refused = make("").await.unwrap_err();
+        ensure!(format!("{refused:#}").contains("dave may not write apps/Deployment here"), "{refused:#}");
+        may_patch_deployments(scene, "dave").await?;
+        eventually("dave may write Deployments", PATIENCE, async || make("").await).await?;
         let refused = make("beforeUpdateJob: {spec: {template: {}}}").await.unwrap_err();
         ensure!(format!("{refused:#}").contains("dave may not make Jobs here"), "{refused:#}");
         Ok(())

@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use axum::Router;
 use breakwater_crds::Rollout;
 use kube::{Api, Client, api::ListParams};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -194,19 +197,21 @@ async fn tell_readiness(
     mut office: watch::Receiver<Option<Office>>,
     ready: watch::Sender<bool>,
 ) {
+    let mut since = None;
     loop {
-        let led = matches!(lease.standing(), Standing::Leading(_));
-        let opens = led && office.borrow_and_update().is_none();
-        if !opens {
-            ready.send_replace(true);
+        let leads = matches!(lease.standing(), Standing::Leading(_));
+        let opens = leads && office.borrow_and_update().is_none();
+        since = opens.then(|| since.unwrap_or_else(Instant::now)); // each renewal of the lease comes by here
+        let late = since.is_some_and(|since| since.elapsed() >= OPENS_WITHIN);
+        if late && *ready.borrow() {
+            tracing::error!("the lease is held, and nothing is led: what is to be watched was not listed for a minute");
         }
+        ready.send_replace(!late);
+        let until_late = since.map_or(OPENS_WITHIN, |since| OPENS_WITHIN.saturating_sub(since.elapsed()));
         tokio::select! {
             changed = lease.changed() => if !changed { std::future::pending::<()>().await },
             opened = office.changed() => if opened.is_err() { std::future::pending::<()>().await },
-            () = tokio::time::sleep(OPENS_WITHIN), if opens && *ready.borrow() => {
-                tracing::error!("the lease is held, and nothing is led: what is to be watched was not listed for a minute");
-                ready.send_replace(false);
-            }
+            () = tokio::time::sleep(until_late), if opens && !late => {}
         }
     }
 }
@@ -336,6 +341,31 @@ mod tests {
         });
         let lost = program.run(CancellationToken::new()).await.unwrap_err();
         assert_eq!(lost.to_string(), "task brake panicked: no events");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s1_a_leader_that_does_not_get_to_lead_is_not_ready() {
+        let leading = || {
+            let valid_until = Instant::now() + Duration::from_secs(10);
+            Standing::Leading(lease::Fence { epoch: 1, valid_until })
+        };
+        let (standing, lease) = watch::channel(Standing::Following { holder: None });
+        let (office, opened) = watch::channel(None::<Office>);
+        let (told, ready) = watch::channel(true);
+        tokio::spawn(tell_readiness(Lease::of(lease), opened, told));
+        let renew_for = async |seconds: u64| {
+            for _ in 0..seconds / 2 {
+                standing.send_replace(leading());
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        };
+        renew_for(58).await;
+        assert!(*ready.borrow(), "it may take a minute to list");
+        renew_for(4).await;
+        assert!(!*ready.borrow(), "renewed all the while");
+        office.send_replace(Some(Office::default()));
+        renew_for(2).await;
+        assert!(*ready.borrow());
     }
 
     #[tokio::test(start_paused = true)]

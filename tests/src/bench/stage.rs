@@ -119,6 +119,7 @@ impl Stage {
             format!("--controller-namespace={NAMESPACE}"),
             format!("--max-in-flight-writes={CONNECTIONS}"),
             "--webhook-token-secret=webhook".into(),
+            "--prometheus-allow=127.0.0.1".into(),
         ]);
         let controller = Controller::start(self.bed.folder(), options)?;
         controller.answers("/readyz", PATIENCE).await?;

@@ -96,6 +96,12 @@ impl Lease {
         self.standing.borrow().clone()
     }
 
+    /// One that stands as `standing` says.
+    #[cfg(test)]
+    pub(crate) fn of(standing: watch::Receiver<Standing>) -> Self {
+        Self { standing }
+    }
+
     /// Waits for the next change of the standing (each renewal is one); `false` when the election has ended.
     pub async fn changed(&mut self) -> bool {
         self.standing.changed().await.is_ok()
