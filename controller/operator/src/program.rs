@@ -204,7 +204,9 @@ async fn tell_readiness(
         since = opens.then(|| since.unwrap_or_else(Instant::now)); // each renewal of the lease comes by here
         let late = since.is_some_and(|since| since.elapsed() >= OPENS_WITHIN);
         if late && *ready.borrow() {
-            tracing::error!("the lease is held, and nothing is led: what is to be watched was not listed for a minute");
+            tracing::error!(
+                "the lease is held, and nothing is led: what is to be watched was not listed for a minute"
+            );
         }
         ready.send_replace(!late);
         let until_late = since.map_or(OPENS_WITHIN, |since| OPENS_WITHIN.saturating_sub(since.elapsed()));

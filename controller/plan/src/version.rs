@@ -13,10 +13,26 @@ fn parse(text: &str) -> Option<Version> {
     Version::parse(&padded).ok()
 }
 
+/// The parts of what `git describe` makes of a commit behind a tag: `v1.4.0-63-gc1cfb68` is 63 commits after `v1.4.0`.
+fn described(text: &str) -> Option<(Version, u64)> {
+    let text = text.strip_suffix("-dirty").unwrap_or(text);
+    let (rest, commit) = text.rsplit_once("-g")?;
+    let (tag, commits) = rest.rsplit_once('-')?;
+    let is_commit = (4..=40).contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some((parse(tag)?, commits.parse().ok().filter(|_| is_commit)?))
+}
+
+/// A version, and how many commits it is past its tag.
+fn placed(text: &str) -> Option<(Version, u64)> {
+    described(text).or_else(|| Some((parse(text)?, 0)))
+}
+
 /// True when `found` is a later version than `wanted`; versions that are not semantic are never ahead.
 pub fn is_ahead(found: &str, wanted: &str) -> bool {
-    match (parse(found), parse(wanted)) {
-        (Some(found), Some(wanted)) => found.cmp_precedence(&wanted) == Ordering::Greater,
+    match (placed(found), placed(wanted)) {
+        (Some((found, past)), Some((wanted, than))) => {
+            found.cmp_precedence(&wanted).then(past.cmp(&than)) == Ordering::Greater
+        }
         _ => false,
     }
 }
@@ -38,6 +54,12 @@ mod tests {
             ("nightly", "10.5.2", false),
             ("10.5.2", "nightly", false),
             ("1.2.3.4", "1.2.3", false),
+            ("v1.4.0-63-gc1cfb68", "v1.4.0-100-gdeadbee", false),
+            ("v1.4.0-100-gdeadbee", "v1.4.0-63-gc1cfb68", true),
+            ("v1.4.0-1-gdeadbee", "v1.4.0", true),
+            ("v1.4.0", "v1.4.0-1-gdeadbee", false),
+            ("v1.4.1", "v1.4.0-900-gdeadbee-dirty", true),
+            ("1.4.0-rc-1-gnome", "1.4.0", false),
         ] {
             assert_eq!(is_ahead(found, wanted), ahead, "{found} against {wanted}");
         }

@@ -61,6 +61,8 @@ words! {
             => passing("Look at the tenants in `troubled`. What is not infrastructure becomes a deviation.");
         Infrastructure: "More tenants failed than the wave bears, because of infrastructure."
             => passing("Mend the images, nodes or volumes that the sentence names.");
+        WritesRefused: "The API server refuses to have the tenants of the wave written; they are tried again."
+            => passing("The sentence has its words: admission, quota, RBAC (`fleets` in the chart's values).");
         Contested: "Somebody changed the version of a marked tenant."
             => human("The manager is named: release the field there, or set the value back.");
         OwnerNotReleased: "A manager that is not in `takeFrom` owns the version."

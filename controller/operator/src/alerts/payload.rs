@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{IntakeError, memory::Memory};
 
-/// The one version of Alertmanager's payload that there has been since 2018.
-const PAYLOAD_VERSION: &str = "4";
+/// Versions of the payload: Alertmanager's since 2018, and that of alerts that Grafana manages, which has the same fields.
+const PAYLOAD_VERSIONS: [&str; 2] = ["4", "1"];
 
 /// Alertmanager's payload, as far as it is read.
 #[derive(Debug, Deserialize)]
@@ -44,8 +44,9 @@ impl Payload {
     pub(super) fn parse(body: &[u8]) -> Result<Self, IntakeError> {
         let payload: Self =
             serde_json::from_slice(body).map_err(|why| IntakeError::Malformed(why.to_string()))?;
-        if payload.version != PAYLOAD_VERSION {
-            return Err(IntakeError::Malformed(format!("version {:?}, not \"4\"", payload.version)));
+        if !PAYLOAD_VERSIONS.contains(&payload.version.as_str()) {
+            let known = PAYLOAD_VERSIONS.join(" or ");
+            return Err(IntakeError::Malformed(format!("version {:?}, not {known}", payload.version)));
         }
         Ok(payload)
     }

@@ -134,7 +134,9 @@ impl Prometheus {
             builder = builder.tls_certs_only(certificates);
         }
         let http = builder.build().map_err(|why| refuse(causes(&why)))?;
-        let client = Client::from(http, url).map_err(|_| refuse("the URL cannot be parsed".to_owned()))?;
+        // A slash at the end of a path would stand twice.
+        let client = Client::from(http, url.trim_end_matches('/'))
+            .map_err(|_| refuse("the URL cannot be parsed".to_owned()))?;
         let base = client.base_url();
         if !matches!(base.scheme(), "http" | "https")
             || !base.username().is_empty()
@@ -189,6 +191,13 @@ impl Prometheus {
         sink: &mut dyn Sink,
     ) -> Result<(), ReadError> {
         let status = response.status();
+        if status.is_redirection() {
+            return Err(ReadError::Status {
+                host: self.host.clone(),
+                status: status.as_u16(),
+                why: leads_to(&response),
+            });
+        }
         if !status.is_success() {
             let body = self.error_body(response).await.unwrap_or_default();
             return Err(self.refused(status.as_u16(), &body));
@@ -267,6 +276,14 @@ impl Counts for Prometheus {
     ) -> BoxFuture<'a, Result<(), ReadError>> {
         self.ask_range(promql, grid, sink).boxed()
     }
+}
+
+/// Where a redirect leads: the host alone, which says whether it is a login page or another address of the same server.
+fn leads_to(response: &Response) -> String {
+    let location = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
+    let url = location.and_then(|location| response.url().join(location).ok());
+    let host = url.as_ref().and_then(reqwest::Url::host_str);
+    host.map_or_else(String::new, |host| format!("it leads to {}; name the URL that answers", shown(host)))
 }
 
 fn header_map(bearer: Option<&Secret>, headers: &[(String, Secret)]) -> Result<HeaderMap, String> {

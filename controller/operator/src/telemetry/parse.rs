@@ -97,21 +97,34 @@ pub enum Envelope {
 
 /// Reads what is around the series.
 pub fn envelope(body: &[u8]) -> Result<Envelope, Fault> {
-    let Body { status, data, warnings, error_type, error } =
+    let Body { status, data, warnings, is_partial, error_type, error } =
         serde_json::from_slice(body).map_err(Fault::of)?;
-    if let Some(warning) = warnings.into_iter().flatten().next() {
+    let partial = is_partial || data.as_ref().is_some_and(|data| data.is_partial);
+    if let Some(warning) = warnings.into_iter().flatten().find(|text| !is_info(text)) {
         return Ok(Envelope::Warning(shown(&warning)));
     }
+    if partial {
+        return Ok(Envelope::Warning(
+            "the answer is partial: a part of the storage did not answer".to_owned(),
+        ));
+    }
     match (status.as_str(), data) {
-        ("success", Some(Data { result_type, result })) => match (result_type.as_str(), result) {
-            ("scalar", Items::Scalar { at, value }) => Ok(Envelope::Scalar { at, value }),
-            (kind @ ("vector" | "matrix"), Items::Empty) => Ok(Envelope::List(kind.to_owned())),
-            (kind, _) => Err(Fault::Shape(format!("its result is no vector but {:?}", shown(kind)))),
-        },
+        ("success", Some(Data { result_type, result, is_partial: _ })) => {
+            match (result_type.as_str(), result) {
+                ("scalar", Items::Scalar { at, value }) => Ok(Envelope::Scalar { at, value }),
+                (kind @ ("vector" | "matrix"), Items::Empty) => Ok(Envelope::List(kind.to_owned())),
+                (kind, _) => Err(Fault::Shape(format!("its result is no vector but {:?}", shown(kind)))),
+            }
+        }
         ("success", None) => Err(Fault::Shape("it has no data".to_owned())),
         ("error", _) => Ok(Envelope::Error(shown(&format!("{error_type}: {error}")))),
         (other, _) => Err(Fault::Shape(format!("its status is {:?}", shown(other)))),
     }
+}
+
+/// Prometheus 2.48 to 2.53 put hints, such as that a counter has an unusual name, among the warnings. They say nothing of the answer.
+fn is_info(warning: &str) -> bool {
+    warning.starts_with("PromQL info")
 }
 
 #[derive(Deserialize)]
@@ -120,6 +133,15 @@ struct Body {
     status: String,
     data: Option<Data>,
     warnings: Option<Vec<String>>,
+    /// VictoriaMetrics says so in every answer, whatever was asked for; others have other words for it.
+    #[serde(
+        default,
+        rename = "isPartial",
+        alias = "partial",
+        alias = "partialResponse",
+        alias = "is_partial"
+    )]
+    is_partial: bool,
     #[serde(default, rename = "errorType")]
     error_type: String,
     #[serde(default)]
@@ -130,6 +152,14 @@ struct Body {
 struct Data {
     #[serde(default, rename = "resultType")]
     result_type: String,
+    #[serde(
+        default,
+        rename = "isPartial",
+        alias = "partial",
+        alias = "partialResponse",
+        alias = "is_partial"
+    )]
+    is_partial: bool,
     result: Items,
 }
 

@@ -316,8 +316,7 @@ fn helm_release(object: &Judged<'_>) -> Judgement {
     let wanted = object.text("/spec/chart/spec/version").filter(|version| is_exact(version));
     let attempted = object.text("/status/lastAttemptedRevision").unwrap_or("nothing");
     match wanted {
-        // A chart's version gets the digest of its values appended: 1.2.3+0f1e2d.
-        Some(wanted) if attempted != wanted && !attempted.starts_with(&format!("{wanted}+")) => {
+        Some(wanted) if !is_same_chart(wanted, attempted) => {
             Err(format!("the last attempt was at {attempted}, not {wanted}"))
         }
         Some(_) | None => Ok(since),
@@ -344,6 +343,16 @@ fn flux_ready(object: &Judged<'_>) -> Judgement {
         return Err(condition.describe());
     }
     condition_ready(object)
+}
+
+/// As semantic versions: Flux puts build metadata of its own in the place of the chart's (`1.2.3+up1` is attempted as
+/// `1.2.3+0f1e2d`), and takes a leading v off.
+fn is_same_chart(wanted: &str, attempted: &str) -> bool {
+    let core = |version: &str| -> String {
+        let version = version.strip_prefix('v').unwrap_or(version);
+        version.split('+').next().unwrap_or_default().to_owned()
+    };
+    core(wanted) == core(attempted)
 }
 
 /// A semver range is no version: what is attempted then is for Flux to say.
@@ -391,6 +400,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_chart_is_the_same_whatever_build_metadata_flux_gives_it() {
+        for (wanted, attempted, same) in [
+            ("104.1.2+up57.0.3", "104.1.2+4fda46fd8c4e", true),
+            ("v1.2.3", "1.2.3", true),
+            ("1.2.3", "1.2.3+0f1e2d", true),
+            ("1.2.3-rc.1", "1.2.3", false),
+            ("1.2.3", "1.2.4+0f1e2d", false),
+            ("1.2.3", "nothing", false),
+        ] {
+            assert_eq!(is_same_chart(wanted, attempted), same, "{wanted} {attempted}");
+        }
+    }
 
     fn judge(known: Known, generation: i64, data: &Value) -> Verdict {
         known.judge(&Judged { generation: Some(generation), data, version: "1.0.0" })

@@ -50,7 +50,11 @@ pub(super) fn look(case: Case<'_, '_>) -> Failures {
             failed[wave].push(tenant);
         }
     }
-    let over = |wave: &usize| failed[*wave].len() > waves[*wave].max_failures.of(totals[*wave]);
+    // Where nobody is ready no failure is borne: a wave of one would wait for ever (R1, R4).
+    let over = |wave: &usize| {
+        let (failed, total) = (failed[*wave].len(), totals[*wave]);
+        failed > waves[*wave].max_failures.of(total) || (failed > 0 && failed == total)
+    };
     let Some(over) = (0..=last).find(over) else { return none };
     let mut failed = std::mem::take(&mut failed[over]);
     failed.sort_unstable_by_key(|tenant| tenant.id);
@@ -68,7 +72,11 @@ impl Excess<'_, '_> {
     fn answer(&self) -> Failures {
         let allowed = self.wave.max_failures.of(self.total);
         let (n, total, name) = (self.failed.len(), self.total, &self.wave.name);
-        let message = format!("{n} of {total} tenants of wave {name} failed, more than {allowed}");
+        let message = if n == total {
+            format!("{n} of {total} tenants of wave {name} failed, and nobody is ready")
+        } else {
+            format!("{n} of {total} tenants of wave {name} failed, more than {allowed}")
+        };
         match self.may_return(allowed) {
             Some(until) => {
                 let message = format!("{message}; they were ready before and have until {until}");
@@ -76,7 +84,7 @@ impl Excess<'_, '_> {
                 said.wake(until);
                 (None, Vec::new(), said)
             }
-            None => self.by_cause(&message),
+            None => self.by_cause(&message, n <= allowed),
         }
     }
 
@@ -93,8 +101,9 @@ impl Excess<'_, '_> {
         (!lasted && never_ready <= allowed).then_some(until)
     }
 
-    /// What the failures come to once their cause is known.
-    fn by_cause(&self, message: &str) -> Failures {
+    /// What the failures come to once their cause is known. Failures that the wave would bear, were anybody ready, deviate only where
+    /// they are plainly the version's.
+    fn by_cause(&self, message: &str, is_borne: bool) -> Failures {
         let ids: Vec<TenantId> = self.failed.iter().take(DIAGNOSED).map(|tenant| tenant.id).collect();
         let known = &self.case.input.fleet.causes;
         let causes: Vec<&Cause> = ids.iter().filter_map(|id| known.get(id)).collect();
@@ -114,6 +123,9 @@ impl Excess<'_, '_> {
             let message = format!("{message}, because of infrastructure: {}", infrastructure[0]);
             // Asked again, so that the hold ends with its cause.
             (None, ids, Said::held(HoldReason::Infrastructure, message))
+        } else if is_borne && how.is_empty() {
+            let message = format!("{message}; why is not known");
+            (None, ids, Said::held(HoldReason::TooManyFailures, message))
         } else {
             let message = format!("{message}{how}");
             let found = Found::measured(DeviationReason::TooManyFailures, message, None);

@@ -41,7 +41,9 @@ pub(super) fn advance<'a>(ground: Ground<'_, 'a>, course: Course) -> Moves<'a> {
     if course.phase == Phase::Completed {
         return Moves { judges, said, ..Moves::none(course) };
     }
-    let held = [ground.held, &said.holds].concat();
+    // What is refused is tried again: a hold for that keeps nothing from being written.
+    let stands = said.holds.iter().filter(|hold| hold.reason != HoldReason::WritesRefused).cloned();
+    let held: Vec<Hold> = ground.held.iter().cloned().chain(stands).collect();
     let (writes, jobs, more) = forward::write(Ground { held: &held, ..ground }, &course);
     Moves { writes, jobs, judges, said: said.and(more), ..Moves::none(course) }
 }
@@ -171,6 +173,8 @@ struct Tally {
     contested: usize,
     /// The version is rejected for these alone: nobody waits for them (R22).
     spared: usize,
+    /// Of those that are waited for: the API server refuses to have them written.
+    refused: usize,
     next_deadline: Option<Timestamp>,
     warm_at: Option<Timestamp>,
 }
@@ -224,6 +228,10 @@ impl Road<'_, '_> {
         said.wake(tally.next_deadline);
         let progress = format!("{} of {} tenants are ready", tally.ready, tally.total);
         if course.waves[index].completed_at.is_none() {
+            if let Some(why) = self.refused(spec, tally) {
+                said.hold(HoldReason::WritesRefused, why.clone());
+                return Leg::waits(course, Phase::Advancing, said, why);
+            }
             let why = format!("updating wave {}: {progress}", spec.name);
             return Leg::waits(course, Phase::Advancing, said, why);
         }
@@ -240,6 +248,22 @@ impl Road<'_, '_> {
             return Leg::waits(course, Phase::Soaking, said, why);
         }
         self.end(course, index, spec, said)
+    }
+
+    /// Why a wave stands still of which everybody left is refused by the API server, in its own words of the first one.
+    fn refused(&self, spec: &Wave, tally: &Tally) -> Option<String> {
+        if tally.refused == 0 || tally.refused < tally.waiting {
+            return None;
+        }
+        let problems = self.ground.input.fleet.problems;
+        let mut named =
+            self.ground.roster.fleet().filter_map(|(tenant, _)| Some((tenant, problems.get(&tenant.id)?)));
+        let (tenant, words) = named.next()?;
+        let (n, name) = (tally.refused, &spec.name);
+        Some(format!(
+            "wave {name}: {n} tenants cannot be written, such as {}/{}: {words}",
+            tenant.namespace, tenant.name
+        ))
     }
 
     /// A wave without live tenants is passed if it may be empty; one whose tenants must not be missed holds until they
@@ -326,6 +350,7 @@ impl Road<'_, '_> {
                 Standing::Contested if self.bears_contested(place.wave) => tally.contested += in_wave,
                 standing => {
                     tally.waiting += 1;
+                    tally.refused += usize::from(self.ground.input.fleet.problems.contains_key(&tenant.id));
                     tally.next_deadline = tally.next_deadline.into_iter().chain(standing.deadline()).min();
                 }
             }

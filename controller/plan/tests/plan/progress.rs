@@ -39,6 +39,8 @@ fn r1_a_wave_without_a_single_ready_tenant_does_not_end_however_many_failures_it
     }
     assert_eq!((world.status.phase, world.status.counts.failed), (Phase::Advancing, 4));
     assert!(world.reports.is_empty());
+    assert_eq!(world.condition("Held"), (true, "TooManyFailures".into()), "and not in silence");
+    assert!(world.status.message.contains("nobody is ready"), "{}", world.status.message);
 }
 
 #[test]

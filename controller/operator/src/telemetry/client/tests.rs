@@ -63,7 +63,10 @@ async fn r12_every_way_to_answer_badly_is_an_error_that_names_the_host() {
             http("200 OK", "text/html", "<html>please log in</html>"),
             "not an answer of Prometheus: it is no JSON",
         ),
-        (http("302 Found\r\nlocation: http://127.0.0.1:1/login", "text/html", ""), "HTTP 302"),
+        (
+            http("302 Found\r\nlocation: http://127.0.0.1:1/login", "text/html", ""),
+            "HTTP 302: it leads to 127.0.0.1",
+        ),
         (
             http(
                 "422 Unprocessable",
@@ -85,6 +88,18 @@ async fn r12_every_way_to_answer_badly_is_an_error_that_names_the_host() {
                 r#"{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["store unreachable"]}"#,
             ),
             "warning: store unreachable",
+        ),
+        (
+            http(
+                "200 OK",
+                json,
+                r#"{"status":"success","isPartial":true,"data":{"resultType":"vector","result":[]}}"#,
+            ),
+            "warning: the answer is partial",
+        ),
+        (
+            http("302 Found\r\nlocation: https://login.example/?from=secret", "text/html", ""),
+            "HTTP 302: it leads to login.example",
         ),
         (http("200 OK", json, &GOOD[..60]), "cut off"),
         (cut, "no answer"),
