@@ -140,10 +140,10 @@ async fn s7_s8_a_tenants_owner_writes_no_marker() -> Result<()> {
     for (key, value) in [("previous-version", "0.9.0-vulnerable"), ("written-at", "2999-01-01T00:00:00Z")] {
         let mut annotations = json!({});
         annotations[format!("breakwater.dev/{key}")] = json!(value);
-        let patch = json!({"metadata": {"annotations": annotations}});
-        is_refused(ask(cluster, "trent", "PATCH", &one, &patch).await?, "markers")?;
+        let forged = json!({"metadata": {"annotations": annotations}});
+        is_refused(ask(cluster, "trent", "PATCH", &one, &forged).await?, "markers")?;
         // Whoever restores a backup brings the markers along.
-        is_taken(ask(cluster, breakwater_tests::bed::controlplane::ADMIN, "PATCH", &one, &patch).await?)?;
+        is_taken(ask(cluster, breakwater_tests::bed::controlplane::ADMIN, "PATCH", &one, &forged).await?)?;
     }
     let own = json!({"metadata": {"annotations": {"team": "tenants"}}, "spec": {"replicas": 2}});
     is_taken(ask(cluster, "trent", "PATCH", &one, &own).await?)?;

@@ -188,7 +188,7 @@ fn token(
 }
 
 /// How long a leader may take to list what it leads.
-const OPENS_WITHIN: Duration = Duration::from_secs(60);
+const OPENS_WITHIN: Duration = Duration::from_mins(1);
 
 /// Tells that this process is not ready while it holds the lease, and for a minute has not led: its watches do not list. The lease
 /// is not given up for it; another process would meet the same API server.

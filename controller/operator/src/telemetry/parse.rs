@@ -133,7 +133,7 @@ struct Body {
     status: String,
     data: Option<Data>,
     warnings: Option<Vec<String>>,
-    /// VictoriaMetrics says so in every answer, whatever was asked for; others have other words for it.
+    /// `VictoriaMetrics` says so in every answer, whatever was asked for; others have other words for it.
     #[serde(
         default,
         rename = "isPartial",

@@ -124,14 +124,13 @@ fn host_of(url: &str) -> Option<String> {
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_near_v4(v4),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_near_v4(v4),
-            None => {
-                let metadata = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-                let link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
-                v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || link_local || v6 == metadata
-            }
-        },
+        IpAddr::V6(v6) => {
+            let metadata = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+            let link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
+            let near =
+                v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || link_local || v6 == metadata;
+            near || v6.to_ipv4_mapped().is_some_and(is_near_v4)
+        }
     }
 }
 

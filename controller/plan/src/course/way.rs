@@ -62,10 +62,10 @@ impl<'c, 'a> Way<'c, 'a> {
     /// in; a revert then finds no safe version, and says so.
     pub(crate) fn previous(&self, tenant: &Tenant) -> Option<Arc<str>> {
         let present = tenant.version.version()?;
-        let marked =
+        let touched =
             own(tenant).filter(|marker| marker.target == *present && self.stable != Some(&**present));
         // What it runs now was seen; what its marker says is a claim.
-        let (recorded, safe) = match marked {
+        let (recorded, safe) = match touched {
             Some(marker) => (&marker.previous, self.safe(tenant.id, &marker.previous)),
             None if self.fits(tenant.id, present) => (present, Some(&**present)),
             None => (present, self.fallback(tenant.id)),

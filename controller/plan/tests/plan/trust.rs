@@ -21,8 +21,7 @@ fn s6_a_stop_is_honoured_whoever_holds_what() {
     let (result, message) = world.answers["act-33"].clone();
     assert!(result == ActionResult::Refused && message.contains("32 holds"), "{message}");
     for _ in 0..12 {
-        let stop =
-            world.act(Verb::Stop, json!({"until": world.now + std::time::Duration::from_secs(864_000)}));
+        let stop = world.act(Verb::Stop, json!({"until": world.now + std::time::Duration::from_hours(240)}));
         world.turn();
         assert_eq!(world.answers[&stop].0, ActionResult::Honoured, "{}", world.answers[&stop].1);
     }
