@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use breakwater_crds::status::KNOWN_VERSIONS_MAX;
 use breakwater_slo::TenantId;
 
 use super::Rejections;
@@ -12,11 +13,10 @@ use crate::{
     roster::{Standing, own},
 };
 
-/// Whether the Rollout has seen a version itself. While it knows none, after an upgrade or with a wiped status, markers are all
-/// there is.
-pub(crate) fn is_known(input: &Input<'_>, version: &str) -> bool {
-    let known = &input.status.known_versions;
-    known.is_empty() || known.iter().any(|one| one == version)
+/// Whether the Rollout has seen a version itself. Markers are all there is while it knows none, after an upgrade or with a wiped
+/// status, and where a fleet has more versions than are kept.
+pub(crate) fn is_known(known: &[String], version: &str) -> bool {
+    known.is_empty() || known.len() >= KNOWN_VERSIONS_MAX || known.iter().any(|one| one == version)
 }
 
 /// Which versions tenants may go back to.
@@ -38,7 +38,7 @@ impl<'c, 'a> Way<'c, 'a> {
     where
         'c: 'v,
     {
-        let known = is_known(self.input, recorded).then_some(recorded);
+        let known = is_known(&self.input.status.known_versions, recorded).then_some(recorded);
         known.filter(|version| self.fits(tenant, version)).or_else(|| self.fallback(tenant))
     }
 

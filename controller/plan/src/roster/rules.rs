@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Standing, after, own};
 use crate::{
-    course::{Course, Rejections},
+    course::{Course, Rejections, is_known},
     gate,
     input::Input,
     observed::{Marker, Readiness, Reading, Tenant},
@@ -144,8 +144,8 @@ fn has_way_back(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> bool {
     let is_safe = |version: &str| {
         !ground.rejections.is_out(version) && ground.rejections.spared.since(tenant.id, version).is_none()
     };
-    let known = ground.known.is_empty() || ground.known.iter().any(|version| **version == *marker.previous);
-    (known && is_safe(&marker.previous)) || ground.stable.is_some_and(is_safe)
+    (is_known(ground.known, &marker.previous) && is_safe(&marker.previous))
+        || ground.stable.is_some_and(is_safe)
 }
 
 /// The wanted version is rejected for this tenant, and not for all.

@@ -1,7 +1,8 @@
 //! The versions that a revert may go back to: seen on tenants before they were touched, or completed (R17). Pure.
 //!
 //! A marker stands on an object that others may write: what it calls the previous version is a claim. It is believed where this
-//! Rollout itself has seen that version on a tenant that it was about to write.
+//! Rollout itself has seen that version on a tenant that it was about to write. A fleet of more versions than are kept is led by
+//! its markers, which admission keeps (docs/security.md).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,12 +33,12 @@ pub(super) fn versions(input: &Input<'_>, course: &Course, writes: &[Write]) -> 
     for version in names.into_iter().chain(course.stable.as_deref()) {
         note(&mut known, version);
     }
-    known.drain(..known.len().saturating_sub(KNOWN_VERSIONS_MAX));
     known
 }
 
+/// Adds a version; where the list is full it says nothing any more ([`is_known`](crate::course::is_known)), and is left as it is.
 fn note(known: &mut Vec<String>, version: &str) {
-    if !known.iter().any(|one| one == version) {
+    if known.len() < KNOWN_VERSIONS_MAX && !known.iter().any(|one| one == version) {
         known.push(version.to_owned());
     }
 }

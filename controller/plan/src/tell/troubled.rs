@@ -123,7 +123,9 @@ fn trouble(input: &Input<'_>, course: &Course, tenant: &Tenant, place: &Place) -
     };
     let unknown = || {
         let named = own(tenant).map(|marker| &*marker.previous);
-        named.is_some_and(|version| !is_known(input, version)).then_some(Trouble::PreviousUnknown)
+        named
+            .is_some_and(|version| !is_known(&input.status.known_versions, version))
+            .then_some(Trouble::PreviousUnknown)
     };
     match &place.standing {
         Standing::ReturnFailed => Some(Trouble::RevertFailed),

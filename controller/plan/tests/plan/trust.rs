@@ -58,6 +58,20 @@ fn s7_a_forged_previous_version_is_not_gone_back_to() {
 }
 
 #[test]
+fn s7_a_fleet_of_many_versions_goes_back_to_each_tenants_own() {
+    let mut world = World::new(crate::world::spec("2.0.0"), [3, 4, 60]);
+    for i in 0..60 {
+        world.set_version(&format!("c{i}"), &format!("1.0.{i}"));
+    }
+    world.until_phase(Phase::Completed);
+    world.act(Verb::Revert, json!({"version": "2.0.0", "reason": "tried"}));
+    world.until_phase(Phase::Reverted);
+    for i in 0..60 {
+        assert_eq!(world.version_of(&format!("c{i}")), format!("1.0.{i}"));
+    }
+}
+
+#[test]
 fn s8_contested_tenants_hold_a_wave_that_bears_none_and_are_left_behind_by_one_that_does() {
     let mut world = World::usual("2.0.0");
     world.edit(json!({"waves": [
