@@ -1,6 +1,7 @@
 //! `Rollout.status`: the road so far, bounded at any fleet size (rule R27).
 
 mod actions;
+mod history;
 mod slos;
 mod tenants;
 mod waves;
@@ -9,6 +10,7 @@ use breakwater_text::cut::store;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::history::{NUMBER_BYTES, Unnumbered};
 pub use self::{
     actions::{Acknowledged, Brake, BrakeKind, ProcessedAction},
     slos::{Compared, SloStatus},
@@ -34,9 +36,9 @@ pub const ENTRY_MESSAGE_MAX: usize = 160;
 /// Most acknowledgements kept.
 pub const ACKNOWLEDGED_MAX: usize = 16;
 /// Most other hubs whose markers a Rollout may take for its own.
-pub const OTHER_HUBS_MAX: usize = 8;
-/// Most versions that a revert may go back to.
-pub const KNOWN_VERSIONS_MAX: usize = 32;
+pub const OTHER_HUBS_MAX: usize = 4;
+/// Most versions that are kept for reverts to go back to.
+pub const KNOWN_VERSIONS_MAX: usize = 10;
 /// Most days of soak kept.
 pub const SOAKED_DAYS_MAX: usize = 64;
 /// Longest name of a human in the status, in bytes; the `RolloutAction` tells the whole of it.
@@ -56,11 +58,12 @@ pub struct RolloutStatus {
     /// The hub that leads it: what its markers name (R48).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hub: String,
-    /// Hubs whose markers for a Rollout of this name somebody took over by an Acknowledge, at most 8 (R48).
+    /// Hubs whose markers for a Rollout of this name somebody took over by an Acknowledge, at most 4 (R48).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other_hubs: Vec<String>,
-    /// Versions that this Rollout found on tenants before it wrote them, or completed, newest last, at most 32: a revert goes back
-    /// to no other, whatever a tenant's marker says (R17).
+    /// Versions that this Rollout found on tenants before it wrote them, or completed, newest last: a revert goes back to no
+    /// other, whatever a tenant's marker says (R17). With ten, which is the most, there are more than can be kept, and markers are
+    /// believed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known_versions: Vec<String>,
     /// The place on the road.
@@ -141,7 +144,8 @@ pub struct RolloutStatus {
     #[cfg_attr(feature = "kube", schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])))]
     pub conditions: Vec<Condition>,
     /// The last hundred transitions, newest last (R31).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "history")]
+    #[cfg_attr(feature = "kube", schemars(with = "Vec<Transition>"))]
     pub history: Vec<Transition>,
 }
 
@@ -154,11 +158,14 @@ impl RolloutStatus {
         self.cut_lists();
         self.cut_texts();
         let mut excess = json_bytes(self).saturating_sub(STATUS_MAX_BYTES);
+        if excess > 0 {
+            excess += NUMBER_BYTES; // the entry that is the oldest then may have to be stored with its number
+        }
         for (history, troubled) in
             [(HISTORY_MAX / 4, TROUBLED_MAX), (HISTORY_MAX / 4, TROUBLED_MAX / 4), (0, 0)]
         {
             let oldest = self.history.iter().take(self.history.len().saturating_sub(history));
-            let drop = take_bytes(oldest.map(json_bytes), &mut excess);
+            let drop = take_bytes(oldest.map(|told| json_bytes(&Unnumbered::of(told))), &mut excess);
             self.history.drain(..drop);
             let mildest = self.troubled.iter().skip(troubled).rev();
             let drop = take_bytes(mildest.map(json_bytes), &mut excess);
@@ -186,6 +193,8 @@ impl RolloutStatus {
         self.history.drain(..self.history.len().saturating_sub(HISTORY_MAX));
         self.troubled.truncate(TROUBLED_MAX);
         self.rejected.truncate(VERSIONS_MAX);
+        self.other_hubs.truncate(OTHER_HUBS_MAX);
+        self.known_versions.truncate(KNOWN_VERSIONS_MAX);
         self.acknowledged.drain(..self.acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX));
         self.soaked_days.drain(..self.soaked_days.len().saturating_sub(SOAKED_DAYS_MAX));
         if let Some(Adoption { versions, owners, approved: _ }) = &mut self.adoption {
@@ -350,8 +359,8 @@ pub enum ConditionStatus {
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Transition {
-    /// Its number, rising for the Rollout's life, also over a wiped or restored status: the time in milliseconds since 1970, or
-    /// one more than the number before. 0: a copy in a report, or told before there were numbers.
+    /// Its number, rising for the Rollout's life, also over a wiped or restored status. Left out where it is the time `at` in
+    /// milliseconds since 1970 or, if that is more, one more than the number of the entry before. A copy in a report has none.
     #[serde(default, skip_serializing_if = "is_zero_i64")]
     pub seq: i64,
     /// When.
@@ -425,7 +434,7 @@ mod tests {
                 "name": name, "kind": "Hold", "reason": text, "requestedBy": name, "since": AT, "until": AT,
             })),
             "history": times(HISTORY_MAX, |i| serde_json::json!({
-                "seq": 1_796_000_000_000_i64, "at": AT, "reason": format!("WaveCompleted{i}"), "message": text, "warning": true,
+                "at": AT, "reason": format!("WaveCompleted{i}"), "message": text, "warning": true,
             })),
         });
         serde_json::from_value(status).unwrap()
@@ -437,7 +446,7 @@ mod tests {
 
     #[test]
     fn r27_a_full_status_with_messages_of_usual_length_keeps_its_whole_history() {
-        let mut status = full(&"m".repeat(50), &"n".repeat(24));
+        let mut status = full(&"m".repeat(72), &"n".repeat(24));
         status.bound();
         assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
         assert_eq!(
@@ -446,6 +455,30 @@ mod tests {
             "{}",
             bytes(&status)
         );
+    }
+
+    #[test]
+    fn r31_numbers_are_stored_where_their_place_does_not_say_them_and_read_back_whole() {
+        let at: Timestamp = AT.parse().unwrap();
+        let ms = at.as_millisecond();
+        let told =
+            |seq: i64| Transition { seq, at, reason: "R".into(), message: String::new(), warning: false };
+        let numbers = [ms, ms + 1, ms + 2, ms + 10, ms + 11, ms - 5, ms];
+        let status = RolloutStatus { history: numbers.map(told).into(), ..RolloutStatus::default() };
+        let json = serde_json::to_value(&status).unwrap();
+        let stored: Vec<i64> =
+            json["history"].as_array().unwrap().iter().filter_map(|told| told["seq"].as_i64()).collect();
+        assert_eq!(stored, [ms + 10, ms - 5]);
+        assert_eq!(serde_json::from_value::<RolloutStatus>(json).unwrap(), status);
+    }
+
+    #[test]
+    fn r27_a_status_with_every_brake_there_may_be_fits() {
+        let mut status = full(&"m".repeat(MESSAGE_MAX), &"n".repeat(40));
+        status.brakes = times(40, |_| status.brakes[0].clone());
+        status.bound();
+        assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
+        assert_eq!(status.brakes.len(), 40);
     }
 
     #[test]

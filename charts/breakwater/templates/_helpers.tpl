@@ -35,7 +35,7 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "breakwater.name" . }}
   "apps/DaemonSet" $images
   "argoproj.io/Rollout" $images
   "installation.mattermost.com/Mattermost" (list "spec.version" "spec.image")
-  "helm.toolkit.fluxcd.io/HelmRelease" (list "spec.chart.spec.version" "spec.values.image.tag" "spec.chartRef.version")
+  "helm.toolkit.fluxcd.io/HelmRelease" (list "spec.chart.spec.version" "spec.values.image.tag")
   "source.toolkit.fluxcd.io/OCIRepository" (list "spec.ref.tag" "spec.ref.semver")
   "source.toolkit.fluxcd.io/GitRepository" (list "spec.ref.tag" "spec.ref.semver")
   "argoproj.io/Application" (list "spec.source.targetRevision" "spec.source.helm.parameters[name=*].value")

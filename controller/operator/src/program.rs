@@ -134,7 +134,8 @@ impl Program {
             user,
         };
         let identity = identity.clone();
-        let handles = Handles { ground, lease, executor, stop, metrics, options, identity };
+        let steps = Arc::default();
+        let handles = Handles { ground, lease, executor, stop, metrics, options, steps, identity };
         Ok(Self { handles, election, office, alerts, http, tasks })
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures::future::OptionFuture;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -82,10 +83,16 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> Result<(), Ru
     let counts = counts_of(clients.requests.clone(), settings.reach.clone());
     let program =
         Program::new(&settings, Ground { clients, clock: clock::system(), counts }, WhoAmI { user, hub })?;
-    let mut server = tokio::spawn(http::serve(bind(address).await?, program.router(), shutdown.clone()));
-    if let Some(address) = probe_listen {
-        tokio::spawn(http::serve(bind(address).await?, program.probes(), shutdown.clone()));
-    }
+    let listener = bind(address).await?;
+    let beside = match probe_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let all = http::serve(listener, program.router(), shutdown.clone());
+    let probes = beside.map(|listener| http::serve(listener, program.probes(), shutdown.clone()));
+    let mut server = tokio::spawn(async move {
+        tokio::join!(all, OptionFuture::from(probes));
+    });
     tokio::select! {
         ran = program.run(shutdown.clone()) => ran?,
         lost = serving(&mut server, &shutdown) => return Err(lost.into()),
@@ -100,7 +107,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
     TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })
 }
 
-/// Resolves where the server ends before it is to.
+/// Resolves where the servers end before they are to.
 async fn serving(server: &mut JoinHandle<()>, shutdown: &CancellationToken) -> Lost {
     let ended = server.await;
     if shutdown.is_cancelled() && ended.is_ok() {

@@ -10,7 +10,7 @@ use breakwater_crds::{RolloutSpec, RolloutStatus, marker::stable_hash};
 use breakwater_plan::{
     Observed, Plan,
     observed::{
-        Asked, Claim, Elsewhere, Fleet, Listing, Marker, Measured, ObjectFacts, Readiness, Reading,
+        Asked, Claim, Clock, Elsewhere, Fleet, Listing, Marker, Measured, ObjectFacts, Readiness, Reading,
         SloReading, Step, StepData, Tenant,
     },
     plan,
@@ -123,6 +123,7 @@ fn measure(n: usize) -> Result<(), Error> {
             let observed = Observed {
                 asked: asked(&spec, now),
                 status,
+                clock: Clock { began: now, stepped_to: None },
                 epoch: 1,
                 hub: "hub",
                 fleet: Fleet {

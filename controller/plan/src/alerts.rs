@@ -2,10 +2,10 @@
 
 mod pull;
 
-use breakwater_text::cut;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use breakwater_crds::rollout::{Alert, AlertAction};
+use breakwater_text::cut;
 use jiff::{SignedDuration, Timestamp};
 use promql_parser::{
     label::Matcher,

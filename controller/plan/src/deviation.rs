@@ -20,7 +20,7 @@ use crate::{
     input::Input,
     judged::{Judged, guard_reason},
     reports::Entry,
-    roster::{Roster, hold_for_hub},
+    roster::Roster,
     said::{Hold, Said, clip},
     spec::{alpha_share, is_per_tenant},
 };
@@ -105,12 +105,7 @@ pub(crate) fn answer(case: Case<'_, '_>) -> (Answer, Said) {
     let Case { input, honoured, course, roster, gates, .. } = case;
     match course.phase {
         Phase::Pending | Phase::Adopting => {
-            if let Some(why) = hold_for_hub(input, roster, &honoured.other_hubs) {
-                let mut said = Said::default();
-                said.hold(HoldReason::OtherHub, why);
-                return (Answer::none(), said);
-            }
-            let (course, said) = begin(input, course.clone(), roster, &gates);
+            let (course, said) = begin(input, course.clone(), roster, &gates, &honoured.other_hubs);
             (Answer::turn(course), said)
         }
         Phase::Advancing

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, ops::Deref};
 
-use breakwater_crds::{rollout::RolloutSpec, slo::Slo};
+use breakwater_crds::{Span, rollout::RolloutSpec, slo::Slo};
 use jiff::Timestamp;
 
 use crate::{
     observed::{Listing, Observed, SloReading},
-    roster::own,
+    roster::{after, own},
 };
 
 /// A version that a tenant runs, and the one that it came from by our hand.
@@ -54,6 +54,11 @@ impl<'a> Input<'a> {
     /// Length of an SLO's step, in seconds; 0 while it is not known.
     pub(crate) fn step_seconds(&self, slo: usize) -> i64 {
         self.reading(slo).map_or(0, |reading| reading.step_seconds)
+    }
+
+    /// When a time limit that began at `at` ends; see [`Clock::begin`](crate::observed::Clock).
+    pub(crate) fn deadline(&self, at: Timestamp, limit: Span) -> Timestamp {
+        after(self.clock.begin(at, self.now), limit)
     }
 
     /// True when the list of tenants may be relied on.

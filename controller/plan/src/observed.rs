@@ -33,6 +33,8 @@ pub struct Observed<'a> {
     pub asked: Asked<'a>,
     /// The stored status, freshly read.
     pub status: &'a RolloutStatus,
+    /// What is known of the controller's clock.
+    pub clock: Clock,
     /// Lease epoch of this controller (R26).
     pub epoch: i64,
     /// Id of the hub that this controller runs in (R48).
@@ -43,6 +45,27 @@ pub struct Observed<'a> {
     pub measured: Measured<'a>,
     /// What was decided elsewhere, by people, reviewers and other Rollouts.
     pub elsewhere: Elsewhere<'a>,
+}
+
+/// What the controller's process has seen of its wall clock, by comparing it with the monotonic one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// When the process first looked at it, as the clock said then.
+    pub began: Timestamp,
+    /// Right after its last step, if it has stepped since.
+    pub stepped_to: Option<Timestamp>,
+}
+
+impl Clock {
+    /// From when a time limit counts that began at `at`, by a clock that may have been wrong.
+    ///
+    /// A limit that began before a step counts from the step, since nobody had the time that was left out. One that begins in
+    /// the future was written by a clock that was fast, or by a stranger's hand; it counts from where this process knows
+    /// the time, so that it ends.
+    pub(crate) fn begin(self, at: Timestamp, now: Timestamp) -> Timestamp {
+        let known = self.stepped_to.unwrap_or(self.began).min(now);
+        if at > now { known } else { self.stepped_to.map_or(at, |stepped| at.max(stepped.min(now))) }
+    }
 }
 
 /// The Rollout as people and Git ask for it.

@@ -9,10 +9,10 @@ mod past;
 mod selector;
 mod shape;
 
-use breakwater_text::figure;
 use std::{fmt::Write as _, sync::Arc};
 
 use breakwater_crds::slo::{Errors, Latency, Slo, Step};
+use breakwater_text::figure;
 use frame::{Frame, named, row, union};
 pub use past::narrowed;
 pub use selector::{Matchers, Refusal, Selector};

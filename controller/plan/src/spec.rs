@@ -3,8 +3,8 @@
 use std::fmt;
 
 use breakwater_crds::{
-    rollout::{HOLDOUT, RolloutSpec},
-    scalars::{IntOrPercent, Percent},
+    rollout::{HOLDOUT, Prometheus, RolloutSpec},
+    scalars::{IntOrPercent, Percent, Span},
     slo::{AbsoluteMargin, Errors, Latency, Pair, Shape, Slo, Step},
 };
 use breakwater_slo as slo;
@@ -57,7 +57,7 @@ impl Checked {
         }
         let alerts = alerts::parse(&spec.alerts, "spec.alerts").map_err(|more| errors.extend(more)).ok();
         if let Some(prometheus) = &spec.prometheus {
-            errors.extend(promql::check_matchers(&prometheus.matchers, "spec.prometheus.matchers"));
+            check_prometheus(prometheus, &mut errors);
         }
         match (schedule, alerts) {
             (Some(schedule), Some(alerts)) if errors.is_empty() => {
@@ -143,6 +143,23 @@ fn pair(pair: &Pair) -> slo::Pair {
     }
 }
 
+/// Longest time limit of one query: who waits for one waits no longer (S1).
+pub const QUERY_TIMEOUT_MAX: Span = Span::seconds(120);
+
+fn check_prometheus(prometheus: &Prometheus, errors: &mut Vec<FieldError>) {
+    errors.extend(promql::check_matchers(&prometheus.matchers, "spec.prometheus.matchers"));
+    let Prometheus { url, timeout, bearer_token_secret_ref, headers_secret_ref, .. } = prometheus;
+    let sends = bearer_token_secret_ref.is_some() || headers_secret_ref.is_some();
+    if sends && !url.starts_with("https://") {
+        let why = format!("{url:?} must be https:// where a Secret is sent there");
+        errors.push(FieldError::new("spec.prometheus.url", why));
+    }
+    if *timeout > QUERY_TIMEOUT_MAX {
+        let why = format!("{timeout} must be at most {QUERY_TIMEOUT_MAX}");
+        errors.push(FieldError::new("spec.prometheus.timeout", why));
+    }
+}
+
 fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
     if spec.waves.is_empty() {
         errors.push(FieldError::new("spec.waves", "there must be at least one wave"));
@@ -167,7 +184,12 @@ fn check_waves(spec: &RolloutSpec, errors: &mut Vec<FieldError>) {
                 ),
             ));
         }
-        for (field, value) in [("maxConcurrent", wave.max_concurrent), ("maxFailures", wave.max_failures)] {
+        let shares = [
+            ("maxConcurrent", Some(wave.max_concurrent)),
+            ("maxFailures", Some(wave.max_failures)),
+            ("maxContested", wave.max_contested),
+        ];
+        for (field, value) in shares.into_iter().filter_map(|(field, value)| Some((field, value?))) {
             if matches!(value, IntOrPercent::Percent(p) if p > 100) {
                 errors.push(FieldError::new(at(field), format!("{value} is more than 100%")));
             }

@@ -73,10 +73,10 @@ pub(crate) fn transition(told: &Told, now: Timestamp) -> Transition {
 
 /// Numbers what is new: rising from the newest number that is known, and from the time, so that a status that was wiped or
 /// restored makes no number come twice (R31).
-fn number(transitions: &mut [Transition], history: &[Transition], now: Timestamp) {
+fn number(transitions: &mut [Transition], history: &[Transition]) {
     let mut last = history.iter().map(|told| told.seq).max().unwrap_or(0);
     for transition in transitions {
-        last = last.saturating_add(1).max(now.as_millisecond());
+        last = transition.number_after(last);
         transition.seq = last;
     }
 }
@@ -175,7 +175,7 @@ impl Telling<'_, '_> {
         let mut told = said.told.clone();
         told.extend(of_conditions(input, course, &conditions));
         let mut transitions: Vec<Transition> = told.iter().map(|told| transition(told, input.now)).collect();
-        number(&mut transitions, &stored.history, input.now);
+        number(&mut transitions, &stored.history);
         let spared = course.rejections.spared.tenants(course.wanted()).count();
         let mut status = RolloutStatus {
             observed_generation: input.asked.generation,

@@ -211,10 +211,10 @@ pub fn row(metadata: &ObjectMeta, marks: &Marks) -> Row {
             .unwrap_or_default()
     };
     let own = |key: &str| {
-        if marked.is_some_and(|marked| marks.are(marked)) { annotation(key) } else { String::new() }
+        if marked.is_some_and(|marked| marks.include(marked)) { annotation(key) } else { String::new() }
     };
     let claimed_by = match marked {
-        Some(other) if !marks.are(other) => {
+        Some(other) if !marks.include(other) => {
             let named = annotation(marker::ROLLOUT_REF);
             if named.is_empty() { other.clone() } else { named }
         }

@@ -9,7 +9,6 @@ mod payload;
 mod pull;
 mod rounds;
 
-use breakwater_text::cut;
 use std::{
     collections::HashSet,
     sync::{
@@ -25,6 +24,7 @@ use breakwater_crds::{
     rollout::AlertAction,
 };
 use breakwater_plan::alerts::{AlertRule, AlertTenant, Decision, Firing, decide};
+use breakwater_text::cut;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use memory::Memory;

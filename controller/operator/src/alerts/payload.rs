@@ -1,9 +1,9 @@
 //! Alertmanager's payload: parsed, and taken into memory. Pure.
 
-use breakwater_text::cut;
 use std::collections::BTreeMap;
 
 use breakwater_plan::alerts::Firing;
+use breakwater_text::cut;
 use jiff::Timestamp;
 use serde::Deserialize;
 

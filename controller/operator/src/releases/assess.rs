@@ -1,6 +1,5 @@
 //! What a Release's evidence comes to: its `ConfigMap`s in, verdicts out. Pure.
 
-use breakwater_text::cut;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use breakwater_crds::{
@@ -15,6 +14,7 @@ use breakwater_crds::{
 use breakwater_loadtest::{Comparison, Rules, Run, Verdict, compare};
 use breakwater_migrations::{self as migrations, Impact, Revert, Review, analyse, last_number};
 use breakwater_plan::release::{LoadTest, Migration, Migrations, Release};
+use breakwater_text::cut;
 
 use super::rows::Largest;
 

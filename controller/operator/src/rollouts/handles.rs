@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use kube::Client;
 
 use crate::{
-    execute::Executor, ground::Ground, lease::Lease, metrics::Metrics, stop::Stop, telemetry::Reach,
+    clock::Steps, execute::Executor, ground::Ground, lease::Lease, metrics::Metrics, stop::Stop,
+    telemetry::Reach,
 };
 
 /// Settings of all reconciles.
@@ -39,6 +40,8 @@ pub struct Handles {
     pub metrics: Metrics,
     /// Settings.
     pub options: Options,
+    /// Steps of the clock.
+    pub steps: Arc<Steps>,
     /// Who this process is, for Events.
     pub identity: String,
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use breakwater_crds::rollout::{Flavor, Prometheus as Spec, SecretRef};
+use breakwater_plan::spec::QUERY_TIMEOUT_MAX;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as Object;
@@ -10,9 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::Mutex;
 
 use crate::ground::CountsOf;
-use crate::telemetry::{
-    Counts, Grid, Prometheus, Reach, ReadError, Secret, Settings, Sink, reach::TIMEOUT_MAX,
-};
+use crate::telemetry::{Counts, Grid, Prometheus, Reach, ReadError, Secret, Settings, Sink};
 
 /// Counts from the Prometheus that each Rollout names, as far as it may, or else from the fallback.
 pub(crate) fn counts_of(client: Client, reach: Arc<Reach>) -> CountsOf {
@@ -66,7 +65,7 @@ impl Source {
                 flavor
             }
         };
-        let timeout = spec.timeout.min(TIMEOUT_MAX); // an older spec in force may ask for more
+        let timeout = spec.timeout.min(QUERY_TIMEOUT_MAX); // an older spec in force may ask for more
         settings.timeout = Duration::from_secs(timeout.as_seconds().unsigned_abs().max(1));
         if let Some(reference) = &spec.bearer_token_secret_ref {
             settings.bearer = Some(self.key(reference, "token").await?);

@@ -79,6 +79,7 @@ pub(super) fn think(
                 stopped: stop.as_deref(),
             },
             status: &status,
+            clock: context.handles.steps.look(now),
             epoch: arrived.epoch,
             hub: &context.handles.options.hub,
             fleet: Fleet {

@@ -3,7 +3,7 @@
 
 use super::{
     ReadError,
-    parse::{self, Envelope, Fault, Held, SHOWN_MAX, shown},
+    parse::{self, Envelope, Fault, Held, shown},
     sink::{Labels, Sink},
 };
 
@@ -78,7 +78,6 @@ pub struct Reader {
     series: Vec<u8>,
     held: Option<Held>,
     mixed: bool,
-    head: Vec<u8>,
     bytes: usize,
 }
 
@@ -96,17 +95,12 @@ impl Reader {
             series: Vec::new(),
             held: None,
             mixed: false,
-            head: Vec::new(),
             bytes: 0,
         }
     }
 
     /// Takes the next bytes. The error says why the body is malformed; nothing more need be read then.
     pub fn feed(&mut self, chunk: &[u8], sink: &mut dyn Sink) -> Result<(), String> {
-        if self.head.len() < SHOWN_MAX {
-            let missing = SHOWN_MAX - self.head.len();
-            self.head.extend_from_slice(&chunk[..chunk.len().min(missing)]);
-        }
         self.bytes += chunk.len();
         let mut rest = chunk;
         while !rest.is_empty() {

@@ -2,6 +2,8 @@
 //!
 //! prometheus-http-query forms the requests; answers are taken raw, since its parsed form drops warnings.
 
+mod resolver;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use breakwater_crds::rollout::Flavor;
@@ -11,11 +13,12 @@ use jiff::Timestamp;
 use prometheus_http_query::Client;
 use reqwest::{Response, redirect::Policy};
 
+use self::resolver::Guarded;
 use super::{
     ReadError,
     body::{Reader, Wanted},
     parse::{self, Envelope, shown},
-    reach::{Guarded, Reach},
+    reach::Reach,
     read::Counts,
     sheet::Grid,
     sink::Sink,

@@ -97,9 +97,9 @@ pub enum Envelope {
 
 /// Reads what is around the series.
 pub fn envelope(body: &[u8]) -> Result<Envelope, Fault> {
-    let Body { status, data, warnings, is_partial, error_type, error } =
+    let Body { status, data, warnings, whole, error_type, error } =
         serde_json::from_slice(body).map_err(Fault::of)?;
-    let partial = is_partial || data.as_ref().is_some_and(|data| data.is_partial);
+    let partial = whole.is_partial || data.as_ref().is_some_and(|data| data.whole.is_partial);
     if let Some(warning) = warnings.into_iter().flatten().find(|text| !is_info(text)) {
         return Ok(Envelope::Warning(shown(&warning)));
     }
@@ -109,13 +109,11 @@ pub fn envelope(body: &[u8]) -> Result<Envelope, Fault> {
         ));
     }
     match (status.as_str(), data) {
-        ("success", Some(Data { result_type, result, is_partial: _ })) => {
-            match (result_type.as_str(), result) {
-                ("scalar", Items::Scalar { at, value }) => Ok(Envelope::Scalar { at, value }),
-                (kind @ ("vector" | "matrix"), Items::Empty) => Ok(Envelope::List(kind.to_owned())),
-                (kind, _) => Err(Fault::Shape(format!("its result is no vector but {:?}", shown(kind)))),
-            }
-        }
+        ("success", Some(Data { result_type, result, whole: _ })) => match (result_type.as_str(), result) {
+            ("scalar", Items::Scalar { at, value }) => Ok(Envelope::Scalar { at, value }),
+            (kind @ ("vector" | "matrix"), Items::Empty) => Ok(Envelope::List(kind.to_owned())),
+            (kind, _) => Err(Fault::Shape(format!("its result is no vector but {:?}", shown(kind)))),
+        },
         ("success", None) => Err(Fault::Shape("it has no data".to_owned())),
         ("error", _) => Ok(Envelope::Error(shown(&format!("{error_type}: {error}")))),
         (other, _) => Err(Fault::Shape(format!("its status is {:?}", shown(other)))),
@@ -133,25 +131,17 @@ struct Body {
     status: String,
     data: Option<Data>,
     warnings: Option<Vec<String>>,
-    /// `VictoriaMetrics` says so in every answer, whatever was asked for; others have other words for it.
-    #[serde(
-        default,
-        rename = "isPartial",
-        alias = "partial",
-        alias = "partialResponse",
-        alias = "is_partial"
-    )]
-    is_partial: bool,
+    #[serde(flatten)]
+    whole: Whole,
     #[serde(default, rename = "errorType")]
     error_type: String,
     #[serde(default)]
     error: String,
 }
 
+/// Whether a part is missing: `VictoriaMetrics` says so in every answer, whatever was asked for; others have other words for it.
 #[derive(Deserialize)]
-struct Data {
-    #[serde(default, rename = "resultType")]
-    result_type: String,
+struct Whole {
     #[serde(
         default,
         rename = "isPartial",
@@ -160,6 +150,14 @@ struct Data {
         alias = "is_partial"
     )]
     is_partial: bool,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    #[serde(default, rename = "resultType")]
+    result_type: String,
+    #[serde(flatten)]
+    whole: Whole,
     result: Items,
 }
 

@@ -1,19 +1,10 @@
 //! Which Prometheus may be asked (R39): the controller stands where its Rollouts' authors do not, and would be their way into its
-//! network. Names are held against a list before anything is connected to, and addresses once names are resolved. Pure, but for the
-//! resolver.
+//! network. Names are held against a list before anything is connected to, and addresses once names are resolved. Pure.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use breakwater_crds::{Span, rollout::Prometheus};
+use breakwater_crds::rollout::Prometheus;
 use breakwater_plan::spec::FieldError;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
-/// Longest time limit of one query: who waits for one waits no longer (S1).
-pub const TIMEOUT_MAX: Span = Span::seconds(120);
 
 /// What of the controller's network Rollouts may name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,27 +46,16 @@ impl Reach {
         self.fallback.as_deref()
     }
 
-    /// Whether the Prometheus that a Rollout names, or the fallback, may be asked, and how.
-    pub fn check(&self, spec: Option<&Prometheus>) -> Result<(), Vec<FieldError>> {
-        let Some(spec) = spec else {
-            let missing = "is missing, and the controller has no --prometheus-url to fall back on";
-            let missing = || vec![FieldError::new("spec.prometheus.url", missing)];
-            return self.fallback.is_some().then_some(()).ok_or_else(missing);
-        };
-        let mut errors = Vec::new();
-        if let Err(why) = self.check_url(&spec.url) {
-            errors.push(FieldError::new("spec.prometheus.url", why));
+    /// Whether the Prometheus that a Rollout names, or the fallback, may be asked.
+    pub fn check(&self, spec: Option<&Prometheus>) -> Result<(), FieldError> {
+        let refuse = |why: String| FieldError::new("spec.prometheus.url", why);
+        match (spec, &self.fallback) {
+            (Some(spec), _) => self.check_url(&spec.url).map_err(refuse),
+            (None, Some(_)) => Ok(()),
+            (None, None) => {
+                Err(refuse("is missing, and the controller has no --prometheus-url to fall back on".into()))
+            }
         }
-        let sends = spec.bearer_token_secret_ref.is_some() || spec.headers_secret_ref.is_some();
-        if sends && !spec.url.starts_with("https://") {
-            let why = format!("{:?} must be https:// where a Secret is sent there", spec.url);
-            errors.push(FieldError::new("spec.prometheus.url", why));
-        }
-        if spec.timeout > TIMEOUT_MAX {
-            let why = format!("{} must be at most {TIMEOUT_MAX}", spec.timeout);
-            errors.push(FieldError::new("spec.prometheus.timeout", why));
-        }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
     /// Whether a URL's host is one that Rollouts may name; an address is looked at as such.
@@ -108,7 +88,7 @@ impl Reach {
 
     /// Whether an address may be connected to under the name `host`. What stands for the machine itself, and what only its neighbours
     /// reach, is listed by its own address or not asked: cloud metadata live there.
-    fn takes(&self, host: &str, address: IpAddr) -> bool {
+    pub(super) fn takes(&self, host: &str, address: IpAddr) -> bool {
         let literal = Pattern::Host(address.to_string());
         self.is_fallback(host) || self.hosts.contains(&literal) || (self.names(host) && !is_near(address))
     }
@@ -144,36 +124,6 @@ fn is_near_v4(v4: Ipv4Addr) -> bool {
         || v4.is_broadcast()
         || metadata.contains(&v4)
 }
-
-/// Resolves names, and leaves out the addresses that may not be connected to.
-pub(super) struct Guarded(pub(super) Arc<Reach>);
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0.clone();
-        Box::pin(async move {
-            let host = name.as_str().trim_end_matches('.').to_ascii_lowercase();
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let taken: Vec<SocketAddr> = found.filter(|address| reach.takes(&host, address.ip())).collect();
-            if taken.is_empty() {
-                return Err(Refused(host).into());
-            }
-            Ok(Box::new(taken.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// A name that leads where nobody may be led.
-#[derive(Debug)]
-struct Refused(String);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} leads to no address that the controller may connect to (--prometheus-allow)", self.0)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 #[cfg(test)]
 mod tests {
@@ -215,22 +165,5 @@ mod tests {
         assert!(reach(&["*", "127.0.0.1"]).takes("localhost", loopback));
         assert!(reach(&["rebind.example"]).takes("rebind.example", "10.1.2.3".parse().unwrap()));
         assert!(!reach(&["other"]).takes("rebind.example", "10.1.2.3".parse().unwrap()));
-    }
-
-    #[test]
-    fn s1_s2_secrets_go_over_tls_and_a_limit_has_a_limit() {
-        let spec = |more: serde_json::Value| {
-            let mut spec = serde_json::json!({"url": "http://prometheus.monitoring:9090"});
-            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            serde_json::from_value::<Prometheus>(spec).unwrap()
-        };
-        let told = |more: serde_json::Value| match reach(&[]).check(Some(&spec(more))) {
-            Ok(()) => String::new(),
-            Err(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-        };
-        assert_eq!(told(serde_json::json!({})), "");
-        assert!(told(serde_json::json!({"bearerTokenSecretRef": {"name": "t"}})).contains("https://"));
-        assert!(told(serde_json::json!({"timeout": "10d"})).contains("at most 2m"));
-        assert!(Reach::default().check(None).is_err());
     }
 }

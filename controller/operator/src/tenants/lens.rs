@@ -328,7 +328,8 @@ impl Lens {
         match verdict {
             Verdict::Ready { since } => {
                 let since = since.map_or(now, |own| own.min(now));
-                Readiness::Ready { since: written_at.map_or(since, |written| since.max(written)) }
+                // A write in the future (a clock was fast) is not waited for.
+                Readiness::Ready { since: written_at.map_or(since, |written| since.max(written.min(now))) }
             }
             Verdict::NotReady(reason) => not_ready(&reason, shared),
         }
@@ -345,7 +346,7 @@ impl Lens {
         let Some(label) = meta.labels.as_ref().and_then(|labels| labels.get(marker::ROLLOUT_LABEL)) else {
             return (Ok(None), None);
         };
-        let own = self.marks.are(label);
+        let own = self.marks.include(label);
         let annotations = meta.annotations.as_ref().unwrap_or(&NONE);
         let text = |key: &str| annotations.get(key).filter(|value| !value.is_empty());
         let written_at = text(marker::WRITTEN_AT).and_then(|value| value.parse::<Timestamp>().ok());

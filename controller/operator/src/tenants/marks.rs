@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use breakwater_crds::{identity::RolloutIdentity, marker};
 use jiff::{SignedDuration, Timestamp};
 
-/// How far clocks of two controllers may be apart: a write of later is none of ours (S8).
-const SKEW: SignedDuration = SignedDuration::from_mins(10);
+/// How far in the future a marker may be: a write of later is none of ours (S8). A controller whose clock was an hour fast, or in
+/// another time zone, has marked tenants that a revert must still reach; the planner lets nobody gain by it.
+const SKEW: SignedDuration = SignedDuration::from_hours(24);
 /// Longest version in a marker, in bytes.
 const VERSION_MAX: usize = 256;
 
@@ -53,7 +54,7 @@ impl Marks {
     }
 
     /// Whether a marker's label is this Rollout's.
-    pub fn are(&self, label: &str) -> bool {
+    pub fn include(&self, label: &str) -> bool {
         self.own.iter().any(|own| own == label)
     }
 
@@ -121,10 +122,10 @@ mod tests {
         let hubs = Hubs { own: "eu".into(), taken: vec!["old".into()] };
         let marks = Marks::of(&hubs, "ops", "app");
         for hub in ["eu", "", "old"] {
-            assert!(marks.are(&RolloutIdentity { hub, ..OWN }.label()), "{hub}");
+            assert!(marks.include(&RolloutIdentity { hub, ..OWN }.label()), "{hub}");
         }
-        assert!(!marks.are(&RolloutIdentity { hub: "us", ..OWN }.label()));
-        assert!(!marks.are(&RolloutIdentity { name: "other", ..OWN }.label()));
+        assert!(!marks.include(&RolloutIdentity { hub: "us", ..OWN }.label()));
+        assert!(!marks.include(&RolloutIdentity { name: "other", ..OWN }.label()));
         assert_eq!(marks.selector().matches(',').count(), 2);
     }
 

@@ -1,8 +1,8 @@
 //! Field paths with list keys, and the format in which a field holds a version. Pure.
 
-use breakwater_text::cut;
 use std::fmt;
 
+use breakwater_text::cut;
 use serde_json::Value;
 
 /// Most characters of a path; the CRD says the same.

@@ -348,10 +348,10 @@ fn flux_ready(object: &Judged<'_>) -> Judgement {
 /// As semantic versions: Flux puts build metadata of its own in the place of the chart's (`1.2.3+up1` is attempted as
 /// `1.2.3+0f1e2d`), and takes a leading v off.
 fn is_same_chart(wanted: &str, attempted: &str) -> bool {
-    let core = |version: &str| -> String {
+    fn core(version: &str) -> &str {
         let version = version.strip_prefix('v').unwrap_or(version);
-        version.split('+').next().unwrap_or_default().to_owned()
-    };
+        version.split_once('+').map_or(version, |(core, _)| core)
+    }
     core(wanted) == core(attempted)
 }
 

@@ -3,13 +3,13 @@
 //! cel 0.15 has no cost limit (six nested `all` over ten items ran a second), so the bounds are on the text: its
 //! length, one comprehension, and functions from a list.
 
-use breakwater_text::cut;
 use std::{
     collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
+use breakwater_text::cut;
 use cel::{
     Context, IdedExpr, Program, Value,
     common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators},

@@ -18,7 +18,7 @@ use crate::{
     gate::{self, Gates, Passage},
     input::Input,
     observed::{Listing, Tenant},
-    roster::{Roster, Standing, after, own},
+    roster::{Roster, Standing, after, hold_for_hub, own},
     said::Said,
 };
 
@@ -31,10 +31,15 @@ pub(crate) fn begin(
     course: Course,
     roster: &Roster<'_>,
     gates: &Gates<'_, '_>,
+    other_hubs: &[String],
 ) -> (Course, Said) {
     let mut said = Said::default();
     if let Listing::Incomplete(why) = &input.fleet.listing {
         said.hold(HoldReason::FleetUnknown, why.clone());
+        return (course, said);
+    }
+    if let Some(why) = hold_for_hub(input, roster, other_hubs) {
+        said.hold(HoldReason::OtherHub, why);
         return (course, said);
     }
     let live = roster.count(Standing::is_live);

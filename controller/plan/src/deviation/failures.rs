@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::{Case, Found};
 use crate::{
-    observed::{Cause, Tenant},
-    roster::{Standing, after, own, seen_complete},
+    observed::{Cause, Readiness, Tenant},
+    roster::{Standing, own, seen_complete},
     said::Said,
     tell::is_same_hold,
 };
@@ -72,11 +72,8 @@ impl Excess<'_, '_> {
     fn answer(&self) -> Failures {
         let allowed = self.wave.max_failures.of(self.total);
         let (n, total, name) = (self.failed.len(), self.total, &self.wave.name);
-        let message = if n == total {
-            format!("{n} of {total} tenants of wave {name} failed, and nobody is ready")
-        } else {
-            format!("{n} of {total} tenants of wave {name} failed, more than {allowed}")
-        };
+        let than = if n == total { "and nobody is ready".to_owned() } else { format!("more than {allowed}") };
+        let message = format!("{n} of {total} tenants of wave {name} failed, {than}{}", self.one());
         match self.may_return(allowed) {
             Some(until) => {
                 let message = format!("{message}; they were ready before and have until {until}");
@@ -88,17 +85,26 @@ impl Excess<'_, '_> {
         }
     }
 
+    /// One of them, and why it is not ready, in its object's words.
+    fn one(&self) -> String {
+        let Some(tenant) = self.failed.first() else { return String::new() };
+        match &tenant.readiness {
+            Readiness::NotReady { reason } => format!(" ({}/{}: {reason})", tenant.namespace, tenant.name),
+            Readiness::Ready { .. } => String::new(),
+        }
+    }
+
     /// Until when tenants that were ready before have to return: a node that is drained takes ready tenants away for a
-    /// moment, and they have the deadline of an update.
+    /// moment, and they have the deadline of an update. Who never was ready does not return.
     fn may_return(&self, allowed: usize) -> Option<Timestamp> {
         let waves = &self.case.course.waves;
         let was_ready = |t: &Tenant| own(t).is_some_and(|m| seen_complete(m, waves).is_some());
         let never_ready = self.failed.iter().filter(|tenant| !was_ready(tenant)).count();
         let now = self.case.input.now;
         let since = self.held.map_or(now, |held| held.last_transition_time);
-        let until = after(since, self.case.input.spec().tenants.progress_deadline);
+        let until = self.case.input.deadline(since, self.case.input.spec().tenants.progress_deadline);
         let lasted = self.held.is_some() && until <= now;
-        (!lasted && never_ready <= allowed).then_some(until)
+        (!lasted && never_ready <= allowed && never_ready < self.failed.len()).then_some(until)
     }
 
     /// What the failures come to once their cause is known. Failures that the wave would bear, were anybody ready, deviate only where

@@ -51,7 +51,7 @@ pub(super) fn carry_through<'a>(ground: Ground<'_, 'a>, course: Course) -> Moves
     let mut said = Said::default();
     if on_the_way > 0 || !input.fleet.in_flight.is_empty() || !input.is_complete() {
         said.wait(format!("{back} of {} tenants are back", back as usize + on_the_way));
-        said.wake(after(revert.decided_at, input.spec().revert.tenant_deadline));
+        said.wake(input.deadline(revert.decided_at, input.spec().revert.tenant_deadline));
         return Moves { said, ..Moves::none(Course { revert: Some(revert), ..course }) };
     }
     let message = format!("{back} tenants are back, {left} are not");
@@ -63,7 +63,7 @@ pub(super) fn carry_through<'a>(ground: Ground<'_, 'a>, course: Course) -> Moves
 /// Tenants that cannot go back: without a safe version, or refused by admission for longer than a tenant may take.
 fn stuck(ground: Ground<'_, '_>, course: &Course, revert: &RevertStatus) -> usize {
     let input = ground.input;
-    let late = after(revert.decided_at, input.spec().revert.tenant_deadline) <= input.now;
+    let late = input.deadline(revert.decided_at, input.spec().revert.tenant_deadline) <= input.now;
     let refused = |tenant: &Tenant| late && input.fleet.problems.contains_key(&tenant.id);
     let way = course.way(input);
     let outgoing = ground.roster.fleet().filter(|(_, place)| place.standing == Standing::Outgoing);

@@ -63,15 +63,7 @@ fn gather(ground: Ground<'_, '_>, course: &Course) -> Said {
     if let Some(why) = hold_for_hub(input, roster, &ground.honoured.other_hubs) {
         said.hold(HoldReason::OtherHub, why);
     }
-    let contested = contested(ground);
-    if contested > 0 {
-        let first = roster.fleet().find(|(_, place)| place.standing == Standing::Contested);
-        let who = first.map_or_else(String::new, |(tenant, _)| {
-            let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
-            format!(": {owner} changed the version of {}/{}", tenant.namespace, tenant.name)
-        });
-        said.hold(HoldReason::Contested, format!("{contested} tenants contested{who}"));
-    }
+    said = said.and(contested(ground));
     if roster.count(|s| *s == Standing::NotReleased) > 0 {
         said.hold(HoldReason::OwnerNotReleased, owners_sentence(roster));
     }
@@ -86,23 +78,24 @@ fn gather(ground: Ground<'_, '_>, course: &Course) -> Said {
     said
 }
 
-/// Tenants that somebody else changed, of waves that do not bear so many.
-fn contested(ground: Ground<'_, '_>) -> usize {
-    let waves = &ground.input.spec().waves;
-    let (mut total, mut found, mut nowhere) = (vec![0; waves.len()], vec![0; waves.len()], 0);
-    for (_, place) in ground.roster.fleet().filter(|(_, place)| place.standing.is_live()) {
-        let contested = usize::from(place.standing == Standing::Contested);
-        match place.wave.filter(|wave| *wave < waves.len()) {
-            Some(wave) => {
-                total[wave] += 1;
-                found[wave] += contested;
-            }
-            None => nowhere += contested,
-        }
-    }
-    let borne = |wave: usize| waves[wave].max_contested.map_or(0, |most| most.of(total[wave]));
-    let over = (0..waves.len()).filter(|wave| found[*wave] > borne(*wave)).map(|wave| found[wave]);
-    nowhere + over.sum::<usize>()
+/// Holds for tenants that somebody else changed, of waves that do not bear so many.
+fn contested(ground: Ground<'_, '_>) -> Said {
+    let (roster, waves) = (ground.roster, &ground.input.spec().waves);
+    let contested = || roster.fleet().filter(|(_, place)| place.standing == Standing::Contested);
+    let bears = |wave: usize| {
+        let Some(most) = waves.get(wave).and_then(|wave| wave.max_contested) else { return false };
+        let total = roster.fleet().filter(|(_, place)| place.wave == Some(wave) && place.standing.is_live());
+        contested().filter(|(_, place)| place.wave == Some(wave)).count() <= most.of(total.count())
+    };
+    let borne: Vec<bool> =
+        if contested().next().is_none() { Vec::new() } else { (0..waves.len()).map(bears).collect() };
+    let is_borne = |wave: Option<usize>| wave.and_then(|wave| borne.get(wave)).is_some_and(|borne| *borne);
+    let mut over =
+        contested().filter(|(_, place)| !is_borne(place.wave)).map(|(tenant, _)| tenant).peekable();
+    let Some(first) = over.peek().copied() else { return Said::default() };
+    let owner = first.foreign_owner.as_deref().unwrap_or("somebody");
+    let who = format!("{owner} changed the version of {}/{}", first.namespace, first.name);
+    Said::held(HoldReason::Contested, format!("{} tenants contested: {who}", over.count()))
 }
 
 /// Stops and holds that a human, or Git, put on.

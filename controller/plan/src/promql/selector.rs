@@ -1,8 +1,8 @@
 //! Selectors and matchers as parsed values: what users wrote, checked, with the Rollout's matchers put in. Pure.
 
-use breakwater_text::cut;
 use std::fmt;
 
+use breakwater_text::cut;
 use promql_parser::{
     label::{METRIC_NAME, Matcher},
     parser::{self, Expr, VectorSelector, token::T_EQL_REGEX, value::ValueType},

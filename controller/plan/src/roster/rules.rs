@@ -14,7 +14,7 @@ use crate::{
     course::{Course, Rejections, is_known},
     gate,
     input::Input,
-    observed::{Marker, Readiness, Reading, Tenant},
+    observed::{Clock, Marker, Readiness, Reading, Tenant},
     version::is_ahead,
 };
 
@@ -36,6 +36,7 @@ pub(super) struct Ground<'c> {
     pub(super) waves: &'c [WaveStatus],
     /// When the version under way started.
     started_at: Option<Timestamp>,
+    clock: Clock,
     /// How long a tenant has to become ready: a server that migrates is not.
     progress_deadline: Span,
     now: Timestamp,
@@ -57,6 +58,7 @@ impl<'c> Ground<'c> {
             reverting_since: course.reverting_since(),
             waves: &course.waves,
             started_at: course.started_at,
+            clock: input.clock,
             progress_deadline: spec.tenants.progress_deadline.max(migrating.unwrap_or(Span::seconds(0))),
             now: input.now,
             ahead: RefCell::default(),
@@ -72,6 +74,11 @@ impl<'c> Ground<'c> {
             && *reverting_since == other.reverting_since
             && *waves == other.waves
             && *started_at == other.started_at
+    }
+
+    /// When a time limit that began at `at` ends; see [`Input::deadline`].
+    fn deadline(&self, at: Timestamp, limit: Span) -> Timestamp {
+        after(self.clock.begin(at, self.now), limit)
     }
 
     fn is_ahead(&self, found: &Arc<str>) -> bool {
@@ -173,7 +180,7 @@ fn returning_alone(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Opt
     match &tenant.readiness {
         Readiness::Ready { .. } => None,
         Readiness::NotReady { .. } => {
-            let deadline = after(marker.written_at, ground.spec.revert.tenant_deadline);
+            let deadline = ground.deadline(marker.written_at, ground.spec.revert.tenant_deadline);
             if ground.now < deadline {
                 Some(Standing::Returning { deadline })
             } else {
@@ -193,9 +200,11 @@ fn returned(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Option<Sta
     Some(match &tenant.readiness {
         Readiness::Ready { since } => Standing::Returned { warm_at: after(*since, tenants.warm_up) },
         // A sleeper is written without waiting (R18).
-        Readiness::NotReady { .. } if tenant.dormant => Standing::Returned { warm_at: marker.written_at },
+        Readiness::NotReady { .. } if tenant.dormant => {
+            Standing::Returned { warm_at: marker.written_at.min(ground.now) }
+        }
         Readiness::NotReady { .. } => {
-            let deadline = after(marker.written_at, ground.spec.revert.tenant_deadline);
+            let deadline = ground.deadline(marker.written_at, ground.spec.revert.tenant_deadline);
             if ground.now < deadline { Standing::Returning { deadline } } else { Standing::ReturnFailed }
         }
     })
@@ -212,7 +221,7 @@ fn updated(tenant: &Tenant, own: Option<&Marker>, ground: &Ground<'_>) -> Standi
         Readiness::NotReady { .. } => {
             // Nobody knows when somebody else wrote it: the rollout's start is the earliest that counts.
             let from = own.map(|marker| marker.written_at).or(ground.started_at);
-            let deadline = from.map(|from| after(from, ground.progress_deadline));
+            let deadline = from.map(|from| ground.deadline(from, ground.progress_deadline));
             if deadline.is_some_and(|deadline| deadline <= ground.now) {
                 Standing::Failed
             } else {

@@ -1,10 +1,13 @@
 //! The versions that a revert may go back to: seen on tenants before they were touched, or completed (R17). Pure.
 //!
 //! A marker stands on an object that others may write: what it calls the previous version is a claim. It is believed where this
-//! Rollout itself has seen that version on a tenant that it was about to write. A fleet of more versions than are kept is led by
-//! its markers, which admission keeps (docs/security.md).
+//! Rollout itself has seen that version on a tenant that it was about to write. A fleet that is on its way from more versions than are
+//! kept is led by its markers, which admission keeps (docs/security.md).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use breakwater_crds::status::KNOWN_VERSIONS_MAX;
 
@@ -20,25 +23,30 @@ const ONE_OF: usize = 50;
 
 /// The list as it is stored, newest last, with what this plan's writes leave and what is stable.
 pub(super) fn versions(input: &Input<'_>, course: &Course, writes: &[Write]) -> Vec<String> {
-    let mut known = input.status.known_versions.clone();
+    let stored = &input.status.known_versions;
+    let mut known = stored.clone();
     if known.is_empty() || input.status.epoch != input.epoch {
-        for version in from_markers(input, known.is_empty()) {
+        for version in from_markers(input, stored.is_empty()) {
             note(&mut known, &version);
         }
     }
     let left = writes.iter().filter(|write| write.purpose == Purpose::Advance);
-    let mut names: Vec<&str> = left.map(|write| &*write.marker.previous).collect();
-    names.sort_unstable();
-    names.dedup();
-    for version in names.into_iter().chain(course.stable.as_deref()) {
+    let left: BTreeSet<&str> = left.map(|write| &*write.marker.previous).collect();
+    for version in left.iter().copied().chain(course.stable.as_deref()) {
         note(&mut known, version);
     }
+    // Releases go by for years: what no tenant came from any more is forgotten, before the list is full and says nothing.
+    if known.len() >= KNOWN_VERSIONS_MAX && input.is_complete() {
+        let markers = input.fleet.tenants.iter().filter_map(own).map(|marker| &*marker.previous);
+        let used: BTreeSet<&str> = markers.chain(left).chain(course.stable.as_deref()).collect();
+        known.retain(|version| used.contains(version.as_str()));
+    }
+    known.truncate(KNOWN_VERSIONS_MAX);
     known
 }
 
-/// Adds a version; where the list is full it says nothing any more ([`is_known`](crate::course::is_known)), and is left as it is.
 fn note(known: &mut Vec<String>, version: &str) {
-    if known.len() < KNOWN_VERSIONS_MAX && !known.iter().any(|one| one == version) {
+    if !known.iter().any(|one| one == version) {
         known.push(version.to_owned());
     }
 }
@@ -47,10 +55,12 @@ fn note(known: &mut Vec<String>, version: &str) {
 /// new term begins (only what many tenants agree on). Most common last.
 fn from_markers(input: &Input<'_>, all: bool) -> Vec<Arc<str>> {
     let mut tally: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
-    let markers = input.fleet.tenants.iter().filter_map(own);
-    let marked =
-        markers.map(|marker| *tally.entry(&marker.previous).and_modify(|n| *n += 1).or_insert(1)).count();
-    let least = if all { 1 } else { marked.div_ceil(ONE_OF).max(2) };
+    let mut marked = 0;
+    for marker in input.fleet.tenants.iter().filter_map(own) {
+        *tally.entry(&marker.previous).or_default() += 1;
+        marked += 1;
+    }
+    let least = if all { 1 } else { usize::div_ceil(marked, ONE_OF).max(2) };
     let mut common: Vec<(usize, &Arc<str>)> =
         tally.into_iter().filter(|(_, n)| *n >= least).map(|(version, n)| (n, version)).collect();
     common.sort_unstable();

@@ -59,7 +59,8 @@ fn r38_a_newer_controllers_hold_ends_by_name_and_its_transitions_stay_in_the_his
     held.reason = NEWER.into();
     let at = held.last_transition_time;
     let (reason, message) = (Word::from(NEWER), "nobody here knows".to_owned());
-    world.status.history.push(Transition { seq: 0, at, reason: reason.clone(), message, warning: true });
+    let seq = world.status.history.last().map_or(0, |told| told.seq) + 1;
+    world.status.history.push(Transition { seq, at, reason: reason.clone(), message, warning: true });
     world.act(Verb::Lift, json!({"subject": "act-1"}));
     world.turn();
     let told = &world.status.history;

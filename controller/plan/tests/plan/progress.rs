@@ -40,7 +40,8 @@ fn r1_a_wave_without_a_single_ready_tenant_does_not_end_however_many_failures_it
     assert_eq!((world.status.phase, world.status.counts.failed), (Phase::Advancing, 4));
     assert!(world.reports.is_empty());
     assert_eq!(world.condition("Held"), (true, "TooManyFailures".into()), "and not in silence");
-    assert!(world.status.message.contains("nobody is ready"), "{}", world.status.message);
+    let message = &world.status.message;
+    assert!(message.contains("nobody is ready") && !message.contains("ready before"), "{message}");
 }
 
 #[test]
@@ -155,6 +156,51 @@ fn r4_failures_are_borne_up_to_a_limit_then_deviate_unless_infrastructure_is_the
             assert_eq!((world.condition("Held").1.as_str(), world.told("Resumed")), ("None", 1));
         }
     }
+}
+
+/// A machine that slept for an hour finds every deadline over, and no tenant that had the time which they grant.
+#[test]
+fn r4_a_clock_that_steps_makes_nobody_late() {
+    for (steps_are_seen, failed) in [(true, 0), (false, 6)] {
+        let all = json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}]);
+        let mut world = World::new(waves(&all), [0, 0, 6]);
+        world.turn();
+        for sim in &mut world.sims {
+            sim.ready_at = None;
+        }
+        world.now += minutes(60);
+        world.stepped_to = steps_are_seen.then_some(world.now);
+        world.turn();
+        assert_eq!((world.on("2.0.0"), world.status.counts.failed), (6, failed));
+        world.pass(minutes(9));
+        assert_eq!(world.reports.is_empty(), steps_are_seen);
+        if steps_are_seen {
+            world.pass(minutes(2));
+            world.pass(minutes(1));
+            let message = &world.reports[0].status.message;
+            assert!(message.contains("0 of 1 replicas updated"), "who is late is named, and why: {message}");
+        }
+    }
+}
+
+/// A fast clock that was set right, in a process that does not know of it, or a stranger's hand.
+#[test]
+fn r4_a_marker_of_the_future_neither_stalls_a_wave_nor_hides_a_tenant_in_the_baseline() {
+    let all = json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}]);
+    let mut world = World::new(waves(&all), [0, 0, 6]);
+    world.turn();
+    let late = world.now + minutes(600);
+    for sim in &mut world.sims {
+        sim.ready_at = None;
+        sim.tenant.marker.as_mut().unwrap().written_at = late;
+    }
+    world.pass(minutes(5));
+    assert_eq!(world.status.counts.failed, 0);
+    world.pass(minutes(6));
+    assert_eq!(world.status.counts.failed, 6);
+    world.pass(minutes(1));
+    world.pass(minutes(1));
+    assert_eq!(world.reports.len(), 1, "{:?}", world.status.message);
 }
 
 #[test]

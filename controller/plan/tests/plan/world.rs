@@ -18,8 +18,9 @@ use breakwater_plan::{
     Observed, Plan,
     frozen::{self, Freeze, Stored, Thawed},
     observed::{
-        Action, Asked, ByTenant, Cause, Claim, Counted, Elsewhere, Fleet, Job, JobState, Listing, Marker,
-        Measured, ObjectFacts, Readiness, Reading, Report, SloReading, Slower, Step, StepData, Tenant,
+        Action, Asked, ByTenant, Cause, Claim, Clock, Counted, Elsewhere, Fleet, Job, JobState, Listing,
+        Marker, Measured, ObjectFacts, Readiness, Reading, Report, SloReading, Slower, Step, StepData,
+        Tenant,
     },
     outcome::{JobWrite, Purpose, Write},
     plan,
@@ -92,6 +93,8 @@ pub struct Behaviour {
 
 pub struct World {
     pub now: Timestamp,
+    /// The wall clock right after its last step.
+    pub stepped_to: Option<Timestamp>,
     pub created_at: Timestamp,
     pub json: Value,
     pub spec: Checked,
@@ -282,6 +285,7 @@ impl World {
         let behaviours = [("1.0.0", good), ("2.0.0", good), ("3.0.0", good), ("6.6.6", bad)];
         Self {
             now,
+            stepped_to: None,
             created_at: now,
             json,
             spec,
@@ -473,6 +477,7 @@ impl World {
                 stopped: self.stopped.as_deref(),
             },
             status,
+            clock: Clock { began: self.created_at, stepped_to: self.stepped_to },
             epoch: self.epoch,
             hub: HUB,
             fleet: Fleet {

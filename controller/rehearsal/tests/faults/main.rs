@@ -159,8 +159,12 @@ fn f15_random_mixes_change_nothing() {
 /// Single cases of the long set that once failed.
 #[test]
 fn what_was_found_stays_mended() {
-    for case in ["deviation edit:841:26", "deviation clock:601:3600", "healthy lie:147:300:MoreBadThanTotal"]
-    {
+    for case in [
+        "deviation edit:841:26",
+        "deviation clock:601:3600",
+        "deletion clock:121:3600",
+        "healthy lie:147:300:MoreBadThanTotal",
+    ] {
         let case: Case = case.parse().expect("a case");
         let wrong = suite::plain(&case.script).play(&case.harms);
         assert!(wrong.is_empty(), "{case}:\n    {}", wrong.join("\n    "));

@@ -47,7 +47,7 @@ impl Parsed {
             }
             (checked, lens, prometheus) => {
                 let errors = checked.err().into_iter().flatten().chain(lens.err().into_iter().flatten());
-                Err(errors.chain(prometheus.err().into_iter().flatten()).collect())
+                Err(errors.chain(prometheus.err()).collect())
             }
         }
     }
