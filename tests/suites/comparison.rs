@@ -28,6 +28,7 @@ slos:
     tenantLabels: [installation]
     step: 5s
     margin: {margin}
+    updateCost: {{max: 20%}}
     burnRate: {{page: [{{long: 30s, short: 10s, factor: 9}}], hold: []}}
     sharp: {{long: 30s, short: 10s, factor: 9, minBad: 10}}
 "#

@@ -13,7 +13,7 @@ use breakwater_crds::{
     status::RolloutStatus,
 };
 use breakwater_slo::{State, TenantId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use slower::{Counted, Slower};
 
@@ -56,15 +56,22 @@ pub struct Clock {
     pub stepped_to: Option<Timestamp>,
 }
 
+/// How far ahead of the clock a limit may begin and be taken at its word.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(1);
+
 impl Clock {
     /// From when a time limit counts that began at `at`, by a clock that may have been wrong.
     ///
-    /// A limit that began before a step counts from the step, since nobody had the time that was left out. One that begins in
-    /// the future was written by a clock that was fast, or by a stranger's hand; it counts from where this process knows
-    /// the time, so that it ends.
-    pub(crate) fn begin(self, at: Timestamp, now: Timestamp) -> Timestamp {
-        let known = self.stepped_to.unwrap_or(self.began).min(now);
-        if at > now { known } else { self.stepped_to.map_or(at, |stepped| at.max(stepped.min(now))) }
+    /// A limit that began before a step counts from the step, since nobody had the time that was left out. One that begins well
+    /// in the future was written by a clock that was fast, or by a stranger's hand; it counts from where this process knows
+    /// the time, so that it ends. A minute is no step: two clocks differ by as much, and the limit is that much longer.
+    pub fn begin(self, at: Timestamp, now: Timestamp) -> Timestamp {
+        let stepped = self.stepped_to.map(|stepped| stepped.min(now));
+        if at.duration_since(now) > AHEAD_MAX {
+            stepped.unwrap_or(self.began).min(now)
+        } else {
+            stepped.map_or(at, |stepped| at.max(stepped))
+        }
     }
 }
 

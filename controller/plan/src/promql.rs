@@ -223,8 +223,10 @@ impl Queries {
             Sli::Counters { total, .. } | Sli::Histogram { total, .. } => total,
             Sli::Recorded { .. } | Sli::Values { .. } => return None,
         };
-        let counts = SCRAPE_WINDOWS
-            .map(|window| named(&window.to_string(), &format!("max(count_over_time({total}[{window}s]))")));
+        // A second less than it is called: a window that is closed on both sides would hold one sample more, were both ends on one.
+        let counts = SCRAPE_WINDOWS.map(|window| {
+            named(&window.to_string(), &format!("max(count_over_time({total}[{}s]))", window - 1))
+        });
         let old = named(OLD_ROW, &format!("group(last_over_time({total}[60s] offset 4m))"));
         Some(union(counts.into_iter().chain([old])))
     }
@@ -311,7 +313,7 @@ pub fn scrape_seconds<'a>(rows: impl IntoIterator<Item = (&'a str, f64)>) -> Opt
         reason = "between 0 and 300: windows over counts of at least one"
     )]
     let seconds = estimate.clamp(1.0, 300.0).round() as i64;
-    // A window that is closed on both sides holds one sample more; nobody scrapes every 14 s.
+    // Samples come early and late; nobody scrapes every 14 s.
     Some(if seconds < 10 { seconds } else { (seconds + 2) / 5 * 5 })
 }
 

@@ -206,7 +206,11 @@ fn happen(world: &mut World, event: &Event) {
         Event::Alerts(fire) => {
             world.firing = fire.then(|| "SlowTenant{severity=page}".into()).into_iter().collect();
         }
-        Event::ClockBack(by) => world.now -= seconds(*by),
+        Event::ClockBack(by) => {
+            world.now -= seconds(*by);
+            // As the controller notices it: less than ten seconds is no step.
+            world.stepped_to = Some(world.now).filter(|_| *by > 10).or(world.stepped_to);
+        }
         Event::Release(version, kind) => release(world, VERSIONS[*version], *kind),
         Event::Jobs(true) => world.job_ends = JobState::Succeeded,
         Event::Jobs(false) => world.job_ends = JobState::Failed("BackoffLimitExceeded".into()),

@@ -340,7 +340,8 @@ fn forward_concurrency(observed: &Observed<'_>, plan: &Plan, writes: usize, now:
             tenant.selected && !tenant.excluded && !tenant.terminating && tenant.consented && !tenant.dormant;
         let here = own(tenant).is_some_and(|marker| Some(&*marker.target) == wanted);
         let ready = matches!(tenant.readiness, Readiness::Ready { .. });
-        let late = own(tenant).is_some_and(|m| after(m.written_at, spec.tenants.progress_deadline) <= now);
+        let begun = own(tenant).map(|marker| observed.clock.begin(marker.written_at, now));
+        let late = begun.is_some_and(|begun| after(begun, spec.tenants.progress_deadline) <= now);
         live && here && tenant.version.version().map(|v| &**v) == wanted && !ready && !late
     });
     let in_flight =
@@ -394,7 +395,8 @@ fn back_concurrency(
             && !to_go(tenant)
     };
     let returning = mine().filter(returned).filter(|tenant| {
-        let late = after(own(tenant).unwrap().written_at, spec.tenant_deadline) <= now;
+        let begun = observed.clock.begin(own(tenant).unwrap().written_at, now);
+        let late = after(begun, spec.tenant_deadline) <= now;
         !tenant.dormant && !late && matches!(tenant.readiness, Readiness::NotReady { .. })
     });
     let touched = mine().filter(to_go).count() + mine().filter(returned).count();

@@ -203,6 +203,16 @@ fn r4_a_marker_of_the_future_neither_stalls_a_wave_nor_hides_a_tenant_in_the_bas
     assert_eq!(world.reports.len(), 1, "{:?}", world.status.message);
 }
 
+/// Two clocks differ by a second now and then, which is no step: chaos once found every tenant late by it.
+#[test]
+fn r4_a_clock_a_second_back_makes_nobody_late() {
+    let mut world = World::new(waves(&json!([{"name": "all", "soak": "2h", "maxConcurrent": 2}])), [0, 0, 6]);
+    world.pass(minutes(90));
+    world.now -= jiff::SignedDuration::from_secs(1);
+    world.turn();
+    assert_eq!((world.on("2.0.0"), world.status.counts.failed), (2, 0));
+}
+
 #[test]
 fn r4_ready_tenants_that_a_drained_node_takes_away_have_the_deadline_to_come_back() {
     for (back, reverts) in [(Some(minutes(5)), false), (None, true)] {
