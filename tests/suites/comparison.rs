@@ -12,7 +12,7 @@ const RINGS: [(&str, usize); 2] = [("canary", 2), ("rest", 5)];
 /// Steps of five seconds, twelve of them to learn from and twelve to be tried on.
 const LEARNT: Duration = Duration::from_secs(150);
 
-/// An SLO that no burn rate of 3.2 % reaches, and waves that soak until so small a ratio would have been found.
+/// An SLO that neither a burn rate nor the update's cost of 4 % reaches, and waves that soak until so small a ratio would have been found.
 fn rollout(margin: &str, must_detect: f64) -> String {
     format!(
         r#"

@@ -20,7 +20,7 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// How far the two clocks may drift apart between two looks: more is a step. Slewing by NTP stays below two seconds an hour.
+/// How far the two clocks may be apart between two looks: more is a step. NTP slews both alike; what is left is a reading that came late.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(10);
 
 /// Notices steps of the wall clock (set by hand, by NTP, by a machine that slept) by comparing it with the monotonic one.
@@ -34,23 +34,28 @@ pub struct Steps(Mutex<Option<Seen>>);
 struct Seen {
     /// Both clocks at the last look.
     last: (Timestamp, Instant),
+    /// The term of that look.
+    epoch: i64,
     known: Known,
 }
 
 impl Steps {
-    /// Looks at the clock, which says `now`.
-    pub fn look(&self, now: Timestamp) -> Known {
+    /// Looks at the clock, which says `now`, in the term `epoch`.
+    pub fn look(&self, now: Timestamp, epoch: i64) -> Known {
         // Written at once, whole.
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = step(*seen, now, Instant::now());
+        let next = step(*seen, now, Instant::now(), epoch);
         *seen = Some(next);
         next.known
     }
 }
 
 /// What is known after a look at both clocks.
-fn step(seen: Option<Seen>, wall: Timestamp, monotonic: Instant) -> Seen {
+fn step(seen: Option<Seen>, wall: Timestamp, monotonic: Instant, epoch: i64) -> Seen {
     let mut known = seen.map_or(Known { began: wall, stepped_to: None }, |seen| seen.known);
+    if seen.is_some_and(|seen| seen.epoch != epoch) {
+        known.began = wall;
+    }
     if let Some(Seen { last: (last_wall, last_monotonic), .. }) = seen {
         let passed = monotonic.saturating_duration_since(last_monotonic);
         let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
@@ -60,7 +65,7 @@ fn step(seen: Option<Seen>, wall: Timestamp, monotonic: Instant) -> Seen {
             known.stepped_to = Some(wall);
         }
     }
-    Seen { last: (wall, monotonic), known }
+    Seen { last: (wall, monotonic), epoch, known }
 }
 
 #[cfg(test)]
@@ -74,7 +79,7 @@ mod tests {
         let (mut seen, monotonic) = (None, Instant::now());
         let wall = |seconds| Timestamp::from_second(seconds).unwrap();
         let mut look = |at, after| {
-            seen = Some(step(seen, wall(at), monotonic + Duration::from_secs(after)));
+            seen = Some(step(seen, wall(at), monotonic + Duration::from_secs(after), 7));
             seen.unwrap().known.stepped_to
         };
         assert_eq!(look(1_000_000, 0), None, "the first look");
@@ -83,5 +88,11 @@ mod tests {
         assert_eq!(look(1_090_122, 86_520), Some(wall(1_090_062)), "even since");
         assert_eq!(look(1_086_582, 86_580), Some(wall(1_086_582)), "an hour back");
         assert_eq!(seen.unwrap().known.began, wall(1_000_000));
+        let later = step(seen, wall(1_086_642), monotonic + Duration::from_mins(1_444), 8).known;
+        assert_eq!(
+            later,
+            Known { began: wall(1_086_642), stepped_to: Some(wall(1_086_582)) },
+            "a term of its own, after another controller's; the step is not forgotten"
+        );
     }
 }

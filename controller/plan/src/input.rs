@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     observed::{Listing, Observed, SloReading},
-    roster::{after, own},
+    roster::own,
 };
 
 /// A version that a tenant runs, and the one that it came from by our hand.
@@ -56,9 +56,9 @@ impl<'a> Input<'a> {
         self.reading(slo).map_or(0, |reading| reading.step_seconds)
     }
 
-    /// When a time limit that began at `at` ends; see [`Clock::begin`](crate::observed::Clock).
+    /// When a time limit that began at `at` ends, by a clock that may have been wrong.
     pub(crate) fn deadline(&self, at: Timestamp, limit: Span) -> Timestamp {
-        after(self.clock.begin(at, self.now), limit)
+        self.clock.deadline(at, limit, self.now)
     }
 
     /// True when the list of tenants may be relied on.

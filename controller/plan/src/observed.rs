@@ -8,6 +8,7 @@ use std::{
 };
 
 use breakwater_crds::{
+    Span,
     action::RolloutActionSpec,
     report::{DeviationReportSpec, DeviationReportStatus},
     status::RolloutStatus,
@@ -21,6 +22,7 @@ use crate::{
     frozen::{Kept, Thawed},
     outcome::Purpose,
     release::{Release, Soaked},
+    roster::after,
     spec::Checked,
     study::{Studied, Week},
     trace::Trace,
@@ -47,31 +49,31 @@ pub struct Observed<'a> {
     pub elsewhere: Elsewhere<'a>,
 }
 
-/// What the controller's process has seen of its wall clock, by comparing it with the monotonic one.
+/// What the controller has seen of its wall clock, by comparing it with the monotonic one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
-    /// When the process first looked at it, as the clock said then.
+    /// When this term of the controller first looked at it, as the clock said then: before, another one led, by a clock of its own.
     pub began: Timestamp,
-    /// Right after its last step, if it has stepped since.
+    /// Right after its last step in this process's life, if it has stepped.
     pub stepped_to: Option<Timestamp>,
 }
 
-/// How far ahead of the clock a limit may begin and be taken at its word.
+/// How far ahead of the clock a limit may begin and be taken at its word: two clocks differ by as much.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(1);
 
 impl Clock {
-    /// From when a time limit counts that began at `at`, by a clock that may have been wrong.
+    /// When a time limit ends that began at `at`, by a clock that may have been wrong.
     ///
     /// A limit that began before a step counts from the step, since nobody had the time that was left out. One that begins well
-    /// in the future was written by a clock that was fast, or by a stranger's hand; it counts from where this process knows
-    /// the time, so that it ends. A minute is no step: two clocks differ by as much, and the limit is that much longer.
-    pub fn begin(self, at: Timestamp, now: Timestamp) -> Timestamp {
-        let stepped = self.stepped_to.map(|stepped| stepped.min(now));
-        if at.duration_since(now) > AHEAD_MAX {
-            stepped.unwrap_or(self.began).min(now)
+    /// in the future was written by a clock that was fast, or by a stranger's hand; it counts from where this term knows the
+    /// time, so that it ends, and not at once.
+    pub(crate) fn deadline(self, at: Timestamp, limit: Span, now: Timestamp) -> Timestamp {
+        let begin = if at.duration_since(now) > AHEAD_MAX {
+            self.began.max(self.stepped_to.unwrap_or(self.began)).min(now)
         } else {
-            stepped.map_or(at, |stepped| at.max(stepped))
-        }
+            self.stepped_to.map_or(at, |stepped| at.max(stepped.min(now)))
+        };
+        after(begin, limit)
     }
 }
 

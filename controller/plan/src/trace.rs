@@ -194,9 +194,10 @@ impl Trace {
         };
         let (candidates, back, baseline) =
             (pool(&[Side::Candidate]), pool(&[Side::Back]), pool(&[Side::Baseline]));
-        let point = self.point(frame);
-        point.candidates = add(point.candidates, add(candidates, back));
-        point.baseline = add(point.baseline, baseline);
+        if let Some(point) = self.point(frame) {
+            point.candidates = add(point.candidates, add(candidates, back));
+            point.baseline = add(point.baseline, baseline);
+        }
         let ratio = baseline.ratio().unwrap_or(frame.allowed);
         let all = candidates.total + back.total + baseline.total;
         let budget = all * frame.allowed;
@@ -211,7 +212,7 @@ impl Trace {
     pub(crate) fn take_values(&mut self, frame: Frame, worst: Option<f64>) {
         if self.advance(frame) {
             self.holds_values = true;
-            let point = self.point(frame);
+            let Some(point) = self.point(frame) else { return };
             point.value = point.value.into_iter().chain(worst.filter(|v| v.is_finite())).reduce(f64::max);
         }
     }
@@ -226,8 +227,9 @@ impl Trace {
         true
     }
 
-    /// The stretch that a step belongs to.
-    fn point(&mut self, frame: Frame) -> &mut Point {
+    /// The stretch that a step belongs to; `None` where it lies before the window.
+    /// After an outage a backlog of steps can be older than the window of the decision that came first.
+    fn point(&mut self, frame: Frame) -> Option<&mut Point> {
         let every = every_seconds(frame.step_seconds);
         if self.every_seconds != every {
             self.every_seconds = every;
@@ -238,8 +240,7 @@ impl Trace {
             self.points.push_back(Point { end_seconds, ..Point::default() });
             self.forget_points();
         }
-        let last = self.points.len() - 1;
-        &mut self.points[last]
+        self.points.back_mut()
     }
 
     /// Keeps the window: two hours before the decision, or before now; never more points than a chart has.

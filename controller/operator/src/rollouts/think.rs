@@ -79,7 +79,7 @@ pub(super) fn think(
                 stopped: stop.as_deref(),
             },
             status: &status,
-            clock: context.handles.steps.look(now),
+            clock: context.handles.steps.look(now, arrived.epoch),
             epoch: arrived.epoch,
             hub: &context.handles.options.hub,
             fleet: Fleet {

@@ -282,6 +282,22 @@ fn auto_is_four_scrapes_and_the_lag_two_and_at_least_four_seconds() {
     assert_eq!(with(&fixed, "").step_seconds(None), Some(30));
 }
 
+/// Where samples stand on whole minutes, and the question does too, a window that is closed on both ends holds most samples.
+#[test]
+fn the_scrape_interval_is_learnt_where_samples_stand_on_both_ends_of_a_window() {
+    let query = with(&counters("e", "r"), "").scrapes().unwrap();
+    let windows: Vec<(&str, i64)> = ["300", "60", "15"]
+        .into_iter()
+        .zip(query.split("r[").skip(1).map(|rest| rest.split_once("s]").unwrap().0.parse().unwrap()))
+        .collect();
+    for scrape in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 60] {
+        let rows = windows
+            .iter()
+            .map(|(name, length)| (*name, f64::from(u32::try_from(length / scrape + 1).unwrap())));
+        assert_eq!(scrape_seconds(rows.chain([("old", 1.0)])), Some(scrape), "{windows:?}");
+    }
+}
+
 #[test]
 fn the_scrape_interval_is_learnt_from_counts_of_samples() {
     for (rows, seconds) in [

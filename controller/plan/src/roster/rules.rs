@@ -76,11 +76,6 @@ impl<'c> Ground<'c> {
             && *started_at == other.started_at
     }
 
-    /// When a time limit that began at `at` ends; see [`Input::deadline`].
-    fn deadline(&self, at: Timestamp, limit: Span) -> Timestamp {
-        after(self.clock.begin(at, self.now), limit)
-    }
-
     fn is_ahead(&self, found: &Arc<str>) -> bool {
         let mut ahead = self.ahead.borrow_mut();
         if let Some(known) = ahead.get(found) {
@@ -180,7 +175,8 @@ fn returning_alone(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Opt
     match &tenant.readiness {
         Readiness::Ready { .. } => None,
         Readiness::NotReady { .. } => {
-            let deadline = ground.deadline(marker.written_at, ground.spec.revert.tenant_deadline);
+            let deadline =
+                ground.clock.deadline(marker.written_at, ground.spec.revert.tenant_deadline, ground.now);
             if ground.now < deadline {
                 Some(Standing::Returning { deadline })
             } else {
@@ -204,7 +200,8 @@ fn returned(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Option<Sta
             Standing::Returned { warm_at: marker.written_at.min(ground.now) }
         }
         Readiness::NotReady { .. } => {
-            let deadline = ground.deadline(marker.written_at, ground.spec.revert.tenant_deadline);
+            let deadline =
+                ground.clock.deadline(marker.written_at, ground.spec.revert.tenant_deadline, ground.now);
             if ground.now < deadline { Standing::Returning { deadline } } else { Standing::ReturnFailed }
         }
     })
@@ -221,7 +218,7 @@ fn updated(tenant: &Tenant, own: Option<&Marker>, ground: &Ground<'_>) -> Standi
         Readiness::NotReady { .. } => {
             // Nobody knows when somebody else wrote it: the rollout's start is the earliest that counts.
             let from = own.map(|marker| marker.written_at).or(ground.started_at);
-            let deadline = from.map(|from| ground.deadline(from, ground.progress_deadline));
+            let deadline = from.map(|from| ground.clock.deadline(from, ground.progress_deadline, ground.now));
             if deadline.is_some_and(|deadline| deadline <= ground.now) {
                 Standing::Failed
             } else {

@@ -60,6 +60,19 @@ fn each_step_counts_once_and_a_chart_is_only_ever_added_to() {
     assert_eq!((whole.start, &whole.candidates.bad[..120]), (first.start, &first.candidates.bad[..]));
 }
 
+/// Found at random: a revert after two hours without a look, and then a backlog of steps from before its window.
+#[test]
+fn steps_that_come_late_and_lie_before_the_window_of_a_decision_are_not_of_its_chart() {
+    let mut trace = Trace::default();
+    trace.pin(300 * STEP);
+    step(&mut trace, 100, 500.0);
+    assert!(trace.points.is_empty(), "200 minutes before the decision");
+    assert_eq!(trace.harm().map(|harm| harm.bad), Some(509.0), "what was felt is counted all the same");
+    trace.take_values(frame(101), Some(1.0));
+    step(&mut trace, 301, 1.0);
+    assert_eq!(trace.points.len(), 1);
+}
+
 #[test]
 fn short_steps_are_added_up_and_gaps_are_stretches_without_events() {
     let mut trace = Trace::default();

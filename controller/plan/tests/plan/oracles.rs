@@ -8,6 +8,7 @@ use breakwater_crds::{
     release::Lane,
     report::{REJECTED_FOR_MAX, REPORT_MAX_BYTES},
     rollout::Scope,
+    scalars::Span,
     status::{BrakeKind, HISTORY_MAX, Phase, STATUS_MAX_BYTES},
 };
 use breakwater_plan::{
@@ -18,7 +19,7 @@ use breakwater_plan::{
     roster::after,
     schedule::{Gate, Windows},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Panics with a sentence where a plan breaks a rule.
 pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
@@ -331,6 +332,14 @@ fn back(plan: &Plan, write: &Write, out: &BTreeSet<String>, alone: &Alone) {
     assert_eq!(write.marker.previous, write.version);
 }
 
+/// Whether a limit is over, in the oracle's own words: none of the instants that it may count from lies within it. A write more than
+/// a minute ahead is no such instant; where the controller's term began is one instead.
+fn is_late(observed: &Observed<'_>, written_at: Timestamp, limit: Span, now: Timestamp) -> bool {
+    let ahead = written_at > now + SignedDuration::from_secs(60);
+    let begins = [if ahead { observed.clock.began } else { written_at }];
+    begins.into_iter().chain(observed.clock.stepped_to).all(|at| after(at, limit) <= now)
+}
+
 /// R2: updated but not ready, in flight, and about to be written.
 fn forward_concurrency(observed: &Observed<'_>, plan: &Plan, writes: usize, now: Timestamp) {
     let spec = &observed.asked.spec.spec;
@@ -340,8 +349,8 @@ fn forward_concurrency(observed: &Observed<'_>, plan: &Plan, writes: usize, now:
             tenant.selected && !tenant.excluded && !tenant.terminating && tenant.consented && !tenant.dormant;
         let here = own(tenant).is_some_and(|marker| Some(&*marker.target) == wanted);
         let ready = matches!(tenant.readiness, Readiness::Ready { .. });
-        let begun = own(tenant).map(|marker| observed.clock.begin(marker.written_at, now));
-        let late = begun.is_some_and(|begun| after(begun, spec.tenants.progress_deadline) <= now);
+        let late =
+            own(tenant).is_some_and(|m| is_late(observed, m.written_at, spec.tenants.progress_deadline, now));
         live && here && tenant.version.version().map(|v| &**v) == wanted && !ready && !late
     });
     let in_flight =
@@ -395,8 +404,7 @@ fn back_concurrency(
             && !to_go(tenant)
     };
     let returning = mine().filter(returned).filter(|tenant| {
-        let begun = observed.clock.begin(own(tenant).unwrap().written_at, now);
-        let late = after(begun, spec.tenant_deadline) <= now;
+        let late = is_late(observed, own(tenant).unwrap().written_at, spec.tenant_deadline, now);
         !tenant.dormant && !late && matches!(tenant.readiness, Readiness::NotReady { .. })
     });
     let touched = mine().filter(to_go).count() + mine().filter(returned).count();

@@ -213,6 +213,24 @@ fn r4_a_clock_a_second_back_makes_nobody_late() {
     assert_eq!((world.on("2.0.0"), world.status.counts.failed), (2, 0));
 }
 
+/// The controller before had a clock five minutes fast: its tenants have their whole time in the next one's term.
+#[test]
+fn r4_a_term_after_one_with_a_fast_clock_finds_nobody_late() {
+    let mut world = World::new(waves(&json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}])), [0, 0, 6]);
+    world.pass(minutes(90));
+    let ahead = world.now + minutes(5);
+    for sim in &mut world.sims {
+        sim.ready_at = None;
+        sim.tenant.marker.as_mut().unwrap().written_at = ahead;
+    }
+    world.restart();
+    world.turn();
+    world.pass(minutes(3));
+    assert_eq!((world.on("2.0.0"), world.status.counts.failed), (6, 0));
+    world.pass(minutes(15));
+    assert_eq!(world.status.counts.failed, 6);
+}
+
 #[test]
 fn r4_ready_tenants_that_a_drained_node_takes_away_have_the_deadline_to_come_back() {
     for (back, reverts) in [(Some(minutes(5)), false), (None, true)] {

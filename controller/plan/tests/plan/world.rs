@@ -93,6 +93,8 @@ pub struct Behaviour {
 
 pub struct World {
     pub now: Timestamp,
+    /// When the present controller's term began.
+    pub led_since: Timestamp,
     /// The wall clock right after its last step.
     pub stepped_to: Option<Timestamp>,
     pub created_at: Timestamp,
@@ -285,6 +287,7 @@ impl World {
         let behaviours = [("1.0.0", good), ("2.0.0", good), ("3.0.0", good), ("6.6.6", bad)];
         Self {
             now,
+            led_since: now,
             stepped_to: None,
             created_at: now,
             json,
@@ -369,6 +372,7 @@ impl World {
         self.causes.clear();
         self.in_flight.clear();
         self.epoch += 1;
+        (self.led_since, self.stepped_to) = (self.now, None);
         for sim in &mut self.sims {
             if let Readiness::Ready { since } = &mut sim.tenant.readiness {
                 *since = self.now;
@@ -477,7 +481,7 @@ impl World {
                 stopped: self.stopped.as_deref(),
             },
             status,
-            clock: Clock { began: self.created_at, stepped_to: self.stepped_to },
+            clock: Clock { began: self.led_since, stepped_to: self.stepped_to },
             epoch: self.epoch,
             hub: HUB,
             fleet: Fleet {
