@@ -15,6 +15,9 @@ pub const PREVIOUS_VERSION: &str = "breakwater.dev/previous-version";
 pub const WAVE: &str = "breakwater.dev/wave";
 /// Annotation: when the write was sent, RFC 3339.
 pub const WRITTEN_AT: &str = "breakwater.dev/written-at";
+/// Annotation: `false` where the tenant was not ready before it left its last verified version: then its readiness says nothing
+/// of the new one. Anything else, or none (markers of 0.1.0 have none), is `true`.
+pub const READY_BEFORE: &str = "breakwater.dev/ready-before";
 /// Annotation: the lease epoch of the writer (rule R26).
 pub const EPOCH: &str = "breakwater.dev/epoch";
 /// Namespace label: Rollouts of the named namespace may write tenants here (rule R39).

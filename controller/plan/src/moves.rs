@@ -18,10 +18,10 @@ use crate::{
     course::Course,
     input::Input,
     judged::Judged,
-    observed::{Claim, Marker, Tenant},
+    observed::{Claim, Marker, Readiness, Tenant},
     outcome::{JobWrite, Purpose, Write},
     reports::Entry,
-    roster::Roster,
+    roster::{Roster, own},
     said::{Hold, Said},
 };
 
@@ -153,8 +153,20 @@ fn write(
         wave: wave.into(),
         written_at: decided.map_or(input.now, |decided| decided.max(input.now)),
         epoch: input.epoch,
+        ready_before: ready_before(course, tenant, purpose),
     };
     Write { tenant: tenant.clone(), version, marker, purpose }
+}
+
+/// Whether a tenant was ready on its last verified version: as it is now, or, where it runs one that is not verified, as its marker
+/// says. A rule that never called it ready says nothing about the version that it goes to (R3, R4).
+fn ready_before(course: &Course, tenant: &Tenant, purpose: Purpose) -> bool {
+    let is_ready = matches!(tenant.readiness, Readiness::Ready { .. });
+    let unverified = |marker: &&Marker| {
+        let here = tenant.version.version().is_some_and(|version| *version == marker.target);
+        purpose == Purpose::Revert || (here && course.stable.as_deref() != Some(&*marker.target))
+    };
+    is_ready || own(tenant).filter(unverified).is_some_and(|marker| marker.ready_before)
 }
 
 /// The first `room` of the tenants that may be written, by rank and then by draw. What admission refuses is tried again

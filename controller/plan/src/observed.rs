@@ -286,6 +286,8 @@ pub struct Marker {
     pub written_at: Timestamp,
     /// Lease epoch of the writer.
     pub epoch: i64,
+    /// Whether the tenant was ready before it left its last verified version. Who was not is not judged by its readiness after.
+    pub ready_before: bool,
 }
 
 /// Whose marker it is.

@@ -61,6 +61,10 @@ words! {
             => passing("Look at the tenants in `troubled`. What is not infrastructure becomes a deviation.");
         Infrastructure: "More tenants failed than the wave bears, because of infrastructure."
             => passing("Mend the images, nodes or volumes that the sentence names.");
+        FleetUnready: "Tenants that were not updated are not ready either: the failures are not the version's alone (R14)."
+            => passing("Mend what both versions share: nodes, network, a database. It ends with its cause.");
+        NeverReady: "No tenant of the wave is ready, and none was before its update: readiness says nothing about the version."
+            => human("Give `tenants.ready` a rule that your healthy tenants meet, or mend the tenants in `troubled`.");
         WritesRefused: "The API server refuses to have the tenants of the wave written; they are tried again."
             => passing("The sentence has its words: admission, quota, RBAC (`fleets` in the chart's values).");
         Contested: "Somebody changed the version of a marked tenant."

@@ -12,6 +12,7 @@ words! {
         WriteRefused: "The API server refuses to write it; the message has its words.";
         OwnerNotReleased: "A manager that is not in `takeFrom` owns its version.";
         Reverted: "The version is rejected for it alone (R22).";
+        NotReadyBefore: "It is not ready since its update, and was not before: its readiness says nothing about the version.";
         PreviousUnknown: "Its marker names a previous version that this Rollout never saw: it goes back to the stable one.";
         Unreadable: "Its version cannot be read.";
         Claimed: "It carries another Rollout's marker.";

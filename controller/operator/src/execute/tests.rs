@@ -34,6 +34,7 @@ pub(super) fn write(id: u64, purpose: Purpose) -> Write {
         wave: "early".into(),
         written_at: Timestamp::from_second(1_700_000_000).expect("in range"),
         epoch: 0,
+        ready_before: true,
     };
     let tenant = match purpose {
         Purpose::Advance => tenant(id, "1", None),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     path::{Format, Path, Segment, is_version},
     ready::Known,
+    rules::Rule,
 };
 
 /// Prefix of our own labels and annotations; no version field may stand there.
@@ -113,6 +114,13 @@ pub(super) fn read_only_container(object: &DynamicObject) -> Found {
     };
     let text = |key: &str| container.get(key).and_then(Value::as_str).unwrap_or_default();
     let (name, image) = (text("name"), text("image"));
+    if let Some(twin) = twin(object, image) {
+        let path = format!("spec.template.spec.initContainers[name={twin}].image");
+        return unreadable(format!(
+            "init container {twin} carries the same image: give tenants.fields both paths, {} and {path}",
+            image_path(name)
+        ));
+    }
     let path = image_path(name);
     // A colon before the last slash is a port.
     let tagged = image.rsplit_once(':').filter(|(_, tag)| !image.contains('@') && is_version(tag));
@@ -132,6 +140,14 @@ pub(super) fn read_only_container(object: &DynamicObject) -> Found {
             derived: None,
         },
     }
+}
+
+/// The init container that carries the same image: written alone, the other would run the version before.
+fn twin<'a>(object: &'a DynamicObject, image: &str) -> Option<&'a str> {
+    let list = object.data.pointer("/spec/template/spec/initContainers").and_then(Value::as_array)?;
+    let text = |init: &'a Value, key: &str| init.get(key).and_then(Value::as_str);
+    let same = list.iter().find(|init| !image.is_empty() && text(init, "image") == Some(image))?;
+    text(same, "name")
 }
 
 pub(super) fn image_path(container: &str) -> Path {
@@ -169,6 +185,30 @@ pub(super) fn compile_fields(tenants: &TenantsSpec, known: Known, errors: &mut V
     Fields::Given(fields)
 }
 
+/// R3, for every path that holds a version: the kind's own rule must tell that the tenant's controller has seen what was written
+/// there, or `tenants.ready` has to, by naming `version`. Else the status of before would pass for the new version's.
+pub(super) fn check_seen(
+    fields: &Fields,
+    known: Known,
+    ready: Option<&Rule>,
+    resource: &Resource,
+) -> Vec<FieldError> {
+    let Fields::Given(fields) = fields else { return Vec::new() };
+    if ready.is_some_and(|rule| rule.names("version")) {
+        return Vec::new();
+    }
+    let unseen = fields.iter().enumerate().filter(|(_, (path, _))| !known.sees(path.segments()));
+    let refuse = |(index, (path, _)): (usize, &(Path, Format))| {
+        let message = format!(
+            "{path}: the status of a {} does not tell whether its controller has seen a change there; give tenants.ready a rule \
+             that compares what it reports with version, such as object.status.version == version",
+            resource.kind
+        );
+        error(&format!("fields[{index}].path"), message)
+    };
+    unseen.map(refuse).collect()
+}
+
 /// R24: only version fields are written, so never identity, status, or our own marker.
 fn check_path(path: Path, others: &[(Path, Format)]) -> Result<Path, String> {
     match path.segments() {
@@ -197,7 +237,9 @@ fn check_path(path: Path, others: &[(Path, Format)]) -> Result<Path, String> {
 
 fn default_fields(resource: &Resource, known: Known) -> Result<Fields, String> {
     let keys: &[&str] = match known {
-        Known::Deployment | Known::StatefulSet | Known::DaemonSet => return Ok(Fields::OnlyContainer),
+        Known::Deployment | Known::StatefulSet | Known::DaemonSet | Known::ArgoRollout => {
+            return Ok(Fields::OnlyContainer);
+        }
         Known::Mattermost => &["spec", "version"],
         Known::HelmRelease => &["spec", "chart", "spec", "version"],
         Known::Application => &["spec", "source", "targetRevision"],

@@ -22,7 +22,10 @@ use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 
 use super::{
-    fields::{Derived, Fields, Found, compile_fields, error, image_path, read_given, read_only_container},
+    fields::{
+        Derived, Fields, Found, check_seen, compile_fields, error, image_path, read_given,
+        read_only_container,
+    },
     interner::Interner,
     marks::{Hubs, Marks, Stranger, damaged, stranger},
     patch::Assignment,
@@ -105,6 +108,9 @@ impl Lens {
             if rule.as_ref().is_some_and(|rule| rule.names("version")) {
                 errors.push(error(field, "names version; only ready knows it".into()));
             }
+        }
+        if errors.is_empty() {
+            errors.extend(check_seen(&fields, known, ready.as_ref(), &tenants.resource));
         }
         if let Some(rule) = &ready {
             errors.extend(check_freshness(known, rule, &tenants.resource));
@@ -231,7 +237,7 @@ impl Lens {
             selected: self.selector().matches(labels),
             selector_wave: self.selector_wave(labels),
             excluded: ruled.excluded,
-            dormant: ruled.dormant,
+            dormant: if self.dormant.is_some() { ruled.dormant } else { self.known.is_asleep(&object.data) },
             terminating: meta.deletion_timestamp.is_some(),
             consented: false,
             readiness,
@@ -368,6 +374,7 @@ impl Lens {
             wave: share(marker::WAVE),
             written_at: written_at.unwrap_or(Timestamp::UNIX_EPOCH),
             epoch: epoch.unwrap_or(0),
+            ready_before: annotations.get(marker::READY_BEFORE).is_none_or(|text| text != "false"),
         };
         (Ok(Some(marker)), is_here.then(|| shared.text(label)))
     }

@@ -283,6 +283,7 @@ fn r17_the_marker_is_read_whole_or_the_tenant_is_left_alone() {
         wave: "half".into(),
         written_at: at("2026-02-01T00:00:00Z"),
         epoch: 7,
+        ready_before: true,
     };
     assert_eq!(tenant.marker.as_deref(), Some(&expected));
     for key in

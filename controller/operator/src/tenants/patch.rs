@@ -74,7 +74,7 @@ pub enum PatchError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkerText {
     label: String,
-    annotations: [(&'static str, String); 6],
+    annotations: [(&'static str, String); 7],
 }
 
 impl MarkerText {
@@ -90,6 +90,7 @@ impl MarkerText {
                 (marker::WAVE, marker.wave.to_string()),
                 (marker::WRITTEN_AT, written_at.to_string()),
                 (marker::EPOCH, marker.epoch.to_string()),
+                (marker::READY_BEFORE, marker.ready_before.to_string()),
             ],
         }
     }
@@ -222,6 +223,7 @@ mod tests {
             wave: "early".into(),
             written_at: Timestamp::UNIX_EPOCH,
             epoch: 4,
+            ready_before: true,
         };
         Write {
             tenant: Tenant {

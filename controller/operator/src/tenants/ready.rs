@@ -5,6 +5,8 @@ use breakwater_text::cut;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::path::Segment;
+
 /// Kinds whose readiness is known here; every other kind is judged by its conditions, as kstatus does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
@@ -22,6 +24,8 @@ pub enum Known {
     HelmRelease,
     /// Flux's `kustomize.toolkit.fluxcd.io` Kustomization.
     Kustomization,
+    /// Argo Rollouts' `argoproj.io` Rollout.
+    ArgoRollout,
     /// Any other kind: condition `Ready`, as in kstatus.
     Conditions,
 }
@@ -70,6 +74,7 @@ impl Known {
             ("apps", "DaemonSet") => Self::DaemonSet,
             ("installation.mattermost.com", "Mattermost") => Self::Mattermost,
             ("argoproj.io", "Application") => Self::Application,
+            ("argoproj.io", "Rollout") => Self::ArgoRollout,
             ("helm.toolkit.fluxcd.io", "HelmRelease") => Self::HelmRelease,
             ("kustomize.toolkit.fluxcd.io", "Kustomization") => Self::Kustomization,
             _ => Self::Conditions,
@@ -82,6 +87,7 @@ impl Known {
             Self::Deployment
             | Self::StatefulSet
             | Self::DaemonSet
+            | Self::ArgoRollout
             | Self::HelmRelease
             | Self::Kustomization => Generations::Always,
             Self::Application => Generations::Never,
@@ -101,6 +107,7 @@ impl Known {
             Self::DaemonSet => daemon_set(object),
             Self::Mattermost => mattermost(object),
             Self::Application => application(object),
+            Self::ArgoRollout => argo_rollout(object),
             Self::HelmRelease => helm_release(object),
             Self::Kustomization => kustomization(object),
             Self::Conditions => conditions(object),
@@ -111,9 +118,45 @@ impl Known {
         }
     }
 
+    /// Whether the kind's own rule tells that its controller has seen a change at this path. Generations move with `spec` alone, never
+    /// with labels, annotations or the data of a `ConfigMap`; without generations only what the status repeats is seen.
+    pub fn sees(self, path: &[Segment]) -> bool {
+        let key = |index: usize| match path.get(index) {
+            Some(Segment::Key(key)) | Some(Segment::Item { key, .. }) => key.as_str(),
+            None => "",
+        };
+        let in_spec = key(0) == "spec";
+        match self {
+            Self::Application => in_spec && matches!(key(1), "source" | "sources"),
+            Self::Mattermost => in_spec && matches!(key(1), "version" | "image") && path.len() == 2,
+            Self::Deployment
+            | Self::StatefulSet
+            | Self::DaemonSet
+            | Self::ArgoRollout
+            | Self::HelmRelease
+            | Self::Kustomization
+            | Self::Conditions => in_spec,
+        }
+    }
+
+    /// Asleep by its own spec, where `tenants.dormant` says nothing else: paused or suspended, so that its controller does nothing,
+    /// or scaled to nothing, so that readiness is nobody's. It joins on waking (R4).
+    pub fn is_asleep(self, object: &Value) -> bool {
+        let spec = |key: &str| object.get("spec").and_then(|spec| spec.get(key));
+        let set = |key: &str| spec(key).and_then(Value::as_bool) == Some(true);
+        let none = || spec("replicas").and_then(Value::as_i64) == Some(0);
+        match self {
+            Self::Deployment | Self::ArgoRollout => set("paused") || none(),
+            Self::StatefulSet | Self::Mattermost => none(),
+            Self::HelmRelease | Self::Kustomization => set("suspend"),
+            Self::DaemonSet | Self::Application => false,
+            Self::Conditions => set("paused") || set("suspend"),
+        }
+    }
+
     /// `Err` when the status speaks of another generation (or may do so) than the present one.
     pub fn fresh(self, object: &Judged<'_>) -> Result<(), String> {
-        let observed = object.int("/status/observedGeneration");
+        let observed = object.observed_generation();
         match (self.generations(), observed, object.generation) {
             (Generations::Always | Generations::Perhaps, Some(observed), Some(generation)) => {
                 if observed == generation {
@@ -133,6 +176,12 @@ type Judgement = Result<Option<Timestamp>, String>;
 impl<'a> Judged<'a> {
     fn int(&self, pointer: &str) -> Option<i64> {
         self.data.pointer(pointer).and_then(Value::as_i64)
+    }
+
+    /// Argo Rollouts writes it as text.
+    fn observed_generation(&self) -> Option<i64> {
+        let pointer = "/status/observedGeneration";
+        self.int(pointer).or_else(|| self.text(pointer).and_then(|text| text.parse().ok()))
     }
 
     /// Counts that are zero are left out of many statuses.
@@ -291,6 +340,21 @@ fn application(object: &Judged<'_>) -> Judgement {
     Ok(None)
 }
 
+/// <https://github.com/argoproj/argo-rollouts>, pkg/apis/rollouts/v1alpha1: `phase` is the controller's own summary. Blue-green keeps
+/// old replicas for a while, so that only the new ones are counted.
+fn argo_rollout(object: &Judged<'_>) -> Judgement {
+    let phase = object.text("/status/phase").unwrap_or("not reported");
+    if phase != "Healthy" {
+        let message = object.text("/status/message").filter(|message| !message.is_empty());
+        let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+        return Err(cut::chars(&format!("phase is {phase}{message}"), 160).to_owned());
+    }
+    let want = object.int("/spec/replicas").unwrap_or(1);
+    at_least(object.count("/status/updatedReplicas"), want, "updated")?;
+    at_least(object.count("/status/availableReplicas"), want, "available")?;
+    Ok(None)
+}
+
 /// Go's `omitempty` drops blanks on the way from spec to status; `None` for a blank.
 fn without_blanks(value: &Value) -> Option<Value> {
     match value {
@@ -399,7 +463,7 @@ fn condition_ready(object: &Judged<'_>) -> Judgement {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::path::Path, *};
 
     #[test]
     fn a_chart_is_the_same_whatever_build_metadata_flux_gives_it() {
@@ -442,6 +506,62 @@ mod tests {
         let all_stale = judge(known, 4, ready);
         if known.generations() != Generations::Never {
             assert!(matches!(all_stale, Verdict::NotReady(_)), "{known:?}: a stale status counted");
+        }
+    }
+
+    #[test]
+    fn a11_an_argo_rollout_reports_its_generation_as_text() {
+        let ready = json!({"spec": {"replicas": 3}, "status": {"observedGeneration": "3", "phase": "Healthy",
+            "replicas": 4, "updatedReplicas": 3, "availableReplicas": 3}});
+        check(
+            Known::ArgoRollout,
+            &ready,
+            &[
+                ("/status/phase", json!("Progressing"), "phase is Progressing"),
+                ("/status/phase", json!("Degraded"), "phase is Degraded"),
+                ("/status/observedGeneration", json!("2"), "generation 2, not 3"),
+                ("/status/updatedReplicas", json!(1), "1 of 3 replicas updated"),
+                ("/status/availableReplicas", json!(2), "2 of 3 replicas available"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a3_what_its_own_spec_puts_to_sleep_is_asleep() {
+        for (known, spec, asleep) in [
+            (Known::Deployment, json!({"paused": true, "replicas": 2}), true),
+            (Known::Deployment, json!({"replicas": 0}), true),
+            (Known::Deployment, json!({}), false),
+            (Known::StatefulSet, json!({"replicas": 0}), true),
+            (Known::StatefulSet, json!({"paused": true}), false),
+            (Known::HelmRelease, json!({"suspend": true}), true),
+            (Known::HelmRelease, json!({"suspend": false}), false),
+            (Known::ArgoRollout, json!({"paused": true}), true),
+            (Known::Conditions, json!({"suspend": true}), true),
+            (Known::Application, json!({"suspend": true}), false),
+        ] {
+            assert_eq!(known.is_asleep(&json!({"spec": spec})), asleep, "{known:?} {spec}");
+        }
+    }
+
+    #[test]
+    fn a4_a_path_whose_change_no_status_tells_of_is_not_seen() {
+        for (known, path, seen) in [
+            (Known::Deployment, "spec.template.metadata.labels.version", true),
+            (Known::Deployment, "metadata.labels.version", false),
+            (Known::HelmRelease, "spec.values.image.tag", true),
+            (Known::HelmRelease, "metadata.annotations.version", false),
+            (Known::Application, "spec.source.helm.parameters[name=tag].value", true),
+            (Known::Application, "spec.sources[chart=app].targetRevision", true),
+            (Known::Application, "spec.sourceHydrator.drySource.targetRevision", false),
+            (Known::Application, "spec.destination.name", false),
+            (Known::Mattermost, "spec.version", true),
+            (Known::Mattermost, "spec.mattermostEnv[name=TAG].value", false),
+            (Known::Conditions, "data.version", false),
+            (Known::Conditions, "spec.version", true),
+        ] {
+            let path = Path::parse(path).unwrap();
+            assert_eq!(known.sees(path.segments()), seen, "{known:?} {path}");
         }
     }
 

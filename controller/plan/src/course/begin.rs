@@ -17,7 +17,7 @@ use super::{
 use crate::{
     gate::{self, Gates, Passage},
     input::Input,
-    observed::{Listing, Tenant},
+    observed::{Listing, Readiness, Tenant},
     roster::{Roster, Standing, after, hold_for_hub, own},
     said::Said,
 };
@@ -54,7 +54,7 @@ pub(crate) fn begin(
     if asks(input, &course, roster) {
         return ask(input, course, roster, versions);
     }
-    let (course, said) = learn(course, versions, live);
+    let (course, said) = learn(course, versions, roster);
     // Who had no safe version may have one now.
     let adopted = Roster::call(input, &course);
     let known = course.clone();
@@ -209,7 +209,11 @@ fn ask(
     let found: Vec<String> =
         versions.iter().take(4).map(|v| format!("{} on {}", v.tenants, v.version)).collect();
     let (first, found) = (&input.spec().waves[0].name, found.join(", "));
-    let waiting = format!("found {live} tenants: {found}; approve wave {first} of {} to begin", course.wish);
+    let waiting = format!(
+        "found {live} tenants: {found}{}; approve wave {first} of {} to begin",
+        unready(roster),
+        course.wish
+    );
     let mut said = Said::default();
     if course.phase != Phase::Adopting {
         said.tell(TransitionReason::Adopting, &waiting);
@@ -220,14 +224,28 @@ fn ask(
 }
 
 /// Learns the stable version of a fleet without history: the most common one (R33).
-fn learn(course: Course, versions: Vec<VersionCount>, live: usize) -> (Course, Said) {
-    let mut said = Said::default();
+fn learn(course: Course, versions: Vec<VersionCount>, roster: &Roster<'_>) -> (Course, Said) {
+    let (mut said, live) = (Said::default(), roster.count(Standing::is_live));
     let stable = versions.into_iter().next().map(|found| found.version);
     if let Some(stable) = &stable {
-        let message = format!("{stable} is the stable version of {live} tenants");
+        let message = format!("{stable} is the stable version of {live} tenants{}", unready(roster));
         said.tell(TransitionReason::Adopted, message);
     }
     (Course { stable, ..course }, said)
+}
+
+/// Tenants that are not ready as they are found: they will not be judged by their readiness, and people want to know before.
+fn unready(roster: &Roster<'_>) -> String {
+    let mut found =
+        roster.fleet().filter(|(_, place)| place.standing.is_live()).filter_map(|(tenant, _)| match &tenant
+            .readiness
+        {
+            Readiness::NotReady { reason } => Some((tenant, reason)),
+            Readiness::Ready { .. } => None,
+        });
+    let Some((tenant, reason)) = found.next() else { return String::new() };
+    let (n, one) = (1 + found.count(), format!("{}/{}", tenant.namespace, tenant.name));
+    format!("; {n} are not ready, such as {one} ({reason}), and will not be judged by readiness")
 }
 
 fn all_on(roster: &Roster<'_>, wanted: &str) -> bool {

@@ -5,7 +5,7 @@ use breakwater_crds::{
     status::{Condition, ConditionStatus},
     words::{ConditionType, DeviationReason, HoldReason},
 };
-use breakwater_slo::TenantId;
+use breakwater_slo::{TenantId, fisher_upper};
 use jiff::Timestamp;
 
 use super::{Case, Found};
@@ -19,6 +19,9 @@ use crate::{
 /// How many failed tenants are looked at to learn the cause.
 const DIAGNOSED: usize = 5;
 
+/// Below this probability of chance, more of the updated tenants fail than of the others. A miss costs a hold that names both.
+const WORSE: f64 = 0.05;
+
 /// What failed tenants come to: a deviation, or a hold, and whose cause is to be looked up.
 type Failures = (Option<Found>, Vec<TenantId>, Said);
 
@@ -26,6 +29,8 @@ type Failures = (Option<Found>, Vec<TenantId>, Said);
 struct Excess<'c, 'a> {
     wave: &'a Wave,
     total: usize,
+    /// Tenants that were not ready before their update either.
+    unready: usize,
     failed: Vec<&'a Tenant>,
     /// The hold for failed tenants that stands, if one does; its age is that of the failures.
     held: Option<&'a Condition>,
@@ -42,6 +47,7 @@ pub(super) fn look(case: Case<'_, '_>) -> Failures {
     let last = case.course.current_wave().unwrap_or(waves.len().saturating_sub(1));
     let mut totals = vec![0_usize; waves.len()];
     let mut failed = vec![Vec::new(); waves.len()];
+    let mut unready = vec![0_usize; waves.len()];
     for (tenant, place) in case.roster.fleet().filter(|(_, place)| place.standing.is_live()) {
         let Some(wave) = place.wave else { continue };
         totals[wave] += 1;
@@ -49,17 +55,18 @@ pub(super) fn look(case: Case<'_, '_>) -> Failures {
         if place.standing == Standing::Failed && own(tenant).is_some() {
             failed[wave].push(tenant);
         }
+        unready[wave] += usize::from(place.standing == Standing::Unready);
     }
     // Where nobody is ready no failure is borne: a wave of one would wait for ever (R1, R4).
     let over = |wave: &usize| {
         let (failed, total) = (failed[*wave].len(), totals[*wave]);
-        failed > waves[*wave].max_failures.of(total) || (failed > 0 && failed == total)
+        failed > waves[*wave].max_failures.of(total) || (failed > 0 && failed + unready[*wave] == total)
     };
     let Some(over) = (0..=last).find(over) else { return none };
     let mut failed = std::mem::take(&mut failed[over]);
     failed.sort_unstable_by_key(|tenant| tenant.id);
-    let (wave, total, held) = (&waves[over], totals[over], held(&case));
-    Excess { wave, total, failed, held, case }.answer()
+    let (wave, held) = (&waves[over], held(&case));
+    Excess { wave, total: totals[over], unready: unready[over], failed, held, case }.answer()
 }
 
 fn held<'a>(case: &Case<'_, 'a>) -> Option<&'a Condition> {
@@ -72,7 +79,11 @@ impl Excess<'_, '_> {
     fn answer(&self) -> Failures {
         let allowed = self.wave.max_failures.of(self.total);
         let (n, total, name) = (self.failed.len(), self.total, &self.wave.name);
-        let than = if n == total { "and nobody is ready".to_owned() } else { format!("more than {allowed}") };
+        let than = if n + self.unready == total {
+            "and nobody is ready".to_owned()
+        } else {
+            format!("more than {allowed}")
+        };
         let message = format!("{n} of {total} tenants of wave {name} failed, {than}{}", self.one());
         match self.may_return(allowed) {
             Some(until) => {
@@ -81,8 +92,33 @@ impl Excess<'_, '_> {
                 said.wake(until);
                 (None, Vec::new(), said)
             }
-            None => self.by_cause(&message, n <= allowed),
+            None => match self.elsewhere() {
+                Some(elsewhere) => {
+                    let said = Said::held(HoldReason::FleetUnready, format!("{message}; {elsewhere}"));
+                    (None, Vec::new(), said)
+                }
+                None => self.by_cause(&message, n <= allowed),
+            },
         }
+    }
+
+    /// What tenants that were not updated look like, where as many of them are not ready as chance would have it, did the version
+    /// make no difference (R14, Fisher's exact test). `None`: the failures are the version's own.
+    fn elsewhere(&self) -> Option<String> {
+        let untouched = self
+            .case
+            .roster
+            .fleet()
+            .filter(|(_, place)| matches!(place.standing, Standing::Pending | Standing::NotReleased));
+        let (mut not_ready, mut all) = (0, 0);
+        for (tenant, _) in untouched.filter(|(tenant, _)| !tenant.dormant) {
+            all += 1;
+            not_ready += usize::from(matches!(tenant.readiness, Readiness::NotReady { .. }));
+        }
+        let judged = self.total.saturating_sub(self.unready);
+        let worse = fisher_upper((self.failed.len(), judged), (not_ready, all)) <= WORSE;
+        (not_ready > 0 && !worse)
+            .then(|| format!("{not_ready} of {all} tenants that were not updated are not ready either"))
     }
 
     /// One of them, and why it is not ready, in its object's words.

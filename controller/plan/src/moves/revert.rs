@@ -4,7 +4,7 @@ use breakwater_crds::{
     report::{Attribution, Outcome},
     scalars::Span,
     status::{Phase, RevertStatus},
-    words::{Severity, TransitionReason},
+    words::{DeviationReason, Severity, TransitionReason},
 };
 use breakwater_slo::{State, Verdict};
 use jiff::Timestamp;
@@ -130,6 +130,49 @@ fn recovered(judged: &Judged) -> Option<Attribution> {
     }
 }
 
+/// What spoke against the version: an attribution speaks of that only, whatever else is well (R20).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Accuser {
+    Slos,
+    Readiness,
+    /// Somebody who need not have said why.
+    Somebody,
+}
+
+fn accuser(input: &Input<'_>, version: &str) -> Accuser {
+    let reports = input.elsewhere.reports.iter().filter(|report| report.spec.version == version);
+    let newest = reports.max_by_key(|report| report.status.decided_at);
+    match newest.and_then(|report| report.status.reason.known()) {
+        Some(DeviationReason::TooManyFailures) => Accuser::Readiness,
+        Some(DeviationReason::Manual | DeviationReason::Rejected) => Accuser::Somebody,
+        _ => Accuser::Slos,
+    }
+}
+
+/// Whether the release was the cause, and in which words.
+fn attribute(
+    accuser: Accuser,
+    revert: &RevertStatus,
+    recovered: Option<Attribution>,
+) -> (Option<Attribution>, &'static str) {
+    use Attribution::{Attributed, NotAttributed};
+    match (accuser, recovered) {
+        _ if revert.by_spec || revert.reverted == 0 => (recovered, "the SLOs were not asked"),
+        (_, Some(NotAttributed)) => (recovered, "the SLOs did not recover, so look for another cause"),
+        (Accuser::Readiness, _) if revert.failed == 0 => {
+            (Some(Attributed), "its tenants are ready again, so the release was the cause")
+        }
+        (Accuser::Readiness, _) => {
+            (Some(NotAttributed), "tenants are not ready without it either, so look for another cause")
+        }
+        (Accuser::Somebody, Some(Attributed)) => {
+            (None, "the SLOs are healthy, and did not ask for the revert")
+        }
+        (Accuser::Slos, Some(Attributed)) => (recovered, "the SLOs recovered, so the release was the cause"),
+        (Accuser::Slos | Accuser::Somebody, None) => (None, "the SLOs were not asked"),
+    }
+}
+
 /// Up to when every SLO is judged.
 fn judged_until(input: &Input<'_>, judged: &Judged) -> Option<Timestamp> {
     let until = judged.judges.iter().map(State::until_seconds).min()??;
@@ -146,6 +189,7 @@ fn finish<'a>(
     attribution: Option<Attribution>,
     mut said: Said,
 ) -> Moves<'a> {
+    let (attribution, answer) = attribute(accuser(input, &revert.version), &revert, attribution);
     let revert = RevertStatus { finished_at: Some(input.now), attribution, ..revert };
     let whole = revert.failed == 0;
     let (phase, outcome, reason) = match (revert.by_spec, whole) {
@@ -155,11 +199,6 @@ fn finish<'a>(
             let outcome = Some(Outcome::RevertedPartly);
             (Phase::RevertedPartly, outcome, TransitionReason::RevertedPartly)
         }
-    };
-    let answer = match attribution {
-        Some(Attribution::Attributed) => "the SLOs recovered, so the release was the cause",
-        Some(Attribution::NotAttributed) => "the SLOs did not recover, so look for another cause",
-        None => "the SLOs were not asked",
     };
     let RevertStatus { version, reverted, failed, .. } = &revert;
     let back = format!("version {version} is out of {reverted} tenants, {failed} are not back; {answer}");

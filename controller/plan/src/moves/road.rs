@@ -162,6 +162,8 @@ struct Tally {
     waiting: usize,
     ready: usize,
     failed: usize,
+    /// Not ready, and not before their update either: nobody waits for them, and nobody blames the version.
+    unready: usize,
     /// Somebody else changed these; the wave bears some (R24).
     contested: usize,
     /// The version is rejected for these alone: nobody waits for them (R22).
@@ -213,9 +215,11 @@ impl Road<'_, '_> {
         let complete = self.is_complete(spec, tally);
         if complete && course.waves[index].completed_at.is_none() {
             course = with_wave(course, index, |wave| wave.completed_at = Some(now));
-            let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
+            let some = |n: usize, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
+            let (failed, unready) =
+                (some(tally.failed, "failed"), some(tally.unready, "not ready as before their update"));
             let message =
-                format!("wave {}: {} tenants are updated and ready{failed}", spec.name, tally.ready);
+                format!("wave {}: {} tenants are updated and ready{failed}{unready}", spec.name, tally.ready);
             said.tell(TransitionReason::WaveUpdated, message);
         }
         said.wake(tally.next_deadline);
@@ -223,6 +227,13 @@ impl Road<'_, '_> {
         if course.waves[index].completed_at.is_none() {
             if let Some(why) = self.refused(spec, tally) {
                 said.hold(HoldReason::WritesRefused, why.clone());
+                return Leg::waits(course, Phase::Advancing, said, why);
+            }
+            if tally.unready > 0 && tally.ready + tally.waiting + tally.failed == 0 {
+                let (n, name) = (tally.unready, &spec.name);
+                let why =
+                    format!("none of the {n} tenants of wave {name} is ready, nor was before its update");
+                said.hold(HoldReason::NeverReady, why.clone());
                 return Leg::waits(course, Phase::Advancing, said, why);
             }
             let why = format!("updating wave {}: {progress}", spec.name);
@@ -340,6 +351,7 @@ impl Road<'_, '_> {
                     tally.warm_at = tally.warm_at.max(Some(*warm_at));
                 }
                 Standing::Failed => tally.failed += in_wave,
+                Standing::Unready => tally.unready += in_wave,
                 Standing::Contested if self.bears_contested(place.wave) => tally.contested += in_wave,
                 standing => {
                     tally.waiting += 1;

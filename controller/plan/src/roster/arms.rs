@@ -30,13 +30,15 @@ pub(crate) fn arm(
             let since = verifying?.verifying_since?;
             (*warm_at <= start && since <= start).then_some(Arm::Candidate)
         }
-        Standing::Ready { .. } | Standing::Updating { .. } | Standing::Failed if untouched_then => {
+        Standing::Ready { .. } | Standing::Updating { .. } | Standing::Failed | Standing::Unready
+            if untouched_then =>
+        {
             Some(Arm::Baseline)
         }
         Standing::Ready { warm_at } if *warm_at <= start => Some(Arm::Candidate),
         Standing::Ready { .. } | Standing::Updating { .. } => written.map(|_| Arm::Warming),
         // It had its time and users are still on it: what they feel is the release.
-        Standing::Failed => Some(Arm::Candidate),
+        Standing::Failed | Standing::Unready => Some(Arm::Candidate),
         Standing::Pending | Standing::NotReleased => {
             is_baseline(input, course, tenant, start).then_some(Arm::Baseline)
         }
@@ -86,7 +88,7 @@ fn alert_arm(input: &Input<'_>, course: &Course, tenant: &Tenant, place: &Place)
     };
     match &place.standing {
         Standing::Ready { warm_at } => candidate(Some(*warm_at)),
-        Standing::Updating { .. } | Standing::Failed => candidate(None),
+        Standing::Updating { .. } | Standing::Failed | Standing::Unready => candidate(None),
         Standing::Pending | Standing::NotReleased if is_baseline(input, course, tenant, input.now) => {
             alerts::Standing::Baseline
         }

@@ -174,6 +174,7 @@ fn returning_alone(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Opt
     }
     match &tenant.readiness {
         Readiness::Ready { .. } => None,
+        Readiness::NotReady { .. } if !marker.ready_before => None,
         Readiness::NotReady { .. } => {
             let deadline =
                 ground.clock.deadline(marker.written_at, ground.spec.revert.tenant_deadline, ground.now);
@@ -195,7 +196,10 @@ fn returned(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Option<Sta
     let tenants = &ground.spec.tenants;
     Some(match &tenant.readiness {
         Readiness::Ready { since } => Standing::Returned { warm_at: after(*since, tenants.warm_up) },
-        // A sleeper is written without waiting (R18).
+        // A sleeper is written without waiting (R18), and who was not ready before is back as it was.
+        Readiness::NotReady { .. } if !marker.ready_before => {
+            Standing::Returned { warm_at: after(marker.written_at.min(ground.now), tenants.warm_up) }
+        }
         Readiness::NotReady { .. } if tenant.dormant => {
             Standing::Returned { warm_at: marker.written_at.min(ground.now) }
         }
@@ -220,7 +224,11 @@ fn updated(tenant: &Tenant, own: Option<&Marker>, ground: &Ground<'_>) -> Standi
             let from = own.map(|marker| marker.written_at).or(ground.started_at);
             let deadline = from.map(|from| ground.clock.deadline(from, ground.progress_deadline, ground.now));
             if deadline.is_some_and(|deadline| deadline <= ground.now) {
-                Standing::Failed
+                if own.is_none_or(|marker| marker.ready_before) {
+                    Standing::Failed
+                } else {
+                    Standing::Unready
+                }
             } else {
                 Standing::Updating { deadline }
             }

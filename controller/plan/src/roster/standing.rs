@@ -34,6 +34,8 @@ pub enum Standing {
     },
     /// On the wanted version, past its deadline.
     Failed,
+    /// The same, of a tenant that was not ready before its update either: nobody's fault, as far as is known.
+    Unready,
     /// On the wanted version and ready.
     Ready {
         /// When its numbers begin to say something.
@@ -67,6 +69,7 @@ impl Standing {
             | Self::Pending
             | Self::Updating { .. }
             | Self::Failed
+            | Self::Unready
             | Self::Ready { .. }
             | Self::Spared
             | Self::Outgoing
@@ -106,7 +109,7 @@ impl Standing {
 
     /// True for tenants that are on the wanted version.
     pub const fn is_updated(&self) -> bool {
-        matches!(self, Self::Updating { .. } | Self::Failed | Self::Ready { .. })
+        matches!(self, Self::Updating { .. } | Self::Failed | Self::Unready | Self::Ready { .. })
     }
 }
 

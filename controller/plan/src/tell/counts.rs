@@ -58,6 +58,7 @@ fn add(counts: &mut Counts, standing: &Standing) {
         | Standing::Unsure
         | Standing::Pending
         | Standing::Updating { .. }
+        | Standing::Unready
         | Standing::Returning { .. }
         | Standing::Returned { .. } => {}
     }

@@ -50,6 +50,7 @@ enum Trouble {
     WriteRefused,
     OwnerNotReleased,
     Reverted,
+    NotReadyBefore,
     PreviousUnknown,
     Unreadable,
     Claimed,
@@ -66,6 +67,7 @@ impl Trouble {
             Self::WriteRefused => words::Trouble::WriteRefused,
             Self::OwnerNotReleased => words::Trouble::OwnerNotReleased,
             Self::Reverted => words::Trouble::Reverted,
+            Self::NotReadyBefore => words::Trouble::NotReadyBefore,
             Self::PreviousUnknown => words::Trouble::PreviousUnknown,
             Self::Unreadable => words::Trouble::Unreadable,
             Self::Claimed => words::Trouble::Claimed,
@@ -76,7 +78,7 @@ impl Trouble {
     fn message(self, input: &Input<'_>, course: &Course, tenant: &Tenant) -> String {
         let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
         match self {
-            Self::RevertFailed | Self::Failed => match &tenant.readiness {
+            Self::RevertFailed | Self::Failed | Self::NotReadyBefore => match &tenant.readiness {
                 Readiness::NotReady { reason } => reason.to_string(),
                 Readiness::Ready { .. } => String::new(),
             },
@@ -131,6 +133,7 @@ fn trouble(input: &Input<'_>, course: &Course, tenant: &Tenant, place: &Place) -
         Standing::ReturnFailed => Some(Trouble::RevertFailed),
         Standing::Outgoing if !course.way(input).has_safe(tenant) => Some(Trouble::NoSafeVersion),
         Standing::Failed => Some(Trouble::Failed),
+        Standing::Unready => Some(Trouble::NotReadyBefore),
         Standing::Contested => Some(Trouble::Contested),
         Standing::NotReleased => Some(Trouble::OwnerNotReleased),
         Standing::Spared => Some(Trouble::Reverted),

@@ -49,6 +49,7 @@ fn r15_who_is_no_tenant_of_the_rollout_is_in_no_arm() {
         wave: "x".into(),
         written_at: world.now,
         epoch: 1,
+        ready_before: true,
     };
     let since = world.now - SignedDuration::from_secs(1);
     let each: [(&str, Change<'_>); 8] = [

@@ -857,5 +857,5 @@ pub fn store(reports: &mut Vec<Report>, plan: &Plan) {
 /// A marker of this Rollout, as an earlier controller left it.
 pub fn marker(target: &str, previous: &str, wave: &str, written_at: Timestamp) -> Marker {
     let (target, previous, wave) = (target.into(), previous.into(), wave.into());
-    Marker { claim: Claim::Own, target, previous, wave, written_at, epoch: 1 }
+    Marker { claim: Claim::Own, target, previous, wave, written_at, epoch: 1, ready_before: true }
 }
