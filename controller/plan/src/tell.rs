@@ -13,7 +13,7 @@ use breakwater_crds::{
     status::{Condition, ConditionStatus, ProcessedAction, RolloutStatus, SloStatus, Transition},
     words::{ConditionType, Severity, TransitionReason},
 };
-use breakwater_slo::State;
+use breakwater_slo::{State, TenantId};
 use jiff::Timestamp;
 
 pub(crate) use self::conditions::is_same_hold;
@@ -32,6 +32,9 @@ use crate::{
     roster::{Roster, Standing, alert_arms},
     said::{Said, Told},
 };
+
+/// How many tenants that did not come back are looked at to learn the cause.
+const RETURNS_DIAGNOSED: usize = 5;
 
 /// Everything that a plan is told from.
 pub(crate) struct Decided<'d, 'a> {
@@ -104,7 +107,7 @@ pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
         reports: reports.writes,
         writes,
         jobs,
-        diagnose: answer.diagnose.clone(),
+        diagnose: diagnose(answer, roster),
         transitions,
         judges,
         traces: reports.traces,
@@ -113,6 +116,15 @@ pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
         status,
         places: tenants.into_places(),
     }
+}
+
+/// Tenants whose cause is to be looked up: failed ones that decide, and the first that did not come back, for those who mend them.
+fn diagnose(answer: &Answer, roster: &Roster<'_>) -> Vec<TenantId> {
+    let back = roster.fleet().filter(|(_, place)| place.standing == Standing::ReturnFailed);
+    let mut left: Vec<TenantId> = back.map(|(tenant, _)| tenant.id).collect();
+    left.sort_unstable();
+    left.truncate(RETURNS_DIAGNOSED);
+    answer.diagnose.iter().copied().chain(left).collect()
 }
 
 /// The judges' states once those who go back alone are forgiven, and the moves are made.

@@ -35,6 +35,24 @@ pub fn cause_of(pods: &[Pod]) -> Cause {
     infrastructure.unwrap_or(Cause::Unknown)
 }
 
+/// A pod of a `StatefulSet` that is not ready, on another revision than the template's. Its controller waits for that pod and does not
+/// replace it, so that a revert of the template alone mends nothing (kubernetes#67250): somebody has to delete the pod.
+pub fn stuck(revision: &str, pods: &[Pod]) -> Option<Cause> {
+    let is_stuck = |pod: &&Pod| {
+        let labels = pod.metadata.labels.as_ref();
+        let of = labels.and_then(|labels| labels.get("controller-revision-hash"));
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let ready = conditions.filter(|c| c.type_ == "Ready").any(|c| c.status == "True");
+        pod.metadata.deletion_timestamp.is_none() && !ready && of.is_some_and(|of| of != revision)
+    };
+    let pod = pods.iter().find(is_stuck)?;
+    let name = pod.metadata.name.as_deref().unwrap_or("?");
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or("?");
+    Some(Cause::Application(format!(
+        "pod {name} is stuck on another revision and its StatefulSet does not replace it: kubectl delete pod {name} -n {namespace}"
+    )))
+}
+
 fn cause_of_pod(pod: &Pod) -> Cause {
     let name = pod.metadata.name.as_deref().unwrap_or("?");
     if pod.metadata.deletion_timestamp.is_some() {
@@ -114,6 +132,20 @@ mod tests {
 
     fn container(state: &serde_json::Value) -> serde_json::Value {
         json!({"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 1, "started": true, "state": state}]})
+    }
+
+    #[test]
+    fn a10_a_pod_that_a_stateful_set_does_not_replace_is_named_with_the_command() {
+        let pod = |revision: &str, ready: &str| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": "db-1", "namespace": "shop", "labels": {"controller-revision-hash": revision}},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]}}))
+            .unwrap()
+        };
+        let cause = stuck("db-old", &[pod("db-old", "True"), pod("db-new", "False")]);
+        let Some(Cause::Application(text)) = cause else { panic!("{cause:?}") };
+        assert!(text.ends_with("kubectl delete pod db-1 -n shop"), "{text}");
+        assert_eq!(stuck("db-old", &[pod("db-old", "False"), pod("db-new", "True")]), None);
     }
 
     #[test]

@@ -37,6 +37,7 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{watcher, watcher::Event},
 };
+use serde_json::Value;
 use tokio::{
     sync::{Notify, watch as signal},
     task::AbortHandle,
@@ -190,6 +191,7 @@ impl Tenants {
             | Known::Application
             | Known::HelmRelease
             | Known::Kustomization
+            | Known::ArgoRollout
             | Known::Conditions => return Cause::Unknown,
         }
         let Some(tenant) = subscription.core.index.get(id) else {
@@ -205,7 +207,11 @@ impl Tenants {
         let pods: Api<Pod> = Api::namespaced(self.shared.client.clone(), &tenant.namespace);
         let parameters = ListParams::default().labels(&selector.query()).limit(MAX_PODS);
         match tokio::time::timeout(READ_TIMEOUT, pods.list(&parameters)).await {
-            Ok(Ok(list)) => diagnose::cause_of(&list.items),
+            Ok(Ok(list)) => {
+                let revision = object.data.pointer("/status/updateRevision").and_then(Value::as_str);
+                let stuck = revision.and_then(|revision| diagnose::stuck(revision, &list.items));
+                stuck.unwrap_or_else(|| diagnose::cause_of(&list.items))
+            }
             Ok(Err(_)) | Err(_) => Cause::Unknown,
         }
     }

@@ -9,7 +9,7 @@ use breakwater_crds::{
 use crate::{
     course::{Course, is_known},
     input::Input,
-    observed::{Readiness, Reading, Tenant},
+    observed::{Cause, Readiness, Reading, Tenant},
     roster::{Place, Roster, Standing, hub_of, own},
     said::clip_to,
 };
@@ -79,6 +79,12 @@ impl Trouble {
         let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
         match self {
             Self::RevertFailed | Self::Failed | Self::NotReadyBefore => match &tenant.readiness {
+                Readiness::NotReady { reason } if self != Self::NotReadyBefore => {
+                    match input.fleet.causes.get(&tenant.id) {
+                        Some(Cause::Application(how) | Cause::Infrastructure(how)) => how.clone(),
+                        Some(Cause::Unknown) | None => reason.to_string(),
+                    }
+                }
                 Readiness::NotReady { reason } => reason.to_string(),
                 Readiness::Ready { .. } => String::new(),
             },

@@ -232,6 +232,69 @@ fn r4_a_term_after_one_with_a_fast_clock_finds_nobody_late() {
 }
 
 #[test]
+fn a3_who_was_not_ready_before_is_not_judged_by_readiness() {
+    let all = json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}]);
+    for (unready, held) in [(2, "None"), (6, "NeverReady")] {
+        let mut world = World::new(waves(&all), [0, 0, 6]);
+        let never: Vec<String> = (0..unready).map(|i| format!("c{i}")).collect();
+        for name in &never {
+            world.disturb(name, None);
+        }
+        world.turn();
+        let told = world.transitions.iter().find(|told| told.reason.as_str() == "Adopted").unwrap();
+        assert!(told.message.contains(&format!("{unready} are not ready, such as")), "{}", told.message);
+        for name in &never {
+            world.sim(name).ready_at = None;
+        }
+        for _ in 0..8 {
+            world.pass(minutes(10));
+        }
+        assert!(world.reports.is_empty(), "{:?}", world.status.message);
+        assert_eq!((world.on("2.0.0"), world.status.counts.failed), (6, 0));
+        assert_eq!(world.condition("Held").1, held);
+        assert_eq!(world.status.troubled.len(), unready);
+        assert!(world.status.troubled.iter().all(|tenant| tenant.reason.as_str() == "NotReadyBefore"));
+        let phase = if held == "None" { Phase::Soaking } else { Phase::Advancing };
+        assert_eq!(world.status.phase, phase);
+    }
+}
+
+#[test]
+fn a3_an_outage_of_both_versions_holds_and_reverts_nothing() {
+    let two = json!([
+        {"name": "early", "selector": {"matchLabels": {"ring": "0"}}, "soak": "2h", "maxConcurrent": 9},
+        {"name": "rest", "soak": "2h"},
+    ]);
+    for (elsewhere, reverts) in [(6, false), (0, true)] {
+        let mut world = World::new(waves(&two), [4, 0, 6]);
+        world.turn();
+        let down = (0..4).map(|i| format!("a{i}")).chain((0..elsewhere).map(|i| format!("c{i}")));
+        for name in down.collect::<Vec<_>>() {
+            world.disturb(&name, None);
+        }
+        for _ in 0..4 {
+            world.pass(minutes(10));
+        }
+        assert_eq!(!world.reports.is_empty(), reverts, "{:?}", world.status.message);
+        if !reverts {
+            assert_eq!(world.condition("Held").1, "FleetUnready");
+            let message = &world.status.message;
+            assert!(message.contains("6 of 6 tenants that were not updated are not ready either"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a3_a_revert_for_readiness_is_attributed_by_readiness() {
+    let mut world = World::new(waves(&json!([{"name": "all", "soak": "2h", "maxConcurrent": 9}])), [0, 0, 6]);
+    world.behaviours.get_mut("2.0.0").unwrap().ready_after = None;
+    world.cause = Cause::Application("c: CrashLoopBackOff".into());
+    world.until_phase(Phase::Reverted);
+    let answer = &world.reports[0].status.answer;
+    assert!(answer.contains("its tenants are ready again") && !answer.contains("SLOs"), "{answer}");
+}
+
+#[test]
 fn r4_ready_tenants_that_a_drained_node_takes_away_have_the_deadline_to_come_back() {
     for (back, reverts) in [(Some(minutes(5)), false), (None, true)] {
         let mut world =
