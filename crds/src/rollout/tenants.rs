@@ -34,8 +34,8 @@ pub struct Tenants {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 1024)))]
     pub ready: String,
-    /// CEL over `object`: true when the tenant sleeps and is left alone. By default that is one whose `spec.replicas` is 0 (Deployment,
-    /// StatefulSet, Mattermost, argoproj.io Rollout), or whose `spec.paused` or `spec.suspend` is true where the kind has it.
+    /// CEL over `object`: true when the tenant sleeps and is left alone. By default that is one whose `spec.replicas` is 0 (`Deployment`,
+    /// `StatefulSet`, `Mattermost`, Rollout of `argoproj.io`), or whose `spec.paused` or `spec.suspend` is true where the kind has it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[cfg_attr(feature = "kube", schemars(length(max = 1024)))]
     pub dormant: String,

@@ -308,6 +308,7 @@ mod tests {
                         "x/y": "2", "breakwater.dev/rollout-ref": "ops/app@hub", "breakwater.dev/target-version": "2",
                         "breakwater.dev/previous-version": "1", "breakwater.dev/wave": "early",
                         "breakwater.dev/written-at": "2026-01-01T00:00:00Z", "breakwater.dev/epoch": "4",
+                        "breakwater.dev/ready-before": "true",
                     },
                 },
                 "spec": {"version": "2"},
@@ -330,7 +331,7 @@ mod tests {
             json!({"c": [{"name": "side", "image": "s:1"}, {"name": "app", "image": "r:2"}]})
         );
         assert_eq!(written["metadata"]["labels"][marker::ROLLOUT_LABEL], APP.label());
-        assert_eq!(written["metadata"]["annotations"].as_object().unwrap().len(), 6);
+        assert_eq!(written["metadata"]["annotations"].as_object().unwrap().len(), 7);
 
         let mut namesake = object.clone();
         namesake["metadata"]["uid"] = json!("u-2");

@@ -122,7 +122,7 @@ impl Known {
     /// with labels, annotations or the data of a `ConfigMap`; without generations only what the status repeats is seen.
     pub fn sees(self, path: &[Segment]) -> bool {
         let key = |index: usize| match path.get(index) {
-            Some(Segment::Key(key)) | Some(Segment::Item { key, .. }) => key.as_str(),
+            Some(Segment::Key(key) | Segment::Item { key, .. }) => key.as_str(),
             None => "",
         };
         let in_spec = key(0) == "spec";

@@ -279,7 +279,10 @@ fn a3_an_outage_of_both_versions_holds_and_reverts_nothing() {
         if !reverts {
             assert_eq!(world.condition("Held").1, "FleetUnready");
             let message = &world.status.message;
-            assert!(message.contains("6 of 6 tenants that were not updated are not ready either"), "{message}");
+            assert!(
+                message.contains("6 of 6 tenants that were not updated are not ready either"),
+                "{message}"
+            );
         }
     }
 }
