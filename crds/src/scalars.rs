@@ -132,7 +132,7 @@ impl Span {
     }
 
     /// True for `0`.
-    pub const fn is_zero(self) -> bool {
+    pub const fn is_zero(&self) -> bool {
         self.0 == 0
     }
 

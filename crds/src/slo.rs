@@ -72,6 +72,10 @@ pub struct Slo {
     /// Length of one counting step: `auto` (four scrapes, at least 1m where scrapes are 15 s or more) or 5s to 5m.
     #[serde(default)]
     pub step: Step,
+    /// How much later than its scrapes the metric is there, at most 1h: 15m for `CloudWatch`. Steps are read so much later, and so much
+    /// later is a deviation found.
+    #[serde(default, skip_serializing_if = "Span::is_zero")]
+    pub delay: Span,
     /// What users would not feel: the comparison lets it pass.
     #[serde(default)]
     pub margin: Margin,
@@ -149,10 +153,28 @@ pub struct Latency {
         schemars(length(max = 16), regex(pattern = "^[0-9]{1,6}(\\.[0-9]{1,6})?(ms|s)$"))
     )]
     pub threshold: String,
+    /// Unit of the histogram's bucket edges. Where it is not given, the histogram's name says it (`_seconds`, `_milliseconds`, `_ms`,
+    /// ...), and seconds are taken where that says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// Whether requests above the nearest two bucket edges on each side of the threshold are compared as well, which finds
     /// a version that is slower where the threshold hardly shows it. `Enabled` gives half of the comparison's evidence to them.
     #[serde(default, skip_serializing_if = "Shape::is_enabled")]
     pub shape: Shape,
+}
+
+/// Unit of a histogram's bucket edges, the values of the label `le`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+pub enum Unit {
+    /// `le="0.5"` is half a second, as Prometheus recommends.
+    Seconds,
+    /// `le="500"` is half a second, as Istio and Envoy have it.
+    Milliseconds,
+    /// `le="500000"` is half a second.
+    Microseconds,
+    /// `le="5e+08"` is half a second.
+    Nanoseconds,
 }
 
 /// Whether the shape of a latency is compared beside the share above its threshold. (Not `On` and `Off`: for YAML 1.1, so for

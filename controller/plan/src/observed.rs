@@ -352,7 +352,7 @@ pub struct SloReading {
     pub error: Option<String>,
     /// Length of a step, in seconds; known once the scrape interval was asked for.
     pub step_seconds: i64,
-    /// How long after its end a step is read, in seconds: two scrape intervals, or 90 s.
+    /// How long after its end a step is read, in seconds: two scrape intervals, or 90 s, and the SLO's `delay`.
     pub lag_seconds: i64,
     /// Bad and total over seven days before the keyed instant (a wave's start), by tenant (R14).
     pub history: HashMap<Timestamp, Week>,

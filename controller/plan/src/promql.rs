@@ -4,20 +4,23 @@
 //! [`ROW_LABEL`] what they are. Matchers of the Rollout are put into every selector of the parsed expression, never
 //! pasted into text.
 
+mod edge;
 mod frame;
 mod past;
 mod selector;
 mod shape;
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
-use breakwater_crds::slo::{Errors, Latency, Slo, Step};
+use breakwater_crds::slo::{Errors, Latency, Slo, Step, Unit};
 use breakwater_text::figure;
+pub use edge::{check_edges, edge_seconds, le, threshold, unit};
+use edge::{le_pattern, threshold_seconds};
 use frame::{Frame, named, row, union};
 pub use past::narrowed;
 pub use selector::{Matchers, Refusal, Selector};
 use selector::{guarded, le_matcher};
-pub use shape::{edge_seconds, shape_edges, threshold};
+pub use shape::shape_edges;
 
 use crate::spec::FieldError;
 
@@ -37,6 +40,13 @@ const SAMPLES_PER_SECOND_MAX: f64 = 10.0;
 const LAG_SECONDS_MIN: i64 = 4;
 /// Value of [`ROW_LABEL`] on the row that proves five minutes of samples.
 const OLD_ROW: &str = "old";
+/// Value of [`ROW_LABEL`] on the row that says which share of the series that change falls again and again.
+const FALLS_ROW: &str = "falls";
+/// In so many seconds a series must change, and fall, so many times to be counted there.
+const FALLS_WINDOW: u32 = 900;
+const FALLS_MIN: u32 = 3;
+/// From this share on the total is taken for no counter.
+const FALLS_SHARE: f64 = 0.5;
 
 /// What a row of an answer is, by its [`ROW_LABEL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,10 +81,10 @@ impl Row {
         [Self::Total, Self::Bad, Self::Good, Self::Now].into_iter().find(|row| row.as_str() == text)
     }
 
-    /// The row of the edge that a value of [`EDGE_LABEL`] says, however it is spelt, among these.
-    pub fn edge(le: &str, edges: &[f64]) -> Option<Self> {
-        let seconds = edge_seconds(le)?;
-        let at = edges.iter().position(|edge| shape::is_same(seconds, *edge))?;
+    /// The row of the edge that a value of [`EDGE_LABEL`] says in its unit, however it is spelt, among these, in seconds.
+    pub fn edge(le: &str, unit: Unit, edges: &[f64]) -> Option<Self> {
+        let seconds = edge_seconds(le, unit)?;
+        let at = edges.iter().position(|edge| edge::is_same(seconds, *edge))?;
         u8::try_from(at).ok().map(Self::Edge)
     }
 }
@@ -107,6 +117,7 @@ enum Sli {
     /// The threshold is in seconds; `slower` are the buckets of further edges.
     Histogram {
         threshold: f64,
+        unit: Unit,
         total: Selector,
         good: Selector,
         buckets: Selector,
@@ -147,20 +158,29 @@ impl Queries {
     /// The same queries with rows for these further bucket edges, in seconds; of a histogram only. The error says which
     /// edges cannot be asked for.
     pub fn with_edges(&self, edges: &[f64]) -> Result<Self, Refusal> {
-        let Sli::Histogram { threshold, total, good, buckets, native, slower: _ } = &self.sli else {
+        let Sli::Histogram { threshold, unit, total, good, buckets, native, slower: _ } = &self.sli else {
             return Ok(self.clone());
         };
-        let patterns: Vec<String> = edges.iter().map(|edge| le_pattern(*edge)).collect();
+        let patterns: Vec<String> = edges.iter().map(|edge| le_pattern(*edge, *unit)).collect();
         let slower =
             if patterns.is_empty() { None } else { Some(buckets.with(&le_matcher(&patterns.join("|"))?)) };
         let [total, good, buckets, native] = [total, good, buckets, native].map(Selector::clone);
-        let sli = Sli::Histogram { threshold: *threshold, total, good, buckets, native, slower };
+        let (threshold, unit) = (*threshold, *unit);
+        let sli = Sli::Histogram { threshold, unit, total, good, buckets, native, slower };
         Ok(Self { sli, labels: self.labels.clone(), step: self.step, edges: edges.into() })
     }
 
     /// The further bucket edges that are asked for, in seconds, ascending.
     pub fn edges_of_shape(&self) -> &Arc<[f64]> {
         &self.edges
+    }
+
+    /// The unit of the values of [`EDGE_LABEL`].
+    pub const fn unit(&self) -> Unit {
+        match self.sli {
+            Sli::Histogram { unit, .. } => unit,
+            Sli::Counters { .. } | Sli::Recorded { .. } | Sli::Values { .. } => Unit::Seconds,
+        }
     }
 
     /// How many of them are below the threshold.
@@ -228,7 +248,32 @@ impl Queries {
             named(&window.to_string(), &format!("max(count_over_time({total}[{}s]))", window - 1))
         });
         let old = named(OLD_ROW, &format!("group(last_over_time({total}[60s] offset 4m))"));
-        Some(union(counts.into_iter().chain([old])))
+        // A pod that crashes restarts its counters, one after the other; a gauge falls in half of its changes.
+        let often = |what: &str| format!("count({what}({total}[{FALLS_WINDOW}s]) >= {FALLS_MIN})");
+        let falls = named(FALLS_ROW, &format!("{} / {}", often("resets"), often("changes")));
+        Some(union(counts.into_iter().chain([old, falls])))
+    }
+
+    /// Why the total of an SLO counts nothing, from the answer to [`Queries::scrapes`]: it falls too often for a counter.
+    pub fn check_counter<'a>(
+        &self,
+        rows: impl IntoIterator<Item = (&'a str, f64)>,
+        path: &str,
+    ) -> Option<FieldError> {
+        let (field, total) = match &self.sli {
+            Sli::Counters { total, .. } => ("errors.total", total),
+            Sli::Histogram { total, .. } => ("latency.histogram", total),
+            Sli::Recorded { .. } | Sli::Values { .. } => return None,
+        };
+        let falls = rows.into_iter().find(|(name, _)| *name == FALLS_ROW)?.1;
+        (falls >= FALLS_SHARE).then(|| FieldError {
+            path: format!("{path}.{field}"),
+            message: format!(
+                "{total} falls again and again in {} of its series, so it is no counter; give the counter itself, or record the \
+                 counts of one step and use errors.recorded",
+                figure::percent(falls)
+            ),
+        })
     }
 
     /// One row per tenant and edge: the buckets of all edges at once.
@@ -327,35 +372,6 @@ pub fn check_matchers(text: &str, path: &str) -> Vec<FieldError> {
     Matchers::parse(text).err().map(|refusal| refusal.at(path, text)).into_iter().collect()
 }
 
-/// Why a latency SLO cannot be measured, given the `le` values that exist and whether native histograms do.
-/// `None`: it can. Without any series there is nothing to say yet: also `None`.
-pub fn check_edges(latency: &Latency, edges: &[&str], native: bool, path: &str) -> Option<FieldError> {
-    let threshold = threshold_seconds(&latency.threshold).ok()?;
-    let mut known: Vec<f64> =
-        edges.iter().filter_map(|edge| edge.parse().ok()).filter(|edge: &f64| edge.is_finite()).collect();
-    known.sort_by(f64::total_cmp);
-    known.dedup();
-    if known.iter().any(|edge| (edge - threshold).abs() <= 1e-9 * threshold) || (known.is_empty() && !native)
-    {
-        return None;
-    }
-    let Latency { histogram, threshold, matchers: _, shape: _ } = latency;
-    if known.is_empty() {
-        return Some(FieldError {
-            path: format!("{path}.latency.histogram"),
-            message: format!(
-                "{histogram:?} is a native histogram; only classic ones, with {histogram}_bucket series, can be \
-                 measured: scrape it with always_scrape_classic_histograms, or record its counts and use errors.recorded"
-            ),
-        });
-    }
-    let edges = known.iter().take(30).map(|edge| seconds_text(*edge)).collect::<Vec<_>>().join(", ");
-    Some(FieldError {
-        path: format!("{path}.latency.threshold"),
-        message: format!("{threshold:?} is no bucket edge of {histogram}; choose one of {edges}"),
-    })
-}
-
 fn parse_sli(slo: &Slo, matchers: &Matchers, path: &str, errors: &mut Vec<FieldError>) -> Option<Sli> {
     let Slo { errors: counters, latency, query, .. } = slo;
     match (counters, latency, query) {
@@ -381,6 +397,7 @@ fn parse_sli(slo: &Slo, matchers: &Matchers, path: &str, errors: &mut Vec<FieldE
 fn parse_errors(sli: &Errors, matchers: &Matchers, path: &str, errors: &mut Vec<FieldError>) -> Option<Sli> {
     let mut parse = |text: &str, field: &str| {
         Selector::parse(text, matchers)
+            .and_then(Selector::counts)
             .map_err(|refusal| errors.push(refusal.at(&format!("{path}.{field}"), text)))
             .ok()
     };
@@ -410,7 +427,8 @@ fn parse_latency(
     path: &str,
     errors: &mut Vec<FieldError>,
 ) -> Option<Sli> {
-    let Latency { histogram, matchers: own, threshold, shape: _ } = sli;
+    let Latency { histogram, matchers: own, threshold, unit: _, shape: _ } = sli;
+    let unit = unit(sli);
     let mut keep = |refusal: Refusal, field: &str, value: &str| {
         errors.push(refusal.at(&format!("{path}.{field}"), value));
     };
@@ -422,9 +440,11 @@ fn parse_latency(
     let series = series.map_err(|r| keep(r, "histogram", histogram));
     let (own, threshold, (count, bucket, native)) = (own.ok()?, threshold.ok()?, series.ok()?);
     let buckets = bucket.with(&own);
-    let le = le_matcher(&le_pattern(threshold)).map_err(|r| keep(r, "threshold", &sli.threshold)).ok()?;
+    let le =
+        le_matcher(&le_pattern(threshold, unit)).map_err(|r| keep(r, "threshold", &sli.threshold)).ok()?;
     Some(Sli::Histogram {
         threshold,
+        unit,
         total: count.with(&own),
         good: buckets.with(&le),
         buckets,
@@ -459,42 +479,6 @@ fn check_labels(slo: &Slo, path: &str, errors: &mut Vec<FieldError>) {
             message: "is empty; name the label that tells tenants apart, such as installationId".to_owned(),
         });
     }
-}
-
-/// `500ms` or `0.25s` in seconds.
-fn threshold_seconds(text: &str) -> Result<f64, Refusal> {
-    let refuse = || Refusal::new("is no threshold", "write it as 500ms, 0.25s or 2s");
-    let (number, unit) = match text.strip_suffix("ms") {
-        Some(number) => (number, 1e-3),
-        None => (text.strip_suffix('s').ok_or_else(refuse)?, 1.0),
-    };
-    let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let value: f64 = number.parse().map_err(|_| refuse())?;
-    // Nine decimals are the finest that the field's pattern can say; rounding keeps 500 x 0.001 at 0.5.
-    let seconds = (value * unit * 1e9).round() / 1e9;
-    if digits && seconds > 0.0 && seconds < 1e6 { Ok(seconds) } else { Err(refuse()) }
-}
-
-/// A number of seconds without an exponent and without trailing zeros.
-fn seconds_text(seconds: f64) -> String {
-    figure::trimmed(seconds, 9)
-}
-
-/// The spellings of one edge in the label `le`: `1`, `1.0`, `0.5`, `0.50`, `5e-05`.
-fn le_pattern(seconds: f64) -> String {
-    let text = seconds_text(seconds);
-    let mut pattern = match text.split_once('.') {
-        Some((whole, fraction)) => format!("{whole}\\.{fraction}0*"),
-        None => format!("{text}(\\.0*)?"),
-    };
-    if seconds < 1e-4 {
-        // Go and Python write small floats with an exponent.
-        let scientific = format!("{seconds:e}");
-        if let Some((mantissa, exponent)) = scientific.split_once("e-") {
-            let _ = write!(pattern, "|{}[eE]-0?{exponent}", mantissa.replace('.', "\\."));
-        }
-    }
-    pattern
 }
 
 /// Re-exported for the checks of other expressions, such as gates: refuses what is too deep to be parsed safely.

@@ -76,6 +76,9 @@ impl Checked {
     }
 }
 
+/// Longest `delay` of an SLO.
+const DELAY_MAX: Span = Span::seconds(3_600);
+
 /// Share of alpha that the SLOs have between them; the rest is for evidence that starts anew.
 const ALPHA_AT_FIRST: f64 = 0.9;
 
@@ -118,6 +121,7 @@ fn judge_config(spec: &Slo, step_seconds: i64) -> slo::Config {
     let config = slo::Config {
         kind,
         step_seconds,
+        delay_seconds: spec.delay.as_seconds(),
         page: pairs(&spec.burn_rate.page),
         hold: pairs(&spec.burn_rate.hold),
         sharp: slo::Sharp {
@@ -238,6 +242,11 @@ const WAVES_MAX: usize = 32;
 
 fn check_slo(rollout: &RolloutSpec, spec: &Slo, path: &str, errors: &mut Vec<FieldError>) {
     errors.extend(promql::check(spec, path));
+    if spec.delay > DELAY_MAX {
+        let message =
+            format!("{} is longer than {DELAY_MAX}: so late nobody is saved by a revert", spec.delay);
+        errors.push(FieldError::new(format!("{path}.delay"), message));
+    }
     // Steps of `auto` are known at run time only; a minute is the usual one, and windows are rounded to it.
     let step_seconds = match spec.step {
         Step::Auto => 60,

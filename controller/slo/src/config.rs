@@ -12,6 +12,8 @@ pub struct Config {
     pub kind: Kind,
     /// Length of one step.
     pub step_seconds: i64,
+    /// How much later than usual steps are there, by the nature of the metric.
+    pub delay_seconds: i64,
     /// Pairs that deviate. Used by [`Kind::Ratio`] only, as all below.
     pub page: Vec<Pair>,
     /// Pairs that hold.
@@ -186,6 +188,7 @@ impl Config {
         Self {
             kind: Kind::Ratio { objective },
             step_seconds,
+            delay_seconds: 0,
             page: vec![pair(3_600, 300, 14.4), pair(21_600, 1_800, 6.0)],
             hold: vec![pair(86_400, 7_200, 3.0), pair(259_200, 21_600, 1.0)],
             sharp: Sharp { long_seconds: 300, short_seconds: 60, factor: 14.4, min_bad: 10 },
@@ -254,7 +257,7 @@ pub(crate) fn excess(max: Option<f64>, min: Option<f64>, value: f64) -> f64 {
 
 /// Checks a configuration; the error names the first refused field as `spec.slos[]` calls it.
 pub fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config { kind, step_seconds, page, hold, sharp, update_cost_max, compare } = config;
+    let Config { kind, step_seconds, delay_seconds: _, page, hold, sharp, update_cost_max, compare } = config;
     refuse(*step_seconds < 1, "step", || Problem::NoTime(*step_seconds))?;
     match *kind {
         Kind::Ratio { objective } => {

@@ -24,6 +24,11 @@ pub fn stale_after_seconds(step_seconds: i64) -> i64 {
     step_seconds.saturating_mul(4).max(180)
 }
 
+/// The same for a metric that comes late by its nature.
+fn stale_limit_seconds(config: &Config) -> i64 {
+    stale_after_seconds(config.step()).saturating_add(config.delay_seconds)
+}
+
 impl State {
     /// The evidence at `now_seconds`. `None` before the first warm candidate: no verdict and no hold (R10).
     pub fn evidence(&self, config: &Config, now_seconds: i64) -> Option<Evidence> {
@@ -33,7 +38,7 @@ impl State {
     /// When, in unix seconds, what is known is too old to be data, should no step come before; none before it began.
     pub fn stale_at_seconds(&self, config: &Config) -> Option<i64> {
         let known_seconds = self.until_seconds.max(self.begun_seconds);
-        let limit_seconds = stale_after_seconds(config.step());
+        let limit_seconds = stale_limit_seconds(config);
         self.begun_seconds
             .and(known_seconds)
             .map(|known| known.saturating_add(limit_seconds).saturating_add(1))
@@ -64,8 +69,7 @@ fn no_data(state: &State, why: NoData, window_seconds: i64, words: &str) -> Evid
 
 /// No step, an old one, one from the future, a missing one.
 fn out_of_time(state: &State, config: &Config, begun_seconds: i64, now_seconds: i64) -> Option<Evidence> {
-    let step_seconds = config.step();
-    let limit_seconds = stale_after_seconds(step_seconds);
+    let (step_seconds, limit_seconds) = (config.step(), stale_limit_seconds(config));
     let known_seconds = state.until_seconds.map_or(begun_seconds, |until| until.max(begun_seconds));
     let age_seconds = now_seconds.saturating_sub(known_seconds);
     if age_seconds > limit_seconds {
@@ -110,7 +114,8 @@ fn uncovered(state: &State, config: &Config) -> Option<Evidence> {
     }
     if candidate.tenants > 0 && candidate.exempt == candidate.tenants {
         let words = format!(
-            "nobody to judge by: all of {} candidates burned in the seven days before their update",
+            "nobody to judge by: all of {} candidates burned in the seven days before their update; look at their errors, or at \
+             what the SLO's selectors count",
             candidate.tenants
         );
         return Some(no_data(state, NoData::AllExempt, config.step(), &words));

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use breakwater_text::figure::short_count;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrate::{Replay, Replaying};
@@ -16,8 +17,8 @@ use crate::compare::{Against, Comparison, Doubt, Edges, Frozen, Members};
 use crate::config::Config;
 use crate::dispersion::{Dispersion, Exposed};
 use crate::profile::Profile;
-use crate::reading::{Arm, Past, Reading, Sample, Side, Step, TAILS_MAX, Tail, TenantId};
-use crate::text::span;
+use crate::reading::{Arm, Counts, Past, Reading, Sample, Series, Side, Step, TAILS_MAX, Tail, TenantId};
+use crate::text::{percent, span};
 
 /// Share of the past that teaches before the replay begins.
 const TAUGHT: f64 = 0.5;
@@ -108,6 +109,8 @@ pub struct Learner {
     until_seconds: i64,
     expected_steps: u64,
     read_steps: u64,
+    /// All events of all tenants.
+    seen: Counts,
     pooled: Dispersion,
     past: Dispersion,
     traffic: [Dispersion; 2],
@@ -138,6 +141,7 @@ impl Learner {
             until_seconds,
             expected_steps: u64::try_from(length / step).unwrap_or(0),
             read_steps: 0,
+            seen: Counts { bad: 0.0, total: 0.0 },
             pooled: Dispersion::default(),
             past: Dispersion::default(),
             traffic: [Dispersion::default(); 2],
@@ -158,6 +162,14 @@ impl Learner {
             return;
         }
         self.read_steps = self.read_steps.saturating_add(1);
+        for sample in samples {
+            if let Series::Counted(Counts { bad, total }) = sample.series
+                && let Ok(counts) = Counts::checked(bad, total)
+            {
+                let Counts { bad, total } = self.seen;
+                self.seen = Counts { bad: bad + counts.bad, total: total + counts.total };
+            }
+        }
         let step = self.config.step();
         let ordered = Ordered::new(samples, &mut self.order);
         let rate = pooled(ordered.iter(), weighed);
@@ -206,8 +218,7 @@ impl Learner {
     }
 
     fn taught(&self) -> Result<Learned, String> {
-        let few = "the past holds too few events to learn how bursty they are";
-        let phi = self.pooled.phi().or_else(|| self.past.phi()).ok_or(few)?;
+        let phi = self.pooled.phi().or_else(|| self.past.phi()).ok_or_else(|| few(self.seen))?;
         let mut of_tenants = Dispersion::default();
         self.tenants.iter().for_each(|(_, dispersion)| of_tenants.merge(dispersion));
         let [traffic, traffic_past] = self.traffic;
@@ -263,6 +274,26 @@ impl Learner {
             ..taught
         })
     }
+}
+
+/// From this share of bad events on they are the good ones, most likely.
+const INVERTED_MIN: f64 = 0.5;
+
+/// Why the past does not say how bursty bad events are.
+fn few(seen: Counts) -> String {
+    let Counts { bad, total } = seen;
+    if total <= 0.0 {
+        return "the past holds no event at all: nothing that the SLO's total selects was counted".to_owned();
+    }
+    if bad >= INVERTED_MIN * total {
+        return format!(
+            "{} of the past's {} events are bad: the selectors count the good ones, or the wrong ones",
+            percent(bad / total),
+            short_count(total)
+        );
+    }
+    let (bad, total) = (short_count(bad), short_count(total));
+    format!("the past holds too few events to learn how bursty they are: {bad} bad of {total}")
 }
 
 fn exposed((candidate, baseline): (Side, Side)) -> Exposed {
@@ -381,6 +412,20 @@ mod tests {
         assert!(learned.replayed > 200 && learned.detectable.is_some_and(|ratio| ratio < 2.0));
         assert!(matches!(learned.comparison(design()), Comparison::Armed(_)));
         assert!(learned.profile.past(7 * 86_400 + 600, 60, 1).is_some());
+    }
+
+    #[test]
+    fn a7_a_past_that_says_nothing_says_why() {
+        assert_eq!(
+            few(Counts { bad: 0.0, total: 0.0 }),
+            "the past holds no event at all: nothing that the SLO's total selects was counted"
+        );
+        assert_eq!(
+            few(Counts { bad: 990.0, total: 1_000.0 }),
+            "99.0% of the past's 1000 events are bad: the selectors count the good ones, or the wrong ones"
+        );
+        let quiet = learn(|tenant, step| f64::from(tenant == 1 && step == 7)).unwrap_err();
+        assert_eq!(quiet, "the past holds too few events to learn how bursty they are: 1 bad of 12M");
     }
 
     #[test]

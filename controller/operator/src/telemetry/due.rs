@@ -28,6 +28,12 @@ impl Rhythm {
         }
     }
 
+    /// The same for a metric that comes so much later than its scrapes.
+    #[must_use]
+    pub const fn delayed(self, delay_seconds: i64) -> Self {
+        Self { lag_seconds: self.lag_seconds.saturating_add(delay_seconds), ..self }
+    }
+
     /// Ends of the steps that lie wholly after `after` and are old enough at `now`, oldest first, at most
     /// [`STEPS_PER_PASS`].
     pub fn due(self, after: Timestamp, now: Timestamp) -> Vec<i64> {

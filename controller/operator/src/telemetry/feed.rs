@@ -221,12 +221,13 @@ async fn one(
         news.any = true;
     }
     if room > 0 {
-        let SloReading { steps, error, step_seconds, .. } = slo.read(newest, now, &want.ids).await;
+        let SloReading { steps, error, step_seconds, lag_seconds, .. } =
+            slo.read(newest, now, &want.ids).await;
         let mut held = lock(slot);
         news.any |= !steps.is_empty() || held.reading.error != error;
         news.failed |= error.is_some();
         if step_seconds > 0 {
-            held.reading.step_seconds = step_seconds;
+            (held.reading.step_seconds, held.reading.lag_seconds) = (step_seconds, lag_seconds);
         }
         held.reading.steps.extend(steps.into_iter().take(room));
         held.reading.error = error;

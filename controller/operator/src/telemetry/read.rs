@@ -91,6 +91,8 @@ pub struct SloTelemetry {
     source: Arc<dyn Counts>,
     queries: Queries,
     latency: Option<Latency>,
+    /// How much later than its scrapes the metric is there.
+    delay: SignedDuration,
     path: String,
     rhythm: Option<Rhythm>,
     edges_checked: bool,
@@ -115,6 +117,7 @@ impl Telemetry {
                     source: Arc::clone(&source),
                     queries,
                     latency: slo.latency.clone(),
+                    delay: slo.delay.as_duration(),
                     path,
                     rhythm: None,
                     edges_checked: false,
@@ -151,7 +154,8 @@ impl SloTelemetry {
             Err(why) => return SloReading { error: Some(why), ..SloReading::default() },
         };
         let (steps, error) = self.steps(&rhythm.due(after, now), rhythm, now, ids).await;
-        SloReading { steps, error, step_seconds: rhythm.step_seconds, ..SloReading::default() }
+        let Rhythm { step_seconds, lag_seconds } = rhythm;
+        SloReading { steps, error, step_seconds, lag_seconds, ..SloReading::default() }
     }
 
     /// After a restart: the steps in the `span_seconds` up to `until`, which were evaluated before and refill the
@@ -192,6 +196,11 @@ impl SloTelemetry {
         *self.sheet.lock().unwrap_or_else(PoisonError::into_inner) = Some(sheet);
     }
 
+    /// The newest instant of which all samples are there.
+    fn settled(&self, now: Timestamp) -> Timestamp {
+        now.checked_sub(SETTLED.saturating_add(self.delay)).unwrap_or(now)
+    }
+
     /// A small answer.
     async fn few(&self, query: &str, at: Timestamp) -> Result<Rows, String> {
         let mut rows = Rows::default();
@@ -205,17 +214,21 @@ impl SloTelemetry {
         if let Some(rhythm) = self.rhythm {
             return Ok(rhythm);
         }
+        let delay = self.delay.as_secs();
         let Some(query) = self.queries.scrapes() else {
             let step = self.queries.step_seconds(None).ok_or("the step is not known")?;
-            return Ok(*self.rhythm.insert(Rhythm::new(step, None)));
+            return Ok(*self.rhythm.insert(Rhythm::new(step, None).delayed(delay)));
         };
-        let rows = self.few(&query, settled(now)).await?;
-        let scrape =
-            promql::scrape_seconds(rows.0.iter().map(|sample| (sample.label(ROW_LABEL), sample.value)));
+        let rows = self.few(&query, self.settled(now)).await?;
+        let rows = || rows.0.iter().map(|sample| (sample.label(ROW_LABEL), sample.value));
+        if let Some(refused) = self.queries.check_counter(rows(), &self.path) {
+            return Err(refused.to_string());
+        }
+        let scrape = promql::scrape_seconds(rows());
         match (self.queries.step_seconds(scrape), scrape) {
-            (Some(step), Some(_)) => Ok(*self.rhythm.insert(Rhythm::new(step, scrape))),
+            (Some(step), Some(_)) => Ok(*self.rhythm.insert(Rhythm::new(step, scrape).delayed(delay))),
             // A fixed step needs no interval; the lag stays the careful one until the interval can be learnt.
-            (Some(step), None) => Ok(Rhythm::new(step, None)),
+            (Some(step), None) => Ok(Rhythm::new(step, None).delayed(delay)),
             (None, _) => Err("the scrape interval is not known yet: too few samples of the total".to_owned()),
         }
     }
@@ -227,7 +240,7 @@ impl SloTelemetry {
         else {
             return Ok(());
         };
-        let rows = self.few(&query, settled(now)).await?;
+        let rows = self.few(&query, self.settled(now)).await?;
         let edges: Vec<&str> =
             rows.0.iter().map(|row| row.label(EDGE_LABEL)).filter(|le| !le.is_empty()).collect();
         let native = rows.0.iter().any(|row| row.label(ROW_LABEL) == "native");
@@ -278,10 +291,6 @@ impl SloTelemetry {
         }
         (steps, None)
     }
-}
-
-fn settled(now: Timestamp) -> Timestamp {
-    now.checked_sub(SETTLED).unwrap_or(now)
 }
 
 #[cfg(test)]

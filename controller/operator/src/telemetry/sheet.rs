@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use breakwater_crds::slo::Unit;
 use breakwater_plan::{
     observed::{ByTenant, Counted, Slower, StepData},
     promql::{EDGE_LABEL, Measure, Queries, ROW_LABEL, Row},
@@ -64,6 +65,8 @@ pub struct Sheet {
     fields: Vec<Parts>,
     /// Further bucket edges, in seconds, ascending; the first `below` of them are below the threshold.
     edges: Arc<[f64]>,
+    /// Unit of the values of the label that says them.
+    unit: Unit,
     below: usize,
     /// As `fields`.
     buckets: Buckets,
@@ -94,6 +97,7 @@ impl Sheet {
             grid: Grid::instant(0),
             fields: Vec::new(),
             edges: Arc::default(),
+            unit: Unit::Seconds,
             below: 0,
             buckets: Buckets::default(),
             order: Order::default(),
@@ -111,7 +115,7 @@ impl Sheet {
     /// An empty sheet for answers to these queries.
     pub fn of(queries: &Queries) -> Self {
         let (edges, below) = (queries.edges_of_shape().clone(), queries.edges_below());
-        Self { edges, below, ..Self::new(queries.measure(), queries.labels().into()) }
+        Self { edges, below, unit: queries.unit(), ..Self::new(queries.measure(), queries.labels().into()) }
     }
 
     /// Wipes it for the answer to what is asked for these instants.
@@ -239,7 +243,7 @@ impl Sheet {
             }
         })?;
         if is_edge {
-            row = Row::edge(&self.edge, &self.edges);
+            row = Row::edge(&self.edge, self.unit, &self.edges);
         }
         self.name.clear();
         for (at, part) in self.parts.iter().enumerate() {

@@ -84,7 +84,9 @@ fn verify<'a>(ground: Ground<'_, 'a>, course: Course, revert: RevertStatus, mut 
     if now >= end {
         let answer = recovered(ground.judged).filter(|_| judged_until(input, ground.judged) >= Some(end));
         // Without data nobody can tell; a patch release must not wait for that for ever.
-        let last = after(since, Span::seconds(span.as_seconds().saturating_mul(BLIND_VERIFICATIONS)));
+        let delay = input.spec().slos.iter().map(|slo| slo.delay.as_seconds()).max().unwrap_or(0);
+        let blind = span.as_seconds().saturating_mul(BLIND_VERIFICATIONS);
+        let last = after(since, Span::seconds(blind.saturating_add(delay)));
         if answer.is_some() || now >= last {
             return finish(input, course, revert, answer, said);
         }

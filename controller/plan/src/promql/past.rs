@@ -120,8 +120,9 @@ impl Queries {
             Sli::Recorded { bad, total } => {
                 Sli::Recorded { bad: bad.with(matchers), total: total.with(matchers) }
             }
-            Sli::Histogram { threshold, total, good, buckets, native, slower } => Sli::Histogram {
+            Sli::Histogram { threshold, unit, total, good, buckets, native, slower } => Sli::Histogram {
                 threshold: *threshold,
+                unit: *unit,
                 total: total.with(matchers),
                 good: good.with(matchers),
                 buckets: buckets.with(matchers),

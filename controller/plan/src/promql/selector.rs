@@ -152,6 +152,27 @@ impl Selector {
         Ok(printed)
     }
 
+    /// Refuses what is a rate or a ratio by its name: no query can count events in it. Recording rules are named
+    /// `level:metric:operations` (Prometheus's own advice; Sloth and Pyrra do so), gauges of shares end with `_ratio`.
+    pub fn counts(self) -> Result<Self, Refusal> {
+        let Some(name) = self.0.name.as_deref() else { return Ok(self) };
+        let operations = name.rsplit_once(':').map_or("", |(_, operations)| operations);
+        // `rate5m`, `burnrate1h`, `irate`: a window follows the word.
+        let is_rate = |word: &str| {
+            let word = word
+                .trim_end_matches(['s', 'm', 'h', 'd', 'w'])
+                .trim_end_matches(|c: char| c.is_ascii_digit());
+            word.ends_with("rate") || word == "ratio"
+        };
+        if operations.split('_').any(is_rate) || name.ends_with("_ratio") {
+            return Err(Refusal::new(
+                "is a rate or a ratio by its name, and no count of events",
+                "give the counters that it is recorded from, or record the counts of one step and use errors.recorded",
+            ));
+        }
+        Ok(self)
+    }
+
     /// A metric's series that all of these hold for.
     pub fn of(metric: &str, own: &[Matcher], matchers: &Matchers) -> Result<Self, Refusal> {
         let own = promql_parser::label::Matchers::new(own.to_vec());

@@ -2,14 +2,12 @@
 
 use breakwater_crds::{slo::Latency, state::EDGES_MAX};
 
-use super::threshold_seconds;
+use super::edge::{edge_seconds, is_same, threshold, unit};
 
 /// Edges on each side of the threshold.
 const NEAREST: usize = EDGES_MAX / 2;
 /// Share of the threshold's series that must have an edge as well: as much as must be covered elsewhere (R12).
 const COMMON: f64 = 0.9;
-/// Edges closer to each other than this, relative, are one edge in two spellings.
-const ROUNDING: f64 = 1e-9;
 
 /// The edges, in seconds and ascending: of those that exist the nearest two below the threshold and the nearest two above
 /// it, fewer where there are fewer. `known` are the values of `le` and how many series have each.
@@ -18,13 +16,15 @@ const ROUNDING: f64 = 1e-9;
 /// buckets, those without an edge count as slower than it, or contradict the others. A few odd tenants among many do not
 /// decide for all. None where nothing but the threshold is wanted, or known.
 pub fn shape_edges<'a>(latency: &Latency, known: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<f64> {
-    let Ok(threshold) = threshold_seconds(&latency.threshold) else { return Vec::new() };
+    let (Some(threshold), unit) = (threshold(latency), unit(latency)) else { return Vec::new() };
     if latency.shape == breakwater_crds::slo::Shape::Disabled {
         return Vec::new();
     }
     let mut edges: Vec<(f64, f64)> = Vec::new();
     for (le, series) in known {
-        let Some(edge) = edge_seconds(le).filter(|edge| edge.is_finite() && *edge > 0.0) else { continue };
+        let Some(edge) = edge_seconds(le, unit).filter(|edge| edge.is_finite() && *edge > 0.0) else {
+            continue;
+        };
         match edges.iter_mut().find(|(known, _)| is_same(*known, edge)) {
             Some((_, count)) => *count += series,
             None => edges.push((edge, series)),
@@ -39,18 +39,4 @@ pub fn shape_edges<'a>(latency: &Latency, known: impl IntoIterator<Item = (&'a s
     let mut chosen: Vec<f64> = below.chain(above).map(|(edge, _)| *edge).collect();
     chosen.sort_by(f64::total_cmp);
     chosen
-}
-
-/// What a value of the label `le` says: the same number however it is spelt (`1`, `1.0`, `1e0`); infinite for `+Inf`.
-pub fn edge_seconds(le: &str) -> Option<f64> {
-    le.parse().ok().filter(|edge: &f64| !edge.is_nan())
-}
-
-/// The threshold in seconds; `None` where it is no such text.
-pub fn threshold(latency: &Latency) -> Option<f64> {
-    threshold_seconds(&latency.threshold).ok()
-}
-
-pub(super) fn is_same(one: f64, other: f64) -> bool {
-    (one - other).abs() <= ROUNDING * other
 }

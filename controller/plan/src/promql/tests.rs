@@ -1,4 +1,7 @@
-use breakwater_crds::{scalars::Span, slo::Slo};
+use breakwater_crds::{
+    scalars::Span,
+    slo::{Latency, Slo, Unit},
+};
 use promql_parser::parser::{self, Expr};
 use serde_json::json;
 
@@ -141,6 +144,16 @@ fn the_deepest_expression_that_is_let_in_is_walked_on_a_small_stack() {
     }
 }
 
+/// The matcher of the threshold's bucket.
+fn le_matched(slo: &Slo) -> promql_parser::label::Matcher {
+    let query = with(slo, "").step(60);
+    let histogram = &slo.latency.as_ref().unwrap().histogram;
+    let of_bucket = |part: &&str| part.starts_with(&format!("{histogram}_bucket"));
+    let selector = query.split("last_over_time(").find(of_bucket).unwrap().split("[60s]").next().unwrap();
+    let Expr::VectorSelector(first) = parser::parse(selector).unwrap() else { panic!("no selector") };
+    first.matchers.find_matchers("le").remove(0)
+}
+
 #[test]
 fn the_threshold_matches_every_spelling_of_its_edge_and_no_other() {
     for (threshold, fits, other) in [
@@ -150,20 +163,7 @@ fn the_threshold_matches_every_spelling_of_its_edge_and_no_other() {
         ("10s", vec!["10", "10.0"], vec!["1", "100"]),
         ("0.05ms", vec!["5e-05", "0.00005", "5e-5"], vec!["5e-06"]),
     ] {
-        let query = with(&latency(threshold, ""), "").step(60);
-        let Expr::VectorSelector(first) = parser::parse(
-            query
-                .split("last_over_time(")
-                .find(|part| part.starts_with("api_time_bucket"))
-                .unwrap()
-                .split("[60s]")
-                .next()
-                .unwrap(),
-        )
-        .unwrap() else {
-            panic!("no selector");
-        };
-        let le = first.matchers.find_matchers("le").remove(0);
+        let le = le_matched(&latency(threshold, ""));
         assert!(fits.iter().all(|text| le.is_match(text)), "{threshold}: {le}");
         assert!(!other.iter().any(|text| le.is_match(text)), "{threshold}: {le}");
     }
@@ -229,7 +229,121 @@ fn further_edges_are_rows_of_the_one_query_of_a_step_and_of_the_week() {
     for (le, row) in
         [("0.1", Some(0)), ("0.10", Some(0)), ("1", Some(1)), ("1.0", Some(1)), ("0.5", None), ("+Inf", None)]
     {
-        assert_eq!(Row::edge(le, &[0.1, 1.0]), row.map(Row::Edge), "{le}");
+        assert_eq!(Row::edge(le, Unit::Seconds, &[0.1, 1.0]), row.map(Row::Edge), "{le}");
+    }
+    assert_eq!(Row::edge("100.0", Unit::Milliseconds, &[0.1, 1.0]), Some(Row::Edge(0)));
+}
+
+fn in_unit(histogram: &str, unit: Option<Unit>, threshold: &str) -> Latency {
+    Latency { histogram: histogram.into(), unit, ..latency(threshold, "").latency.unwrap() }
+}
+
+#[test]
+fn a7_the_unit_of_a_histogram_is_given_or_read_from_its_name() {
+    use Unit::{Microseconds, Milliseconds, Nanoseconds, Seconds};
+    for (name, given, is) in [
+        ("istio_request_duration_milliseconds", None, Milliseconds),
+        ("istio_request_duration_milliseconds", Some(Seconds), Seconds),
+        ("http_request_duration_seconds", None, Seconds),
+        ("job:request_latency_ms:rate5m", None, Milliseconds),
+        ("grpc_server_handling_us", None, Microseconds),
+        ("db_time_nanos", None, Nanoseconds),
+        ("ms_exchange_time", None, Seconds),
+        ("ms", None, Seconds),
+        ("api_time", Some(Milliseconds), Milliseconds),
+    ] {
+        assert_eq!(unit(&in_unit(name, given, "1s")), is, "{name}");
+    }
+}
+
+#[test]
+fn a7_half_a_second_is_the_edge_500_of_a_histogram_in_milliseconds() {
+    let istio =
+        ["0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "+Inf"];
+    let latency = in_unit("istio_request_duration_milliseconds", None, "500ms");
+    let mut slo = self::latency("1s", "");
+    slo.latency = Some(latency.clone());
+    let queries = with(&slo, "");
+    assert!(queries.step(60).contains("le=~\"500(\\\\.0*)?\""), "{}", queries.step(60));
+    assert_eq!(check_edges(&latency, &istio, false, PATH), None);
+    let edges = shape_edges(&latency, istio.map(|le| (le, 3.0)));
+    assert_eq!(edges, [0.1, 0.25, 1.0, 2.5]);
+    assert!(
+        queries
+            .with_edges(&edges)
+            .unwrap()
+            .step(60)
+            .contains("100(\\\\.0*)?|250(\\\\.0*)?|1000(\\\\.0*)?|2500")
+    );
+    let error = check_edges(&in_unit("rq_ms", None, "300ms"), &istio, false, PATH).unwrap();
+    let says = "\"300ms\" is no bucket edge of rq_ms, whose edges are in milliseconds, by its name; choose one of 0.5ms, 1ms, ";
+    assert!(error.message.starts_with(says) && error.message.ends_with("2.5s, 5s, 10s"), "{error}");
+    for (unit, threshold, le) in [(Unit::Microseconds, "2s", "2e+06"), (Unit::Nanoseconds, "500ms", "5e+08")]
+    {
+        slo.latency = Some(in_unit("x", Some(unit), threshold));
+        let matched = le_matched(&slo);
+        assert!(matched.is_match(le) && !matched.is_match("500"), "{matched} for {le}");
+    }
+}
+
+#[test]
+fn a7_an_edge_that_is_longer_than_any_request_is_asked_about() {
+    let envoy = ["0.5", "1", "500", "1000", "3600000", "+Inf"];
+    let error =
+        check_edges(&in_unit("envoy_cluster_upstream_rq_time", None, "500ms"), &envoy, false, PATH).unwrap();
+    assert_eq!(error.path, "spec.slos[0].latency.unit");
+    assert_eq!(
+        error.message,
+        "is not given, and envoy_cluster_upstream_rq_time has an edge at 3600000, which would be 1000 hours were it in seconds, \
+         since nothing says another unit; say unit: Milliseconds, Microseconds or Nanoseconds, or unit: Seconds if that is so"
+    );
+    let given = in_unit("envoy_cluster_upstream_rq_time", Some(Unit::Milliseconds), "500ms");
+    assert_eq!(check_edges(&given, &envoy, false, PATH), None);
+    let named = in_unit("rq_seconds", None, "500ms");
+    assert_eq!(check_edges(&named, &["0.5", "3600"], false, PATH), None, "an hour, by its name");
+    assert!(check_edges(&named, &envoy, false, PATH).is_some());
+}
+
+#[test]
+fn a7_what_is_a_rate_or_a_ratio_by_its_name_counts_nothing() {
+    let recorded = |bad: &str| slo(json!({"errors": {"recorded": {"bad": bad, "total": "t"}}}));
+    for name in [
+        "slo:sli_error:ratio_rate5m",
+        "job:errors:rate1m",
+        "errors:burnrate1h",
+        "nginx_error_ratio",
+        "a:b:irate",
+    ] {
+        for (field, slo) in
+            [("bad", counters(name, "r")), ("total", counters("e", name)), ("recorded.bad", recorded(name))]
+        {
+            let error = &check(&slo, PATH)[0];
+            assert_eq!(error.path, format!("spec.slos[0].errors.{field}"));
+            assert!(error.message.contains("is a rate or a ratio by its name"), "{error}");
+        }
+    }
+    for name in [
+        "job:errors:sum",
+        "job:errors:increase1m",
+        "exchange_rate_requests_total",
+        "ratio_requests_total",
+        "accelerate",
+    ] {
+        assert_eq!(check(&counters(name, "r"), PATH), [], "{name}");
+    }
+}
+
+#[test]
+fn a7_a_total_that_falls_again_and_again_is_no_counter() {
+    let queries = with(&counters("e", "sessions"), "");
+    let query = queries.scrapes().unwrap();
+    assert!(
+        query.contains("count(resets(sessions[900s]) >= 3) / count(changes(sessions[900s]) >= 3)"),
+        "{query}"
+    );
+    for (share, refused) in [(None, false), (Some(0.2), false), (Some(f64::NAN), false), (Some(0.97), true)] {
+        let rows = share.map(|share| ("falls", share)).into_iter().chain([("old", 1.0)]);
+        assert_eq!(queries.check_counter(rows, PATH).is_some(), refused, "{share:?}");
     }
 }
 
@@ -238,7 +352,11 @@ fn a_threshold_that_is_no_edge_is_refused_naming_the_edges() {
     let sli = latency("300ms", "").latency.unwrap();
     let error = check_edges(&sli, &["+Inf", "0.5", "1.0", "0.25"], false, PATH).unwrap();
     assert_eq!(error.path, "spec.slos[0].latency.threshold");
-    assert_eq!(error.message, "\"300ms\" is no bucket edge of api_time; choose one of 0.25, 0.5, 1");
+    assert_eq!(
+        error.message,
+        "\"300ms\" is no bucket edge of api_time, whose edges are in seconds, since nothing says another unit; choose one of 250ms, \
+         500ms, 1s"
+    );
     assert_eq!(check_edges(&latency("1s", "").latency.unwrap(), &["1.0", "+Inf"], true, PATH), None);
     assert_eq!(check_edges(&sli, &[], false, PATH), None);
     let native = check_edges(&sli, &[], true, PATH).unwrap();

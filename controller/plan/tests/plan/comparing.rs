@@ -200,6 +200,17 @@ fn r13_those_held_out_stay_on_the_baseline_until_the_last_wave_has_soaked_and_th
 }
 
 #[test]
+fn a7_a_metric_that_comes_hours_late_is_refused() {
+    let mut json = spec("2.0.0");
+    json["slos"][0]["delay"] = json!("2h");
+    let errors = breakwater_plan::spec::Checked::parse(&serde_json::from_value(json).unwrap()).unwrap_err();
+    assert_eq!(
+        errors[0].to_string(),
+        "spec.slos[0].delay: 2h is longer than 1h: so late nobody is saved by a revert"
+    );
+}
+
+#[test]
 fn a_holdout_that_cannot_be_is_refused_with_what_would_be_right() {
     let refused = |patch: Value| {
         let json = merged(spec("2.0.0"), patch);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use breakwater_crds::RolloutSpec;
+use breakwater_crds::{RolloutSpec, slo::Latency};
 use breakwater_operator::{
     clock::Clock,
     telemetry::{Counts, Grid, Labels, ReadError, Sink, sink::label_text},
@@ -16,7 +16,7 @@ use breakwater_operator::{
 };
 use breakwater_plan::alerts::AlertRule;
 use breakwater_plan::promql::{
-    EDGE_LABEL, Matchers, Measure, Queries, ROW_LABEL, Row, narrowed, shape_edges,
+    EDGE_LABEL, Matchers, Measure, Queries, ROW_LABEL, Row, le, narrowed, shape_edges, threshold, unit,
 };
 use breakwater_plan::study::coarse_seconds;
 use futures::future::BoxFuture;
@@ -131,7 +131,7 @@ impl Metrics {
         for (index, slo) in spec.slos.iter().enumerate() {
             let queries = Queries::new(slo, &matchers, &format!("spec.slos[{index}]"))
                 .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-            let threshold = slo.latency.as_ref().map(|latency| edge(&latency.threshold)).unwrap_or_default();
+            let threshold = slo.latency.as_ref().and_then(edge).unwrap_or_default();
             // As the controller asks once it knows the edges.
             let beside = beside(&threshold).map(|edge| (edge.to_string(), 1.0));
             let known =
@@ -390,13 +390,9 @@ fn labels(names: &[String], id: &str, row: Row, edge: Option<&str>) -> Box<str> 
     label_text(tenant.chain([(ROW_LABEL, row.as_str())]).chain(edge.map(|edge| (EDGE_LABEL, edge))))
 }
 
-/// A threshold as a bucket's edge: seconds.
-fn edge(threshold: &str) -> String {
-    let seconds = match threshold.strip_suffix("ms") {
-        Some(ms) => ms.parse::<f64>().map(|ms| ms / 1_000.0),
-        None => threshold.trim_end_matches('s').parse::<f64>(),
-    };
-    seconds.map_or_else(|_| threshold.to_owned(), |seconds| seconds.to_string())
+/// A threshold as the label of a bucket's edge, in the histogram's unit.
+fn edge(latency: &Latency) -> Option<String> {
+    threshold(latency).map(|seconds| le(seconds, unit(latency)))
 }
 
 #[cfg(test)]

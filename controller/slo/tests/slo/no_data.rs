@@ -50,13 +50,13 @@ fn r12_an_empty_answer_and_a_reading_of_the_wrong_kind_are_no_data() {
 
 #[test]
 fn r12_an_old_step_and_one_from_the_future_are_no_data() {
-    for step_seconds in [5, 15, 60, 300] {
+    for (step_seconds, delay_seconds) in [(5, 0), (15, 0), (60, 0), (300, 0), (60, 900)] {
         let mut config = api_errors();
-        config.step_seconds = step_seconds;
+        (config.step_seconds, config.delay_seconds) = (step_seconds, delay_seconds);
         let mut bed = Bed::new(config);
         bed.minutes(100, &calm());
         let end = bed.now_seconds;
-        let limit = stale_after_seconds(step_seconds);
+        let limit = stale_after_seconds(step_seconds) + delay_seconds;
         assert!(limit >= 180 && limit >= 4 * step_seconds);
         assert_eq!(bed.state.stale_at_seconds(&bed.config), Some(end + limit + 1));
         for (age, expected) in [

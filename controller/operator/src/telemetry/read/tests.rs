@@ -136,6 +136,32 @@ async fn the_step_is_not_guessed_while_the_scrape_interval_is_unknown() {
 }
 
 #[tokio::test]
+async fn a7_a_metric_that_comes_late_is_read_so_much_later() {
+    let source =
+        source(|query, at| Ok(if query.contains("count_over_time") { scrapes(at) } else { fine(at) }));
+    let mut late = errors();
+    late["delay"] = json!("10m");
+    let mut telemetry = telemetry(&source, late);
+    let reading = telemetry.slos()[0].read(at(6_000), at(6_760), &ids()).await;
+    assert_eq!((ends(&reading.steps), reading.lag_seconds), (vec![6_060, 6_120], 630));
+    let asked = source.asked.lock().unwrap();
+    assert_eq!(asked[0].1, 6_760 - 30 - 600, "what is learnt is learnt from what is there");
+}
+
+#[tokio::test]
+async fn a7_a_total_that_is_no_counter_is_never_read() {
+    let falls = |at| Rows(scrapes(at).0.into_iter().chain([row("falls", 0.9, at)]).collect());
+    let source =
+        source(move |query, at| Ok(if query.contains("count_over_time") { falls(at) } else { fine(at) }));
+    let reading = telemetry(&source, errors()).slos()[0].read(at(6_000), at(6_760), &ids()).await;
+    let error = reading.error.unwrap();
+    assert!(
+        reading.steps.is_empty() && error.contains("errors.total: ") && error.contains("no counter"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_threshold_that_is_no_edge_is_an_error_until_it_is_one() {
     let slo = json!({"name": "s", "objective": "99%", "tenantLabels": ["t"],
         "latency": {"histogram": "h", "threshold": "300ms"}});
@@ -151,7 +177,9 @@ async fn a_threshold_that_is_no_edge_is_an_error_until_it_is_one() {
     let reading = telemetry(&source, slo).slos()[0].read(at(6_000), at(9_000), &ids()).await;
     assert_eq!(
         reading.error.as_deref(),
-        Some("spec.slos[0].latency.threshold: \"300ms\" is no bucket edge of h; choose one of 0.25")
+        Some(
+            "spec.slos[0].latency.threshold: \"300ms\" is no bucket edge of h, whose edges are in seconds, since nothing says another unit; choose one of 250ms"
+        )
     );
 }
 

@@ -22,7 +22,7 @@ pub(super) fn measures(slo: &Slo) -> String {
         };
         return format!("{bad} of {total}");
     }
-    if let Some(Latency { histogram, matchers, threshold, shape: _ }) = &slo.latency {
+    if let Some(Latency { histogram, matchers, threshold, unit: _, shape: _ }) = &slo.latency {
         let selector =
             if matchers.is_empty() { histogram.clone() } else { format!("{histogram}{{{matchers}}}") };
         return format!("{selector} above {threshold}");
@@ -41,7 +41,8 @@ pub(super) fn query(checked: &Checked, index: usize, step_seconds: i64) -> Strin
 
 /// Everything that makes an SLO a deviation or a hold.
 pub(super) fn limits(config: &Config, is_compared: bool) -> Vec<String> {
-    let Config { kind, step_seconds: _, page, hold, sharp, update_cost_max, compare } = config;
+    let Config { kind, step_seconds: _, delay_seconds: _, page, hold, sharp, update_cost_max, compare } =
+        config;
     let objective = match *kind {
         Kind::Ratio { objective } => objective,
         Kind::Limit { max, min, for_seconds } => return bounds(max, min, for_seconds),

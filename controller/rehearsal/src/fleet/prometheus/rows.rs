@@ -174,7 +174,7 @@ pub(super) fn edges(threshold: &str, at: i64, sink: &mut dyn Sink) -> Result<(),
     Ok(())
 }
 
-/// The edges beside a threshold, in seconds.
+/// The edges beside a threshold, in its unit.
 pub(super) fn beside(threshold: &str) -> [f64; 4] {
     let threshold: f64 = threshold.parse().unwrap_or(1.0);
     buckets::MULTIPLES.map(|multiple| multiple * threshold)
