@@ -89,7 +89,17 @@ pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
     let Decided { input, honoured, judged, answer, moves, roster: tenants, reports, said } = decided;
     let Moves { course, roster: _, writes, jobs, entry: _, judges, said: _ } = moves;
     let (course, roster, judges) = (&course, &tenants, states(&judged.judges, answer, judges));
-    let told = Telling { input, honoured, course, roster, judged, writes: &writes, judges: &judges };
+    let diagnose = diagnose(answer, roster);
+    let told = Telling {
+        input,
+        honoured,
+        course,
+        roster,
+        judged,
+        writes: &writes,
+        judges: &judges,
+        diagnose: &diagnose,
+    };
     let (status, transitions) = told.status(&said, reports.current);
     let decided = skeleton(&status) != skeleton(input.status);
     // No version started before its Rollout was created: a forged status must not ask for a thousand years of steps.
@@ -107,7 +117,7 @@ pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
         reports: reports.writes,
         writes,
         jobs,
-        diagnose: diagnose(answer, roster),
+        diagnose,
         transitions,
         judges,
         traces: reports.traces,
@@ -173,6 +183,8 @@ struct Telling<'t, 'a> {
     writes: &'t [Write],
     /// The judges' states as the plan leaves them.
     judges: &'t [State],
+    /// Tenants whose cause is looked up.
+    diagnose: &'t [TenantId],
 }
 
 impl Telling<'_, '_> {
@@ -210,7 +222,7 @@ impl Telling<'_, '_> {
             wave: course.wave.clone(),
             waves: frozen::noted(input, counted.waves),
             counts: counted.counts,
-            troubled: troubled::troubled(input, course, self.roster),
+            troubled: troubled::troubled(input, course, self.roster, self.diagnose),
             slos: self.slos(),
             brakes: honoured.brakes.clone(),
             acknowledged: honoured.acknowledged.clone(),

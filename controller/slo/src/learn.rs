@@ -162,14 +162,7 @@ impl Learner {
             return;
         }
         self.read_steps = self.read_steps.saturating_add(1);
-        for sample in samples {
-            if let Series::Counted(Counts { bad, total }) = sample.series
-                && let Ok(counts) = Counts::checked(bad, total)
-            {
-                let Counts { bad, total } = self.seen;
-                self.seen = Counts { bad: bad + counts.bad, total: total + counts.total };
-            }
-        }
+        self.see(samples);
         let step = self.config.step();
         let ordered = Ordered::new(samples, &mut self.order);
         let rate = pooled(ordered.iter(), weighed);
@@ -187,6 +180,16 @@ impl Learner {
         if end_seconds > self.replay_from_seconds {
             let step = Step { past: yesterday, tails, ..Step::new(end_seconds, Reading::Counts(samples)) };
             self.replay(&step);
+        }
+    }
+
+    /// Adds up what was counted, whoever it is of.
+    fn see(&mut self, samples: &[Sample]) {
+        for sample in samples {
+            let Series::Counted(Counts { bad, total }) = sample.series else { continue };
+            if let Ok(Counts { bad, total }) = Counts::checked(bad, total) {
+                self.seen = Counts { bad: self.seen.bad + bad, total: self.seen.total + total };
+            }
         }
     }
 

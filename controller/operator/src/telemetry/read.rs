@@ -215,9 +215,10 @@ impl SloTelemetry {
             return Ok(rhythm);
         }
         let delay = self.delay.as_secs();
+        let rhythm = |step, scrape| Rhythm::new(step, scrape).delayed(delay);
         let Some(query) = self.queries.scrapes() else {
             let step = self.queries.step_seconds(None).ok_or("the step is not known")?;
-            return Ok(*self.rhythm.insert(Rhythm::new(step, None).delayed(delay)));
+            return Ok(*self.rhythm.insert(rhythm(step, None)));
         };
         let rows = self.few(&query, self.settled(now)).await?;
         let rows = || rows.0.iter().map(|sample| (sample.label(ROW_LABEL), sample.value));
@@ -226,9 +227,9 @@ impl SloTelemetry {
         }
         let scrape = promql::scrape_seconds(rows());
         match (self.queries.step_seconds(scrape), scrape) {
-            (Some(step), Some(_)) => Ok(*self.rhythm.insert(Rhythm::new(step, scrape).delayed(delay))),
+            (Some(step), Some(_)) => Ok(*self.rhythm.insert(rhythm(step, scrape))),
             // A fixed step needs no interval; the lag stays the careful one until the interval can be learnt.
-            (Some(step), None) => Ok(Rhythm::new(step, None).delayed(delay)),
+            (Some(step), None) => Ok(rhythm(step, None)),
             (None, _) => Err("the scrape interval is not known yet: too few samples of the total".to_owned()),
         }
     }

@@ -19,9 +19,12 @@ const NODE: [&str; 8] = [
     "OutOfmemory",
 ];
 
+/// Label with the revision of a `StatefulSet` that a pod was made from.
+const REVISION: &str = "controller-revision-hash";
+
 /// The cause that the pods show. One pod that crashes is enough for `Application`: only what is *plainly*
 /// infrastructure may excuse a release.
-pub fn cause_of(pods: &[Pod]) -> Cause {
+pub fn cause_of<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Cause {
     let mut infrastructure = None;
     for pod in pods {
         match cause_of_pod(pod) {
@@ -35,22 +38,33 @@ pub fn cause_of(pods: &[Pod]) -> Cause {
     infrastructure.unwrap_or(Cause::Unknown)
 }
 
-/// A pod of a `StatefulSet` that is not ready, on another revision than the template's. Its controller waits for that pod and does not
-/// replace it, so that a revert of the template alone mends nothing (kubernetes#67250): somebody has to delete the pod.
-pub fn stuck(revision: &str, pods: &[Pod]) -> Option<Cause> {
-    let is_stuck = |pod: &&Pod| {
-        let labels = pod.metadata.labels.as_ref();
-        let of = labels.and_then(|labels| labels.get("controller-revision-hash"));
-        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        let ready = conditions.filter(|c| c.type_ == "Ready").any(|c| c.status == "True");
-        pod.metadata.deletion_timestamp.is_none() && !ready && of.is_some_and(|of| of != revision)
-    };
-    let pod = pods.iter().find(is_stuck)?;
+/// The same of a `StatefulSet` whose template has this revision. A pod of another revision says nothing about the present one,
+/// but may keep it back: where it is not ready, its controller waits for it and does not replace it (kubernetes#67250).
+pub fn cause_in_set(revision: &str, pods: &[Pod]) -> Cause {
+    let of = |pod: &Pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION).cloned());
+    let is_other = |pod: &&Pod| of(pod).is_some_and(|of| of != revision);
+    match cause_of(pods.iter().filter(|pod| !is_other(pod))) {
+        Cause::Unknown => pods.iter().filter(is_other).find_map(stuck).unwrap_or(Cause::Unknown),
+        found => found,
+    }
+}
+
+/// A pod that somebody has to delete, with the command.
+fn stuck(pod: &Pod) -> Option<Cause> {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let is_ready = conditions.filter(|c| c.type_ == "Ready").any(|c| c.status == "True");
+    if is_ready || pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
     let name = pod.metadata.name.as_deref().unwrap_or("?");
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("?");
-    Some(Cause::Application(format!(
-        "pod {name} is stuck on another revision and its StatefulSet does not replace it: kubectl delete pod {name} -n {namespace}"
-    )))
+    let why = match cause_of_pod(pod) {
+        Cause::Application(how) | Cause::Infrastructure(how) => format!(" ({how})"),
+        Cause::Unknown => String::new(),
+    };
+    Some(Cause::Infrastructure(short(&format!(
+        "a StatefulSet does not replace its pod of another revision: kubectl delete pod {name} -n {namespace}{why}"
+    ))))
 }
 
 fn cause_of_pod(pod: &Pod) -> Cause {
@@ -122,11 +136,11 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn pod(status: &serde_json::Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap()
     }
 
@@ -136,16 +150,27 @@ mod tests {
 
     #[test]
     fn a10_a_pod_that_a_stateful_set_does_not_replace_is_named_with_the_command() {
-        let pod = |revision: &str, ready: &str| -> Pod {
-            serde_json::from_value(json!({
-                "metadata": {"name": "db-1", "namespace": "shop", "labels": {"controller-revision-hash": revision}},
-                "status": {"conditions": [{"type": "Ready", "status": ready}]}}))
+        let crashes = json!({"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]});
+        let pod = |revision: &str, status: Value| -> Pod {
+            serde_json::from_value(json!({"status": status,
+                "metadata": {"name": "db-1", "namespace": "shop", "labels": {"controller-revision-hash": revision}}}))
             .unwrap()
         };
-        let cause = stuck("db-old", &[pod("db-old", "True"), pod("db-new", "False")]);
-        let Some(Cause::Application(text)) = cause else { panic!("{cause:?}") };
+        let ready = || json!({"conditions": [{"type": "Ready", "status": "True"}]});
+        let waits = || json!({"conditions": [{"type": "Ready", "status": "False"}]});
+        let Cause::Infrastructure(text) = cause_in_set("now", &[pod("now", ready()), pod("other", waits())])
+        else {
+            panic!("the version is not accused of a pod that does not run it")
+        };
         assert!(text.ends_with("kubectl delete pod db-1 -n shop"), "{text}");
-        assert_eq!(stuck("db-old", &[pod("db-old", "False"), pod("db-new", "True")]), None);
+        let Cause::Infrastructure(text) = cause_in_set("now", &[pod("other", crashes.clone())]) else {
+            panic!()
+        };
+        assert!(text.contains("-n shop (pod db-1, container c: CrashLoopBackOff"), "{text}");
+        let own = cause_in_set("now", &[pod("other", waits()), pod("now", crashes)]);
+        assert!(matches!(&own, Cause::Application(how) if !how.contains("delete")), "{own:?}");
+        assert_eq!(cause_in_set("now", &[pod("now", waits()), pod("other", ready())]), Cause::Unknown);
     }
 
     #[test]

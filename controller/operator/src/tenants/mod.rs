@@ -209,8 +209,10 @@ impl Tenants {
         match tokio::time::timeout(READ_TIMEOUT, pods.list(&parameters)).await {
             Ok(Ok(list)) => {
                 let revision = object.data.pointer("/status/updateRevision").and_then(Value::as_str);
-                let stuck = revision.and_then(|revision| diagnose::stuck(revision, &list.items));
-                stuck.unwrap_or_else(|| diagnose::cause_of(&list.items))
+                match revision {
+                    Some(revision) => diagnose::cause_in_set(revision, &list.items),
+                    None => diagnose::cause_of(&list.items),
+                }
             }
             Ok(Err(_)) | Err(_) => Cause::Unknown,
         }

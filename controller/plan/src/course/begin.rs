@@ -54,7 +54,7 @@ pub(crate) fn begin(
     if asks(input, &course, roster) {
         return ask(input, course, roster, versions);
     }
-    let (course, said) = learn(course, versions, roster);
+    let (course, said) = learn(course, versions, live, roster);
     // Who had no safe version may have one now.
     let adopted = Roster::call(input, &course);
     let known = course.clone();
@@ -224,8 +224,8 @@ fn ask(
 }
 
 /// Learns the stable version of a fleet without history: the most common one (R33).
-fn learn(course: Course, versions: Vec<VersionCount>, roster: &Roster<'_>) -> (Course, Said) {
-    let (mut said, live) = (Said::default(), roster.count(Standing::is_live));
+fn learn(course: Course, versions: Vec<VersionCount>, live: usize, roster: &Roster<'_>) -> (Course, Said) {
+    let mut said = Said::default();
     let stable = versions.into_iter().next().map(|found| found.version);
     if let Some(stable) = &stable {
         let message = format!("{stable} is the stable version of {live} tenants{}", unready(roster));
@@ -236,13 +236,12 @@ fn learn(course: Course, versions: Vec<VersionCount>, roster: &Roster<'_>) -> (C
 
 /// Tenants that are not ready as they are found: they will not be judged by their readiness, and people want to know before.
 fn unready(roster: &Roster<'_>) -> String {
-    let mut found =
-        roster.fleet().filter(|(_, place)| place.standing.is_live()).filter_map(|(tenant, _)| match &tenant
-            .readiness
-        {
-            Readiness::NotReady { reason } => Some((tenant, reason)),
-            Readiness::Ready { .. } => None,
-        });
+    let reason = |tenant: &'_ Tenant| match &tenant.readiness {
+        Readiness::NotReady { reason } => Some(reason.clone()),
+        Readiness::Ready { .. } => None,
+    };
+    let live = roster.fleet().filter(|(_, place)| place.standing.is_live());
+    let mut found = live.filter_map(|(tenant, _)| Some((tenant, reason(tenant)?)));
     let Some((tenant, reason)) = found.next() else { return String::new() };
     let (n, one) = (1 + found.count(), format!("{}/{}", tenant.namespace, tenant.name));
     format!("; {n} are not ready, such as {one} ({reason}), and will not be judged by readiness")

@@ -104,20 +104,20 @@ impl Excess<'_, '_> {
 
     /// What tenants that were not updated look like, where as many of them are not ready as chance would have it, did the version
     /// make no difference (R14, Fisher's exact test). `None`: the failures are the version's own.
+    ///
+    /// Like is compared with like: who never was ready is not ready on both sides.
     fn elsewhere(&self) -> Option<String> {
-        let untouched = self
-            .case
-            .roster
-            .fleet()
-            .filter(|(_, place)| matches!(place.standing, Standing::Pending | Standing::NotReleased));
+        let fleet = self.case.roster.fleet();
+        let untouched = fleet.filter(|(tenant, place)| {
+            matches!(place.standing, Standing::Pending | Standing::NotReleased) && !tenant.dormant
+        });
         let (mut not_ready, mut all) = (0, 0);
-        for (tenant, _) in untouched.filter(|(tenant, _)| !tenant.dormant) {
+        for (tenant, _) in untouched {
             all += 1;
             not_ready += usize::from(matches!(tenant.readiness, Readiness::NotReady { .. }));
         }
-        let judged = self.total.saturating_sub(self.unready);
-        let worse = fisher_upper((self.failed.len(), judged), (not_ready, all)) <= WORSE;
-        (not_ready > 0 && !worse)
+        let here = (self.failed.len() + self.unready, self.total);
+        (not_ready > 0 && fisher_upper(here, (not_ready, all)) > WORSE)
             .then(|| format!("{not_ready} of {all} tenants that were not updated are not ready either"))
     }
 

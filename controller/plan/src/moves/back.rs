@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     course::Course,
-    observed::Errand,
+    observed::{Errand, Tenant},
     outcome::{JobWrite, Purpose},
     roster::{Standing, own},
 };
@@ -91,14 +91,19 @@ fn ready_to_return(ground: Ground<'_, '_>, course: &Course) -> Ready {
     ready
 }
 
-/// Who goes back now: all sleepers, and as many others as there are places, newest wave first.
+fn never_ready(tenant: &Tenant) -> bool {
+    own(tenant).is_some_and(|marker| !marker.ready_before)
+}
+
+/// Who goes back now: all sleepers, and as many others as there are places, newest wave first. Within a wave those who never were
+/// ready go last: nobody sees them come back, so that each takes its place for the whole deadline.
 fn way_back<T>(ground: Ground<'_, '_>, ready: &HashMap<usize, T>, places: usize) -> Vec<usize> {
     let Ground { input, roster, .. } = ground;
     let outgoing = |asleep: bool| {
         let fleet = roster.fleet().enumerate();
         let outgoing =
             fleet.filter(move |(i, (tenant, _))| tenant.dormant == asleep && ready.contains_key(i));
-        outgoing.map(|(i, (tenant, place))| (tenant.id, Reverse(place.wave), i))
+        outgoing.map(|(i, (tenant, place))| (tenant.id, (Reverse(place.wave), never_ready(tenant)), i))
     };
     let mut order = first(input, usize::MAX, outgoing(true));
     order.extend(first(input, places, outgoing(false)));

@@ -84,9 +84,7 @@ fn verify<'a>(ground: Ground<'_, 'a>, course: Course, revert: RevertStatus, mut 
     if now >= end {
         let answer = recovered(ground.judged).filter(|_| judged_until(input, ground.judged) >= Some(end));
         // Without data nobody can tell; a patch release must not wait for that for ever.
-        let delay = input.spec().slos.iter().map(|slo| slo.delay.as_seconds()).max().unwrap_or(0);
-        let blind = span.as_seconds().saturating_mul(BLIND_VERIFICATIONS);
-        let last = after(since, Span::seconds(blind.saturating_add(delay)));
+        let last = after(since, patience(input));
         if answer.is_some() || now >= last {
             return finish(input, course, revert, answer, said);
         }
@@ -95,6 +93,13 @@ fn verify<'a>(ground: Ground<'_, 'a>, course: Course, revert: RevertStatus, mut 
     said.wake(end);
     said.wait(format!("watching until {end} whether the revert helped"));
     Moves { said, ..Moves::none(Course { revert: Some(revert), ..course }) }
+}
+
+/// How long a verification waits for data, which some metrics have late.
+fn patience(input: &Input<'_>) -> Span {
+    let blind = input.spec().revert.verify_for.as_seconds().saturating_mul(BLIND_VERIFICATIONS);
+    let delay = input.spec().slos.iter().map(|slo| slo.delay.as_seconds()).max().unwrap_or(0);
+    Span::seconds(blind.saturating_add(delay))
 }
 
 /// Begins to watch once the last of the reverted tenants is warm.

@@ -6,7 +6,10 @@
 
 use std::fmt::Write as _;
 
-use breakwater_crds::slo::{Latency, Unit};
+use breakwater_crds::{
+    scalars::Span,
+    slo::{Latency, Unit},
+};
 use breakwater_text::figure;
 
 use super::selector::Refusal;
@@ -173,26 +176,18 @@ fn doubt(latency: &Latency, (unit, source): (Unit, Source), longest: f64) -> Opt
         Source::Named => NAMED_MAX_SECONDS,
         Source::Assumed => ASSUMED_MAX_SECONDS,
     };
+    #[expect(clippy::cast_possible_truncation, reason = "a span is cut to a hundred years")]
     (longest > most).then(|| {
         format!(
             "is not given, and {} has an edge at {}, which would be {} were it in {}{}; say unit: Milliseconds, \
              Microseconds or Nanoseconds, or unit: Seconds if that is so",
             latency.histogram,
             le(longest, unit),
-            long(longest),
+            Span::seconds(longest as i64).rounded(),
             words(unit),
             by(source)
         )
     })
-}
-
-/// A length of minutes or more.
-fn long(seconds: f64) -> String {
-    if seconds < 7_200.0 {
-        format!("{} minutes", figure::trimmed(seconds / 60.0, 0))
-    } else {
-        format!("{} hours", figure::trimmed(seconds / 3_600.0, 0))
-    }
 }
 
 const fn words(unit: Unit) -> &'static str {

@@ -294,7 +294,7 @@ fn a7_an_edge_that_is_longer_than_any_request_is_asked_about() {
     assert_eq!(error.path, "spec.slos[0].latency.unit");
     assert_eq!(
         error.message,
-        "is not given, and envoy_cluster_upstream_rq_time has an edge at 3600000, which would be 1000 hours were it in seconds, \
+        "is not given, and envoy_cluster_upstream_rq_time has an edge at 3600000, which would be 41d16h were it in seconds, \
          since nothing says another unit; say unit: Milliseconds, Microseconds or Nanoseconds, or unit: Seconds if that is so"
     );
     let given = in_unit("envoy_cluster_upstream_rq_time", Some(Unit::Milliseconds), "500ms");

@@ -174,14 +174,13 @@ fn returning_alone(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Opt
     }
     match &tenant.readiness {
         Readiness::Ready { .. } => None,
-        Readiness::NotReady { .. } if !marker.ready_before => None,
         Readiness::NotReady { .. } => {
             let deadline =
                 ground.clock.deadline(marker.written_at, ground.spec.revert.tenant_deadline, ground.now);
             if ground.now < deadline {
                 Some(Standing::Returning { deadline })
             } else {
-                is_spared(tenant, ground).then_some(Standing::ReturnFailed)
+                (marker.ready_before && is_spared(tenant, ground)).then_some(Standing::ReturnFailed)
             }
         }
     }
@@ -196,17 +195,21 @@ fn returned(tenant: &Tenant, marker: &Marker, ground: &Ground<'_>) -> Option<Sta
     let tenants = &ground.spec.tenants;
     Some(match &tenant.readiness {
         Readiness::Ready { since } => Standing::Returned { warm_at: after(*since, tenants.warm_up) },
-        // A sleeper is written without waiting (R18), and who was not ready before is back as it was.
-        Readiness::NotReady { .. } if !marker.ready_before => {
-            Standing::Returned { warm_at: after(marker.written_at.min(ground.now), tenants.warm_up) }
-        }
+        // A sleeper is written without waiting (R18).
         Readiness::NotReady { .. } if tenant.dormant => {
             Standing::Returned { warm_at: marker.written_at.min(ground.now) }
         }
         Readiness::NotReady { .. } => {
             let deadline =
                 ground.clock.deadline(marker.written_at, ground.spec.revert.tenant_deadline, ground.now);
-            if ground.now < deadline { Standing::Returning { deadline } } else { Standing::ReturnFailed }
+            if ground.now < deadline {
+                Standing::Returning { deadline }
+            } else if marker.ready_before {
+                Standing::ReturnFailed
+            } else {
+                // It had its time, and is as it was.
+                Standing::Returned { warm_at: deadline }
+            }
         }
     })
 }

@@ -5,6 +5,7 @@ use breakwater_crds::{
     status::{ENTRY_MESSAGE_MAX, TROUBLED_MAX, TroubledTenant},
     words,
 };
+use breakwater_slo::TenantId;
 
 use crate::{
     course::{Course, is_known},
@@ -14,8 +15,13 @@ use crate::{
     said::clip_to,
 };
 
-/// Names them. Words are made for those only that are listed.
-pub(super) fn troubled(input: &Input<'_>, course: &Course, roster: &Roster<'_>) -> Vec<TroubledTenant> {
+/// Names them. Words are made for those only that are listed. `diagnose` are those whose cause is looked up.
+pub(super) fn troubled(
+    input: &Input<'_>,
+    course: &Course,
+    roster: &Roster<'_>,
+    diagnose: &[TenantId],
+) -> Vec<TroubledTenant> {
     let of_rank = |(tenant, place)| Some((trouble(input, course, tenant, place)?, tenant, place));
     let mut listed: Vec<(Trouble, &Tenant, &Place)> = roster.fleet().filter_map(of_rank).collect();
     let key = |(trouble, tenant, _): &(Trouble, &Tenant, &Place)| {
@@ -28,15 +34,29 @@ pub(super) fn troubled(input: &Input<'_>, course: &Course, roster: &Roster<'_>) 
     listed.sort_by_key(key);
     let named = listed.into_iter().map(|(trouble, tenant, place)| {
         let wave = place.wave.and_then(|wave| course.waves.get(wave)).map(|wave| wave.name.clone());
-        TroubledTenant {
+        let mut listed = TroubledTenant {
             namespace: tenant.namespace.to_string(),
             name: tenant.name.to_string(),
             wave: wave.unwrap_or_default(),
             reason: trouble.word().into(),
             message: clip_to(&trouble.message(input, course, tenant), ENTRY_MESSAGE_MAX),
+        };
+        if diagnose.contains(&tenant.id) && !input.fleet.causes.contains_key(&tenant.id) {
+            keep_message(&mut listed, &input.status.troubled);
         }
+        listed
     });
     named.collect()
+}
+
+/// Says what was said before: a cause that is looked up again is not forgotten meanwhile, or the status would change to and fro.
+fn keep_message(listed: &mut TroubledTenant, before: &[TroubledTenant]) {
+    let same = |before: &&TroubledTenant| {
+        (&before.namespace, &before.name, &before.reason) == (&listed.namespace, &listed.name, &listed.reason)
+    };
+    if let Some(before) = before.iter().find(same) {
+        listed.message.clone_from(&before.message);
+    }
 }
 
 /// What a human may want to look at, worst first.
@@ -78,16 +98,11 @@ impl Trouble {
     fn message(self, input: &Input<'_>, course: &Course, tenant: &Tenant) -> String {
         let owner = tenant.foreign_owner.as_deref().unwrap_or("somebody");
         match self {
-            Self::RevertFailed | Self::Failed | Self::NotReadyBefore => match &tenant.readiness {
-                Readiness::NotReady { reason } if self != Self::NotReadyBefore => {
-                    match input.fleet.causes.get(&tenant.id) {
-                        Some(Cause::Application(how) | Cause::Infrastructure(how)) => how.clone(),
-                        Some(Cause::Unknown) | None => reason.to_string(),
-                    }
-                }
-                Readiness::NotReady { reason } => reason.to_string(),
-                Readiness::Ready { .. } => String::new(),
+            Self::RevertFailed | Self::Failed => match input.fleet.causes.get(&tenant.id) {
+                Some(Cause::Application(how) | Cause::Infrastructure(how)) => how.clone(),
+                Some(Cause::Unknown) | None => not_ready(tenant),
             },
+            Self::NotReadyBefore => not_ready(tenant),
             Self::NoSafeVersion => "every version it came from is rejected".into(),
             Self::Untouched => {
                 "it was found on a rejected version, and nobody knows which one it had before".into()
@@ -117,6 +132,14 @@ impl Trouble {
                 format!("namespace lacks the label {CONSENT_LABEL}")
             }
         }
+    }
+}
+
+/// Why a tenant is not ready, in its object's words.
+fn not_ready(tenant: &Tenant) -> String {
+    match &tenant.readiness {
+        Readiness::NotReady { reason } => reason.to_string(),
+        Readiness::Ready { .. } => String::new(),
     }
 }
 

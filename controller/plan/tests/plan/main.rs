@@ -12,6 +12,7 @@ mod hubs;
 mod newer;
 mod oracles;
 mod progress;
+mod readiness;
 mod releases;
 mod reverting;
 mod scope;
