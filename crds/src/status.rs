@@ -15,7 +15,7 @@ pub use self::{
     actions::{Acknowledged, Brake, BrakeKind, ProcessedAction},
     slos::{Compared, SloStatus},
     tenants::{Adoption, Counts, OwnerCount, RevertStatus, TroubledTenant, VersionCount},
-    waves::{Approved, SoakedDay, WaveStatus},
+    waves::{Approved, SoakedDay, WaveDraw, WaveStatus},
 };
 use crate::{
     names,
@@ -410,7 +410,7 @@ mod tests {
             "startedAt": AT, "watchingSince": AT, "completedAt": AT, "wave": name,
             "waves": times(32, |_| serde_json::json!({
                 "name": name, "total": 100_000, "updated": 100_000, "ready": 100_000, "failed": 100_000,
-                "startedAt": AT, "completedAt": AT, "warmAt": AT, "soakedSeconds": 99_999_999, "passedAt": AT,
+                "startedAt": AT, "completedAt": AT, "warmAt": AT, "soakedSeconds": 99_999_999, "passedAt": AT, "drawn": {"percent": "99.999999", "upTo": "ffffffffffffffff"},
                 "approvedBefore": approved,
             })),
             "counts": {

@@ -1,6 +1,6 @@
 //! Which tenants would be candidates in each wave, as far as it is known without a cluster. Pure.
 //!
-//! Percent waves draw by the stable hash of the rollout itself (R5). Which tenants a selector takes is written on objects,
+//! Percent waves draw by the stable hash of the rollout itself, as many as of the tenants that have series (R5). Which tenants a selector takes is written on objects,
 //! not in metrics: such a wave is taken to have a share of the tenants, drawn by a hash of its own.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use breakwater_crds::{Percent, RolloutSpec, identity::TenantIdentity, marker::stable_hash};
 use breakwater_plan::{
     observed::ByTenant,
-    waves::{Drawn, assign},
+    waves::{Drawn, Progress, assign},
 };
 use breakwater_slo::{Arm, Members, TenantId};
 
@@ -57,7 +57,7 @@ pub fn splits(spec: &RolloutSpec, tenants: &[TenantId], selector_share: Percent)
         .iter()
         .map(|tenant| Drawn { draw: *tenant, bound: selected(spec, *tenant, selector_share) })
         .collect();
-    let waves = assign(spec, &drawn, |_| false);
+    let waves = assign(spec, &drawn, |_| Progress::AHEAD);
     let (mut begun, mut splits) = (Vec::new(), Vec::new());
     for (wave, asked) in spec.waves.iter().enumerate() {
         let own = tenants.iter().zip(&waves).filter(|(_, own)| **own == Some(wave));

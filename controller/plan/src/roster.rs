@@ -5,7 +5,12 @@ mod hubs;
 mod rules;
 mod standing;
 
-use breakwater_crds::scalars::Span;
+use breakwater_crds::{
+    rollout::RolloutSpec,
+    scalars::Span,
+    status::{WaveDraw, WaveStatus},
+};
+use breakwater_slo::TenantId;
 use jiff::Timestamp;
 
 use self::rules::{Ground, is_spared, standing};
@@ -19,7 +24,7 @@ use crate::{
     course::Course,
     input::Input,
     observed::{Claim, Marker, Tenant},
-    waves::{self, Drawn},
+    waves::{self, Draw, Drawn, Progress},
 };
 
 /// All tenants with their places under one course.
@@ -66,6 +71,17 @@ impl<'a> Roster<'a> {
         (&self.tenants[index], &self.places[index])
     }
 
+    /// What is written down of the draw of a wave: `percent` of the tenants, up to the last that no marker binds to it and no
+    /// selector takes (R5).
+    pub(crate) fn draw(&self, wave: usize, percent: f64, wanted: &str) -> WaveDraw {
+        let is_bound = |tenant: &Tenant| own(tenant).is_some_and(|marker| *marker.target == *wanted);
+        let drawn = self.fleet().filter(|(tenant, place)| {
+            place.wave == Some(wave) && tenant.selector_wave.is_none() && !is_bound(tenant)
+        });
+        let last = drawn.map(|(tenant, _)| tenant.id.0).max().unwrap_or(0);
+        WaveDraw { percent: percent.to_string(), up_to: format!("{last:016x}") }
+    }
+
     /// How many tenants stand as `which` says.
     pub(crate) fn count(&self, which: impl Fn(&Standing) -> bool) -> usize {
         self.places.iter().filter(|place| which(&place.standing)).count()
@@ -106,8 +122,9 @@ fn assign_waves(tenants: &[Tenant], places: &mut [Place], ground: &Ground<'_>) {
             bound: places[*i].wave.or_else(|| tenants[*i].selector_wave.map(usize::from).filter(in_spec)),
         })
         .collect();
-    let passed = |wave: usize| ground.waves.get(wave).is_some_and(|status| status.passed_at.is_some());
-    for (i, wave) in live.into_iter().zip(waves::assign(spec, &drawn, passed)) {
+    let progress =
+        |wave: usize| ground.waves.get(wave).map_or(Progress::AHEAD, |status| progress(spec, wave, status));
+    for (i, wave) in live.into_iter().zip(waves::assign(spec, &drawn, progress)) {
         let place = &mut places[i];
         place.wave = wave;
         if wave.is_none() && (place.standing == Standing::Pending || own(&tenants[i]).is_none()) {
@@ -115,6 +132,22 @@ fn assign_waves(tenants: &[Tenant], places: &mut [Place], ground: &Ground<'_>) {
             place.standing = Standing::Unmatched;
         }
     }
+}
+
+/// How far a wave is, by its status.
+fn progress(spec: &RolloutSpec, wave: usize, status: &WaveStatus) -> Progress {
+    let percent = spec.waves[wave].percent.map(|percent| percent.to_string());
+    let draw = match (&status.drawn, status.started_at, status.passed_at) {
+        (_, None, None) => Draw::Anew,
+        // It was skipped: nobody is missed.
+        (_, None, Some(_)) => Draw::UpTo(TenantId(0)),
+        (None, Some(_), _) => Draw::Band,
+        (Some(drawn), Some(_), _) if percent.as_ref() == Some(&drawn.percent) => {
+            u64::from_str_radix(&drawn.up_to, 16).map_or(Draw::Anew, |last| Draw::UpTo(TenantId(last)))
+        }
+        (Some(_), Some(_), _) => Draw::Anew,
+    };
+    Progress { draw, is_passed: status.passed_at.is_some() }
 }
 
 /// `at` and a span later. Annotations and statuses can hold any instant, also the calendar's last.

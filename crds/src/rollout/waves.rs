@@ -31,7 +31,8 @@ pub struct Wave {
     /// Tenants by label; the first matching wave wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
-    /// Percent of all live tenants that no selector matches, above 0 and up to 100.
+    /// Percent of all live tenants that no selector matches, above 0 and up to 100: at most so many, rounded down, at least one, and
+    /// never all that are left while later waves exist. They are drawn when the wave starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "kube", schemars(range(min = 0.0, max = 100.0)))]
     pub percent: Option<f64>,

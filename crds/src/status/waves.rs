@@ -48,6 +48,20 @@ pub struct WaveStatus {
     /// `RolloutStates` in which what its tenants were like before it is stored; absent: it is not stored yet.
     #[serde(skip_serializing_if = "is_zero")]
     pub frozen: u32,
+    /// How its tenants were drawn when it started, where it has a percentage (R5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<WaveDraw>,
+}
+
+/// The draw of a percent wave: tenants in the order of their hashes, up to one. Who comes later joins by the same order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct WaveDraw {
+    /// The percentage that was drawn, such as `10`; an edited one is drawn anew.
+    pub percent: String,
+    /// Hash of the last tenant that was drawn, 16 hexadecimal digits; zeros where there was none.
+    pub up_to: String,
 }
 
 /// A human's word for a wave.

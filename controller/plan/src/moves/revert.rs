@@ -14,7 +14,7 @@ use crate::{
     course::Course,
     input::Input,
     judged::{Judged, instant},
-    observed::Tenant,
+    observed::{Listing, Tenant},
     reports::Entry,
     roster::{Roster, Standing, after},
     said::Said,
@@ -50,7 +50,7 @@ pub(super) fn carry_through<'a>(ground: Ground<'_, 'a>, course: Course) -> Moves
     let (back, left) = (revert.reverted, revert.failed);
     let mut said = Said::default();
     if on_the_way > 0 || !input.fleet.in_flight.is_empty() || !input.is_complete() {
-        said.wait(format!("{back} of {} tenants are back", back as usize + on_the_way));
+        said.wait(format!("{back} of {} tenants are back{}", back as usize + on_the_way, unfinished(input)));
         said.wake(input.deadline(revert.decided_at, input.spec().revert.tenant_deadline));
         return Moves { said, ..Moves::none(Course { revert: Some(revert), ..course }) };
     }
@@ -68,6 +68,16 @@ fn stuck(ground: Ground<'_, '_>, course: &Course, revert: &RevertStatus) -> usiz
     let way = course.way(input);
     let outgoing = ground.roster.fleet().filter(|(_, place)| place.standing == Standing::Outgoing);
     outgoing.filter(|(tenant, _)| refused(tenant) || !way.has_safe(tenant)).count()
+}
+
+/// What a revert waits for beside the tenants that it counts.
+fn unfinished(input: &Input<'_>) -> String {
+    let writes = input.fleet.in_flight.len();
+    match &input.fleet.listing {
+        Listing::Incomplete(why) => format!("; the list of tenants is not whole: {why}"),
+        Listing::Complete if writes > 0 => format!("; {writes} writes are under way"),
+        Listing::Complete => String::new(),
+    }
 }
 
 /// Watches the reverted tenants for `verifyFor` once they are warm (R20).

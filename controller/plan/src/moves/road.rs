@@ -200,6 +200,8 @@ impl Road<'_, '_> {
             return self.pass_empty(course, index, spec);
         }
         if course.waves[index].started_at.is_some() {
+            let course =
+                if course.waves[index].drawn.is_some() { self.draw(course, index, spec) } else { course };
             return self.go_on(course, index, spec, &tally, Said::default());
         }
         match self.start(course, index, spec, &tally) {
@@ -313,12 +315,23 @@ impl Road<'_, '_> {
         }
         let now = self.now();
         let course = with_wave(course, index, |wave| wave.started_at = Some(now));
+        let course = self.draw(course, index, spec);
         let (total, version) = (tally.total, course.wanted());
         let message = format!("wave {}: {total} tenants go to {version}", spec.name);
         said.tell(TransitionReason::WaveStarted, message);
         // A wave that an edit added behind the last one is watched on after.
         let course = Course { phase: Phase::Advancing, watching_since: None, ..course };
         Leg { is_passed: true, ..Leg::here(course, said) }
+    }
+
+    /// Writes down who was drawn for a percent wave, when it starts and when its percentage was edited (R5).
+    fn draw(&self, course: Course, index: usize, spec: &Wave) -> Course {
+        let Some(percent) = spec.percent else { return course };
+        if course.waves[index].drawn.as_ref().is_some_and(|drawn| drawn.percent == percent.to_string()) {
+            return course;
+        }
+        let drawn = self.ground.roster.draw(index, percent, course.wanted());
+        with_wave(course, index, |wave| wave.drawn = Some(drawn))
     }
 
     /// Asks a human, once per wave and version however often the wait is interrupted.

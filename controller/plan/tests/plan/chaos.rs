@@ -7,6 +7,7 @@ use breakwater_plan::{
     observed::{Cause, Claim, JobState, Listing, Marker, Reading},
     release::Release,
 };
+use jiff::Timestamp;
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use serde_json::{Value, json};
 
@@ -402,6 +403,66 @@ fn endure(world: &mut World, events: &[Event]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What changes where anything goes on.
+#[derive(PartialEq)]
+struct Progress {
+    phase: Phase,
+    writes: usize,
+    jobs: usize,
+    waves: Vec<(Option<Timestamp>, Option<Timestamp>, i64, u32)>,
+}
+
+impl Progress {
+    fn of(world: &World) -> Self {
+        let waves = world.status.waves.iter();
+        Self {
+            phase: world.status.phase,
+            writes: world.writes.len(),
+            jobs: world.jobs.len(),
+            waves: waves
+                .map(|wave| (wave.started_at, wave.passed_at, wave.soaked_seconds, wave.ready))
+                .collect(),
+        }
+    }
+}
+
+/// Nothing is silent: where nothing goes on for longer than a tenant has time to become ready, the status says for what it waits,
+/// and an Event said so.
+fn nobody_is_silent(world: &mut World) -> Result<(), TestCaseError> {
+    let (mut last, mut since) = (Progress::of(world), world.now);
+    for _ in 0..24 {
+        world.pass(minutes(10));
+        let now = Progress::of(world);
+        if now != last {
+            (last, since) = (now, world.now);
+        } else if world.now.duration_since(since) > minutes(60) {
+            said(world)?;
+        }
+    }
+    Ok(())
+}
+
+fn said(world: &World) -> Result<(), TestCaseError> {
+    let RolloutStatus { phase, message, .. } = &world.status;
+    let (held, reason) = world.condition("Held");
+    prop_assert!(!message.is_empty(), "{phase:?} without a word");
+    if held {
+        prop_assert!(world.told("Held") > 0, "{reason} without an Event");
+        return Ok(());
+    }
+    let asked = match phase {
+        Phase::Adopting => world.told("Adopting") > 0,
+        Phase::AwaitingApproval => world.told("ApprovalNeeded") > 0,
+        Phase::Completed => world.told("Completed") + world.told("Adopted") > 0,
+        Phase::Pending | Phase::Reverted | Phase::RevertedPartly => true,
+        Phase::Advancing | Phase::Soaking | Phase::Watching | Phase::Reverting | Phase::Verifying => {
+            message.contains(" until ") || message.contains("not whole")
+        }
+    };
+    prop_assert!(asked, "{phase:?} stands still, and says only: {message}");
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64),
@@ -425,6 +486,26 @@ proptest! {
         let mut world = World::new(first, rings);
         world.pace = minutes(10);
         endure(&mut world, &events)?;
+    }
+
+    #[test]
+    fn whatever_happens_nothing_is_silent(
+        rings in [0..4_usize, 0..4_usize, 1..9_usize],
+        asks in any::<bool>(),
+        alone in any::<bool>(),
+        events in prop::collection::vec(event(), 1..30),
+    ) {
+        let mut first = spec("2.0.0");
+        first["adopt"] = json!(if asks { "Approve" } else { "Start" });
+        first["onDeviation"] = json!({"scope": if alone { "Tenant" } else { "Release" }});
+        let mut world = World::new(first, rings);
+        world.pace = minutes(10);
+        for event in &events {
+            happen(&mut world, event);
+            world.turn();
+        }
+        world.in_flight.clear(); // a write has a deadline of its own
+        nobody_is_silent(&mut world)?;
     }
 
     #[test]

@@ -125,15 +125,43 @@ fn r5_percent_waves_are_a_stable_draw_that_moves_nobody_else() {
     };
     let all = places(&mut world);
     let size = |wave| all.values().filter(|place| **place == Some(wave)).count();
-    assert!((25..=55).contains(&size(0)) && (130..=190).contains(&size(1)), "{} {}", size(0), size(1));
-    let mut fewer = World::new(world.json.clone(), [0, 0, 400]);
-    fewer.sims.retain(|sim| !sim.tenant.name.ends_with('7'));
-    fewer.sims.reverse();
-    for sim in &mut fewer.sims {
+    assert_eq!((size(0), size(1), size(2)), (40, 160, 200));
+    let mut again = World::new(world.json.clone(), [0, 0, 400]);
+    again.sims.reverse();
+    for sim in &mut again.sims {
         sim.tenant.object.uid = format!("rebuilt-{}", sim.tenant.name).into();
     }
-    let fewer = places(&mut fewer);
-    assert!(fewer.iter().all(|(name, wave)| all[name] == *wave), "who stays, stays where it was");
+    assert_eq!(places(&mut again), all, "by names alone");
+
+    world.until_wave("forty", Phase::Advancing);
+    let drawn = world.status.waves[1].drawn.clone().unwrap();
+    world.sims.retain(|sim| !sim.tenant.name.ends_with('7'));
+    let now = world.now;
+    world.sims.extend((0..200).map(|n| sim(&format!("late-{n}"), None, "1.0.0", now)));
+    let after = places(&mut world);
+    assert!(
+        after.iter().all(|(name, wave)| all.get(name).is_none_or(|before| before == wave)),
+        "once it has started, who comes and goes moves nobody"
+    );
+    let late =
+        |wave| after.iter().filter(|(name, of)| name.starts_with("late") && **of == Some(wave)).count();
+    assert!((5..=40).contains(&late(0)) && (50..=110).contains(&late(1)), "{} {}", late(0), late(1));
+    world.turn();
+    assert_eq!(world.status.waves[1].drawn.as_ref(), Some(&drawn));
+}
+
+#[test]
+fn r5_an_edited_percentage_is_drawn_anew_and_who_was_written_stays() {
+    let with = |percent: u32| json!([{"name": "some", "percent": percent, "soak": "1d", "maxConcurrent": 99}, {"name": "rest", "soak": "0"}]);
+    let mut world = World::new(waves(&with(10)), [0, 0, 40]);
+    world.until_wave("some", Phase::Soaking);
+    assert_eq!(world.on("2.0.0"), 4);
+    world.edit(json!({"waves": with(25)}));
+    world.until("six more", |world| world.on("2.0.0") == 10);
+    world.edit(json!({"waves": with(5)}));
+    world.pass(minutes(10));
+    world.pass(minutes(10));
+    assert_eq!((world.on("2.0.0"), world.status.waves[0].total), (10, 10));
 }
 
 #[test]
