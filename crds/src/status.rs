@@ -14,12 +14,13 @@ use self::history::{NUMBER_BYTES, Unnumbered};
 pub use self::{
     actions::{Acknowledged, Brake, BrakeKind, ProcessedAction},
     slos::{Compared, SloStatus},
-    tenants::{Adoption, Counts, OwnerCount, RevertStatus, TroubledTenant, VersionCount},
+    tenants::{Adoption, Counts, OwnerCount, RevertStatus, TelemetryCount, TroubledTenant, VersionCount},
     waves::{Approved, SoakedDay, WaveDraw, WaveStatus},
 };
 use crate::{
     names,
     release::Lane,
+    state::SLOS_MAX,
     words::{ConditionType, HoldReason, TransitionReason, Word},
 };
 
@@ -197,9 +198,10 @@ impl RolloutStatus {
         self.known_versions.truncate(KNOWN_VERSIONS_MAX);
         self.acknowledged.drain(..self.acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX));
         self.soaked_days.drain(..self.soaked_days.len().saturating_sub(SOAKED_DAYS_MAX));
-        if let Some(Adoption { versions, owners, approved: _ }) = &mut self.adoption {
+        if let Some(Adoption { versions, owners, telemetry, approved: _ }) = &mut self.adoption {
             versions.truncate(VERSIONS_MAX);
             owners.truncate(VERSIONS_MAX);
+            telemetry.truncate(SLOS_MAX);
         }
     }
 
@@ -209,7 +211,9 @@ impl RolloutStatus {
         let conditions = self.conditions.iter_mut().map(|condition| &mut condition.message);
         let slos = self.slos.iter_mut().map(|slo| &mut slo.message);
         let revert = self.revert.iter_mut().map(|revert| &mut revert.message);
-        conditions.chain(slos).chain(revert).for_each(|text| store(text, MESSAGE_MAX));
+        let telemetry = self.adoption.iter_mut().flat_map(|adoption| &mut adoption.telemetry);
+        let telemetry = telemetry.map(|count| &mut count.message);
+        conditions.chain(slos).chain(revert).chain(telemetry).for_each(|text| store(text, MESSAGE_MAX));
         let history = self.history.iter_mut().map(|entry| &mut entry.message);
         let troubled = self.troubled.iter_mut().map(|tenant| &mut tenant.message);
         let brakes = self.brakes.iter_mut().map(|brake| &mut brake.reason);

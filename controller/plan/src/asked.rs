@@ -10,7 +10,7 @@ use breakwater_crds::{
         ACKNOWLEDGED_MAX, Acknowledged, Approved, Brake, BrakeKind, ENTRY_MESSAGE_MAX, OTHER_HUBS_MAX, Phase,
         ProcessedAction, REQUESTER_MAX,
     },
-    words::{TransitionReason, Verdict},
+    words::{HoldReason, TransitionReason, Verdict},
 };
 use jiff::{Timestamp, Unit};
 
@@ -323,9 +323,11 @@ impl Desk<'_, '_> {
         let word = self.word(action);
         let phase = self.honoured.course.phase;
         let soaking = matches!(phase, Phase::Advancing | Phase::Soaking);
+        // Nothing else than that it would be written blind is promoted past before a wave starts (R10).
+        let blind = self.input.status.held().is_some_and(|(reason, _)| reason == HoldReason::NoData);
         let waves = &mut self.honoured.course.waves;
         let wave = waves.iter_mut().find(|wave| wave.passed_at.is_none());
-        let Some(wave) = wave.filter(|wave| soaking && wave.started_at.is_some()) else {
+        let Some(wave) = wave.filter(|wave| soaking && (wave.started_at.is_some() || blind)) else {
             return Err(format!("no wave is soaking; the phase is {}", phase.as_str()));
         };
         for verdict in self.input.status.slos.iter().filter_map(|slo| slo.verdict.as_ref()) {

@@ -20,6 +20,7 @@ mod reports;
 pub mod roster;
 mod said;
 pub mod schedule;
+mod sight;
 pub mod spec;
 pub mod study;
 mod tell;

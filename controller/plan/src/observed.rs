@@ -362,6 +362,26 @@ pub struct SloReading {
     pub kept: HashMap<Timestamp, Kept>,
     /// How much of the look at the past that is under way is done, in `[0, 1]`.
     pub study_progress: Option<f64>,
+    /// What the SLO says of the fleet as it is, while a plan [wants it](crate::Plan::wants_sight).
+    pub sight: Option<Sight>,
+}
+
+/// What an SLO's newest step says of the fleet as it is, before anybody is a candidate (R10).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sight {
+    /// When Prometheus was asked.
+    pub at: Timestamp,
+    /// What there is, or why there would be nothing to judge by.
+    pub seen: Result<Seen, String>,
+}
+
+/// What an SLO has to judge by.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// Series of these tenants, in order of their ids.
+    Tenants(Arc<[TenantId]>),
+    /// Values of a `query`.
+    Value,
 }
 
 /// One step's answer.

@@ -49,6 +49,8 @@ pub struct Plan {
     pub watch_since: Option<Timestamp>,
     /// Instants at which the seven days before are wanted (wave starts).
     pub history_wanted: Vec<Timestamp>,
+    /// Whether the SLOs are to be looked at as they are: the next write is the first of a wave (R10).
+    pub wants_sight: bool,
     /// The look at the past that the newest wave's comparison waits for.
     pub study: Option<Arc<Study>>,
     /// What is to be stored of the newest wave's start, after everything else; nothing waits for it.

@@ -138,14 +138,13 @@ fn assign_waves(tenants: &[Tenant], places: &mut [Place], ground: &Ground<'_>) {
 fn progress(spec: &RolloutSpec, wave: usize, status: &WaveStatus) -> Progress {
     let percent = spec.waves[wave].percent.map(|percent| percent.to_string());
     let draw = match (&status.drawn, status.started_at, status.passed_at) {
-        (_, None, None) => Draw::Anew,
         // It was skipped: nobody is missed.
         (_, None, Some(_)) => Draw::UpTo(TenantId(0)),
         (None, Some(_), _) => Draw::Band,
         (Some(drawn), Some(_), _) if percent.as_ref() == Some(&drawn.percent) => {
             u64::from_str_radix(&drawn.up_to, 16).map_or(Draw::Anew, |last| Draw::UpTo(TenantId(last)))
         }
-        (Some(_), Some(_), _) => Draw::Anew,
+        (_, None, None) | (Some(_), Some(_), _) => Draw::Anew,
     };
     Progress { draw, is_passed: status.passed_at.is_some() }
 }

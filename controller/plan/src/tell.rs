@@ -31,6 +31,7 @@ use crate::{
     reports::Reports,
     roster::{Roster, Standing, alert_arms},
     said::{Said, Told},
+    sight,
 };
 
 /// How many tenants that did not come back are looked at to learn the cause.
@@ -108,6 +109,7 @@ pub(crate) fn tell(decided: Decided<'_, '_>) -> Plan {
         decided,
         results: status.processed.iter().map(result).collect(),
         history_wanted: judged::history_wanted(input, course),
+        wants_sight: sight::is_wanted(course),
         study: comparing::study(input, course, roster),
         freeze: frozen::freeze(input, course, roster),
         outlived: frozen::outlived(input, course),

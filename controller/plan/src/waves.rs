@@ -54,7 +54,9 @@ pub fn assign(
     });
     let mut assigned: Vec<Option<usize>> = tenants.iter().map(|tenant| tenant.bound).collect();
     deal(waves, tenants, &mut assigned, &progress);
-    assigned.iter_mut().for_each(|wave| *wave = wave.or(fallback));
+    for wave in &mut assigned {
+        *wave = wave.or(fallback);
+    }
     fill_empty_percent_waves(waves, tenants, &mut assigned, |wave| progress(wave).is_passed);
     if spec.holdout.is_some() {
         fill_empty_holdout(waves.len(), tenants, &mut assigned);

@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use breakwater_crds::{
-    DeviationReport, Rollout, RolloutAction, RolloutState, action::Verb, marker, report::Investigation,
+    DeviationReport, Release, Rollout, RolloutAction, RolloutState, action::Verb, marker,
+    report::Investigation,
 };
 use breakwater_operator::{
     ground::CountsOf,
@@ -109,7 +110,9 @@ pub fn check(rollout: &Rollout) -> Result<Lens, String> {
 /// An API server that serves what the controller works with, and the tenants' kind.
 fn serve(time: &VirtualTime, shape: &Shape) -> Result<ApiServer, BedError> {
     let api = ApiServer::new(time.true_clock());
-    for crd in [Rollout::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()] {
+    let ours =
+        [Rollout::crd(), Release::crd(), RolloutAction::crd(), DeviationReport::crd(), RolloutState::crd()];
+    for crd in ours {
         let crd = serde_json::to_value(crd).map_err(|why| BedError::Tenants(why.to_string()))?;
         api.define(&crd).map_err(BedError::Tenants)?;
     }

@@ -87,6 +87,8 @@ pub struct Adoption {
     pub versions: Vec<VersionCount>,
     /// Field managers of the version and how many tenants each owns, at most 16.
     pub owners: Vec<OwnerCount>,
+    /// How much of the fleet each SLO measures, in the spec's order, at most 8.
+    pub telemetry: Vec<TelemetryCount>,
     /// The approval, once given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved: Option<Approved>,
@@ -101,6 +103,20 @@ pub struct VersionCount {
     pub version: String,
     /// How many.
     pub tenants: u32,
+}
+
+/// How much of a fleet one SLO measures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TelemetryCount {
+    /// Name of the SLO.
+    pub slo: String,
+    /// How many live tenants have series; all of them where the SLO has a value for the whole.
+    pub measured: u32,
+    /// Why not all, with an example.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// Tenants whose version one manager owns.

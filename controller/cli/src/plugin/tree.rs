@@ -447,8 +447,16 @@ fn found(adoption: &Adoption) -> Vec<(&'static str, String)> {
         let held = if owner.released { "" } else { " (not in takeFrom)" };
         format!("{} by {}{held}", owner.tenants, owner.manager)
     });
+    let telemetry = adoption.telemetry.iter().map(|count| {
+        let why = if count.message.is_empty() { String::new() } else { format!(" ({})", count.message) };
+        format!("{} by {}{why}", count.measured, count.slo)
+    });
     let join = |parts: Vec<String>| parts.join(", ");
-    vec![("Found", join(versions.collect())), ("Owned", join(owners.collect()))]
+    vec![
+        ("Found", join(versions.collect())),
+        ("Owned", join(owners.collect())),
+        ("Measured", join(telemetry.collect())),
+    ]
 }
 
 fn tenant_rows(troubled: &[&TroubledTenant], stem: &str) -> Vec<[String; 6]> {

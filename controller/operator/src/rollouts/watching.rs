@@ -94,6 +94,7 @@ impl Watching {
             ids: self.ids(tenants, names),
             refill_seconds: self.refill_seconds,
             history: plan.history_wanted.clone(),
+            sight: plan.wants_sight,
             study: plan.study.clone(),
             chosen: plan.study.as_ref().and_then(|study| self.chosen(study, tenants, names)),
             studied: plan.status.waves.iter().filter_map(|wave| wave.started_at).collect(),

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use breakwater_plan::{observed::SloReading, study::Study};
+use breakwater_plan::{
+    observed::{Sight, SloReading},
+    study::Study,
+};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch, task::AbortHandle};
@@ -21,6 +24,9 @@ use crate::{clock::Clock, tasks::Alarm};
 const PAUSES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 /// Pause after a pass in which something could not be read.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
+/// How often an SLO is looked at that works, and one that does not.
+const SIGHT_EVERY: SignedDuration = SignedDuration::from_mins(1);
+const SIGHT_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 /// Most instants whose week before is kept, per SLO: one per wave and a few more.
 const HISTORY_MAX: usize = 40;
 
@@ -35,6 +41,8 @@ pub struct Wanted {
     pub refill_seconds: i64,
     /// Instants whose seven days before are wanted (R14).
     pub history: Vec<Timestamp>,
+    /// Whether the SLOs are to be looked at as they are (R10).
+    pub sight: bool,
     /// The look at the past that is wanted.
     pub study: Option<Arc<Study>>,
     /// Whose past it is of; `None`: everybody's.
@@ -111,6 +119,7 @@ impl Feed {
             if held.handed_over {
                 held.reading.recent.clear();
             }
+            held.reading.sight.take_if(|_| !wanted.sight);
         }
         self.wanted.send_if_modified(|current| {
             let differs = *current != wanted;
@@ -172,14 +181,16 @@ impl News {
 /// One pass over all SLOs at once; each puts down what it has as soon as it has it.
 async fn pass(telemetry: &mut Telemetry, want: &Wanted, held: &[Mutex<Held>], now: Timestamp) -> News {
     let each = telemetry.slos().iter_mut().zip(held).enumerate().map(|(index, (slo, slot))| async move {
-        if let Some(after) = want.after.get(index).copied().flatten() {
-            return one(slo, slot, want, after, now).await;
-        }
-        let news = history(slo, slot, want, now).await;
-        if news.any && !news.failed {
-            lock(slot).reading.error = None;
-        }
-        news
+        let news = if let Some(after) = want.after.get(index).copied().flatten() {
+            one(slo, slot, want, after, now).await
+        } else {
+            let news = history(slo, slot, want, now).await;
+            if news.any && !news.failed {
+                lock(slot).reading.error = None;
+            }
+            news
+        };
+        news.and(sight(slo, slot, want, now).await)
     });
     join_all(each).await.into_iter().fold(News::default(), News::and)
 }
@@ -238,6 +249,20 @@ async fn one(
             slo.due_at(newest.map_or(after, |end| end.max(after))).or_else(|| now.checked_add(unknown).ok());
     }
     news.and(history(slo, slot, want, now).await)
+}
+
+/// Looks at the SLO as it is, every minute while that is wanted, and sooner while it does not work.
+async fn sight(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted, now: Timestamp) -> News {
+    let again = |sight: &Sight| now.duration_since(sight.at) >= SIGHT_EVERY || sight.seen.is_err();
+    if !want.sight || !lock(slot).reading.sight.as_ref().is_none_or(again) {
+        return News::default();
+    }
+    let seen = slo.sight(now, &want.ids).await;
+    let reading = &mut lock(slot).reading;
+    let any = reading.sight.as_ref().is_none_or(|before| before.seen != seen);
+    let due_at = now.checked_add(if seen.is_ok() { SIGHT_EVERY } else { SIGHT_AGAIN }).ok();
+    reading.sight = Some(Sight { at: now, seen });
+    News { any, failed: false, due_at }
 }
 
 async fn history(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted, now: Timestamp) -> News {

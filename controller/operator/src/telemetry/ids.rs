@@ -19,6 +19,8 @@ pub struct TenantIds {
     tenants: Box<[TenantId]>,
     /// In order of the hashes.
     shared: Box<[Shared]>,
+    /// One of the names, for messages.
+    example: Option<Arc<str>>,
 }
 
 /// A name of several tenants.
@@ -45,6 +47,7 @@ impl TenantIds {
     pub fn new(names: impl IntoIterator<Item = (Arc<str>, TenantId)>) -> Self {
         let mut all: Vec<(u64, Arc<str>, TenantId)> =
             names.into_iter().map(|(name, id)| (stable_hash(&[&name]), name, id)).collect();
+        let example = all.iter().map(|(_, name, _)| name).min().cloned();
         all.sort_by_key(|(hash, ..)| *hash);
         let mut tenants: Vec<TenantId> = all.iter().map(|(.., id)| *id).collect();
         tenants.sort_unstable();
@@ -63,7 +66,12 @@ impl TenantIds {
                 [] => {}
             }
         }
-        Self { by_hash: by_hash.into(), tenants: tenants.into(), shared: shared.into() }
+        Self { by_hash: by_hash.into(), tenants: tenants.into(), shared: shared.into(), example }
+    }
+
+    /// One of the names; `None` where there are no tenants.
+    pub fn example(&self) -> Option<&str> {
+        self.example.as_deref()
     }
 
     /// From the fleet: `tenants.id`, or `namespace/name`.

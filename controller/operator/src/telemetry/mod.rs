@@ -19,6 +19,7 @@ mod past;
 pub mod reach;
 pub mod read;
 pub mod sheet;
+mod sight;
 pub mod sink;
 mod studying;
 

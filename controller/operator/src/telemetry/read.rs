@@ -197,7 +197,7 @@ impl SloTelemetry {
     }
 
     /// The newest instant of which all samples are there.
-    fn settled(&self, now: Timestamp) -> Timestamp {
+    pub(super) fn settled(&self, now: Timestamp) -> Timestamp {
         now.checked_sub(SETTLED.saturating_add(self.delay)).unwrap_or(now)
     }
 
@@ -259,7 +259,7 @@ impl SloTelemetry {
     }
 
     /// Reads steps, a few at once, and stops at the first that has no answer, so that each is read once and in order.
-    async fn steps(
+    pub(super) async fn steps(
         &self,
         ends: &[i64],
         rhythm: Rhythm,

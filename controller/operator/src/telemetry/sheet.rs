@@ -267,8 +267,9 @@ impl Sheet {
         self.order = order;
         let named: Vec<String> =
             strangers.iter().take(NAMED_MAX).map(|name| format!("{:?}", super::parse::shown(name))).collect();
+        let theirs = self.ids.example().unwrap_or_default();
         format!(
-            "no series belongs to a tenant; {} names such as {} are unknown to tenants.id",
+            "no series belongs to a tenant; {} names such as {} are unknown to tenants.id, which says {theirs:?}",
             strangers.len(),
             named.join(", ")
         )

@@ -6,7 +6,7 @@ use breakwater_crds::{
     report::Outcome,
     rollout::{Adopt, Unmatched},
     scalars::Span,
-    status::{Adoption, Phase, VERSIONS_MAX, VersionCount},
+    status::{Adoption, Phase, TelemetryCount, VERSIONS_MAX, VersionCount},
     words::{HoldReason, Severity, TransitionReason},
 };
 
@@ -20,6 +20,7 @@ use crate::{
     observed::{Listing, Readiness, Tenant},
     roster::{Roster, Standing, after, hold_for_hub, own},
     said::Said,
+    sight,
 };
 
 /// How soon another Rollout's soak is looked at again.
@@ -205,12 +206,18 @@ fn ask(
     roster: &Roster<'_>,
     versions: Vec<VersionCount>,
 ) -> (Course, Said) {
+    let Some(telemetry) = sight::of_fleet(input, roster) else {
+        let mut said = Said::default();
+        said.wait("the fleet is counted: versions, owners and telemetry");
+        return (course, said);
+    };
     let live = roster.count(Standing::is_live);
     let found: Vec<String> =
         versions.iter().take(4).map(|v| format!("{} on {}", v.tenants, v.version)).collect();
     let (first, found) = (&input.spec().waves[0].name, found.join(", "));
     let waiting = format!(
-        "found {live} tenants: {found}{}; approve wave {first} of {} to begin",
+        "found {live} tenants: {found}; {}{}; approve wave {first} of {} to begin",
+        measured(&telemetry),
         unready(roster),
         course.wish
     );
@@ -219,8 +226,15 @@ fn ask(
         said.tell(TransitionReason::Adopting, &waiting);
     }
     said.wait(waiting);
-    let adoption = Some(Adoption { versions, owners: owners(roster), approved: None });
+    let adoption = Some(Adoption { versions, owners: owners(roster), telemetry, approved: None });
     (Course { phase: Phase::Adopting, adoption, ..course }, said)
+}
+
+/// How many tenants each SLO measures.
+fn measured(telemetry: &[TelemetryCount]) -> String {
+    let each: Vec<String> =
+        telemetry.iter().map(|count| format!("{} measures {}", count.slo, count.measured)).collect();
+    each.join(", ")
 }
 
 /// Learns the stable version of a fleet without history: the most common one (R33).

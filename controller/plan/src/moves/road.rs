@@ -20,6 +20,7 @@ use crate::{
     roster::{Standing, after, hold_for_hub},
     said::{Hold, Said},
     schedule,
+    sight::{self, Outlook},
 };
 
 /// Moves the version on as far as it may go now, and plans the next writes.
@@ -300,6 +301,14 @@ impl Road<'_, '_> {
     /// Starts a wave, or says why it does not.
     fn start(&self, course: Course, index: usize, spec: &Wave, tally: &Tally) -> Leg {
         let mut said = Said::default();
+        let outlook = if course.waves[index].promoted.is_some() {
+            Outlook::Clear
+        } else {
+            sight::of_wave(self.ground.input, self.ground.roster, index)
+        };
+        if let Outlook::Blind(reason, why) = &outlook {
+            said.hold(*reason, why);
+        }
         let unapproved = course.waves[index].approved_before.is_none();
         if asks(&course) && spec.approval == Some(Approval::Before) && unapproved {
             return self.await_approval(course, spec, said, "before it starts");
@@ -312,6 +321,14 @@ impl Road<'_, '_> {
         if let Some(reason) = reason {
             let why = format!("wave {} waits: {reason}", spec.name);
             return Leg::waits(course, Phase::Advancing, said, why);
+        }
+        match outlook {
+            Outlook::Clear => {}
+            Outlook::Unknown => {
+                let why = format!("wave {} waits: {}", spec.name, sight::LOOKING);
+                return Leg::waits(course, Phase::Advancing, said, why);
+            }
+            Outlook::Blind(_, why) => return Leg::waits(course, Phase::Advancing, said, why),
         }
         let now = self.now();
         let course = with_wave(course, index, |wave| wave.started_at = Some(now));

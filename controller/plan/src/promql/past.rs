@@ -16,6 +16,8 @@ use super::{
 
 /// Hours of the past that a tenant's own quality is taken from (R14).
 const WEEK_HOURS: u32 = 7 * 24;
+/// How many series show what labels there are: a few, since not all have to be alike.
+const SOME_SERIES: u32 = 5;
 
 impl Queries {
     /// Bad and total over the seven days before the instant of the query, by tenant (R14); `None` for a `query`.
@@ -54,22 +56,27 @@ impl Queries {
 
     /// A row for every tenant whose total has a sample at the instant of the query; `None` for a `query`.
     pub fn tenants(&self) -> Option<String> {
+        Some(format!("group{}({})", self.by(), self.total()?))
+    }
+
+    /// One row where any series of the total has a sample at the instant of the query; `None` for a `query`.
+    pub fn presence(&self) -> Option<String> {
+        Some(format!("group({})", self.total()?))
+    }
+
+    /// The selector of the total, as it is asked for; `None` for a `query`.
+    pub fn total(&self) -> Option<String> {
         match &self.sli {
             Sli::Counters { total, .. } | Sli::Recorded { total, .. } | Sli::Histogram { total, .. } => {
-                Some(format!("group{}({total})", self.by()))
+                Some(total.to_string())
             }
             Sli::Values { .. } => None,
         }
     }
 
-    /// One row where any series of the total has a sample at the instant of the query; `None` for a `query`.
-    pub fn presence(&self) -> Option<String> {
-        match &self.sli {
-            Sli::Counters { total, .. } | Sli::Recorded { total, .. } | Sli::Histogram { total, .. } => {
-                Some(format!("group({total})"))
-            }
-            Sli::Values { .. } => None,
-        }
+    /// A few series of the total with all of their labels, at the instant of the query; `None` for a `query`.
+    pub fn some_series(&self) -> Option<String> {
+        Some(format!("topk({SOME_SERIES}, {})", self.total()?))
     }
 
     /// The same queries of these tenants alone, by their names in metrics, in as many parts as keep every list of names

@@ -17,6 +17,7 @@ mod releases;
 mod reverting;
 mod scope;
 mod shape;
+mod sight;
 mod telling;
 mod trust;
 mod versions;

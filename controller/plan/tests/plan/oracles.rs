@@ -13,7 +13,7 @@ use breakwater_crds::{
 };
 use breakwater_plan::{
     Observed, Plan,
-    observed::{Claim, JobState, Marker, Readiness, Tenant},
+    observed::{Claim, JobState, Marker, Readiness, SloReading, Tenant},
     outcome::{Purpose, Write},
     release::crossing,
     roster::after,
@@ -47,6 +47,7 @@ pub fn check(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
             }
         }
     }
+    nothing_is_written_blind(observed, plan, now);
     let (forward, back): (Vec<&Write>, Vec<&Write>) =
         plan.writes.iter().partition(|write| write.purpose == Purpose::Advance);
     if !forward.is_empty() {
@@ -134,6 +135,23 @@ fn blast_radius(observed: &Observed<'_>, plan: &Plan) {
             );
         }
         assert!(plan.decided, "R28: a version is rejected for a tenant, and that is not stored first");
+    }
+}
+
+/// R10: a wave's first write comes after every SLO was seen working within the last minutes, or after a human's word.
+fn nothing_is_written_blind(observed: &Observed<'_>, plan: &Plan, now: Timestamp) {
+    let old = &observed.status.waves;
+    let has_begun = |wave: &str| old.iter().any(|old| old.name == wave && old.started_at.is_some());
+    let begins = |write: &&Write| write.purpose == Purpose::Advance && !has_begun(&write.marker.wave);
+    for write in plan.writes.iter().filter(begins) {
+        let wave = plan.status.waves.iter().find(|wave| *wave.name == *write.marker.wave);
+        let promoted = wave.is_some_and(|wave| wave.promoted.is_some());
+        let seen = |reading: &SloReading| {
+            let sight = reading.sight.as_ref();
+            sight.is_some_and(|sight| sight.seen.is_ok() && now.duration_since(sight.at).as_mins() <= 5)
+        };
+        let all = observed.measured.readings.iter().all(seen);
+        assert!(promoted || all, "R10: {} is written blind", write.tenant.name);
     }
 }
 

@@ -103,7 +103,7 @@ fn r33_a_mixed_fleet_waits_in_adopting_says_what_it_found_and_goes_on_once_appro
     assert_eq!((world.status.phase, world.writes.len(), world.told("Adopting")), (Phase::Adopting, 0, 1));
     assert_eq!(
         world.status.message,
-        "found 12 tenants: 10 on 1.0.0, 2 on 0.9.0, 1 on 3.0.0; approve wave one of 2.0.0 to begin"
+        "found 12 tenants: 10 on 1.0.0, 2 on 0.9.0, 1 on 3.0.0; api-errors measures 12; approve wave one of 2.0.0 to begin"
     );
     let found = world.status.adoption.clone().unwrap();
     assert_eq!(

@@ -4,7 +4,7 @@ use breakwater_crds::status::Phase;
 use breakwater_crds::words::Word;
 use serde_json::json;
 
-use crate::world::{Behaviour, World, merged, minutes, spec};
+use crate::world::{Behaviour, World, merged, minutes, sim, spec};
 
 fn verdict(world: &World) -> Option<&str> {
     world.status.slos.first().and_then(|slo| slo.verdict.as_ref().map(Word::as_str))
@@ -13,8 +13,9 @@ fn verdict(world: &World) -> Option<&str> {
 #[test]
 fn r10_before_the_first_warm_candidate_there_is_neither_a_verdict_nor_a_hold() {
     let mut world = World::usual("2.0.0");
+    world.turn();
     let (from, to) = (world.now, world.now + minutes(600));
-    world.outages.push((from, to)); // Prometheus is not there at all
+    world.outages.push((from, to)); // Prometheus is gone since the first write
     world.turn();
     assert_eq!((verdict(&world), world.condition("Held").0, world.on("2.0.0")), (None, false, 2));
     world.until_wave("one", Phase::Soaking);
@@ -157,8 +158,10 @@ fn r12_candidates_whose_series_are_gone_hold_and_never_instrumented_ones_are_cou
     assert_eq!(verdict(&world), Some("NoData"));
 
     let mut world = World::usual("2.0.0");
-    let id = world.sim("a0").tenant.id;
-    world.uninstrumented.insert(id);
+    world.turn();
+    let joiner = sim("a9", Some(0), "1.0.0", world.now); // it comes after the look before the first write
+    world.uninstrumented.insert(joiner.tenant.id);
+    world.sims.push(joiner);
     world.until_wave("one", Phase::Soaking);
     world.pass(minutes(10));
     assert_eq!(

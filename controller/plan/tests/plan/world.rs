@@ -19,8 +19,8 @@ use breakwater_plan::{
     frozen::{self, Freeze, Stored, Thawed},
     observed::{
         Action, Asked, ByTenant, Cause, Claim, Clock, Counted, Elsewhere, Fleet, Job, JobState, Listing,
-        Marker, Measured, ObjectFacts, Readiness, Reading, Report, SloReading, Slower, Step, StepData,
-        Tenant,
+        Marker, Measured, ObjectFacts, Readiness, Reading, Report, Seen, Sight, SloReading, Slower, Step,
+        StepData, Tenant,
     },
     outcome::{JobWrite, Purpose, Write},
     plan,
@@ -89,6 +89,15 @@ pub struct Behaviour {
     pub errors: f64,
     /// Seconds until ready; `None`: never.
     pub ready_after: Option<i64>,
+}
+
+/// When the SLOs were looked at as they are.
+#[derive(Debug, Clone, Copy)]
+pub enum LookedAt {
+    Never,
+    /// A moment ago, whenever it is asked.
+    Now,
+    At(Timestamp),
 }
 
 pub struct World {
@@ -168,6 +177,8 @@ pub struct World {
     pub ailing: BTreeMap<TenantId, (String, f64)>,
     /// Tenants without series, ever.
     pub uninstrumented: BTreeSet<TenantId>,
+    /// When the SLOs were looked at as they are.
+    pub looked_at: LookedAt,
     pub transitions: Vec<Transition>,
     pub writes: Vec<(Timestamp, Purpose, String, String)>,
     pub last: Option<Plan>,
@@ -335,6 +346,7 @@ impl World {
             burned_before: BTreeSet::new(),
             ailing: BTreeMap::new(),
             uninstrumented: BTreeSet::new(),
+            looked_at: LookedAt::Now,
             transitions: Vec::new(),
             writes: Vec::new(),
             last: None,
@@ -746,6 +758,7 @@ impl World {
             lag_seconds: LAG_SECONDS,
             history: self.histories.iter().filter(|_| per_tenant).map(|at| (*at, self.week())).collect(),
             studies: self.studies.clone(),
+            sight: self.sight(per_tenant),
             ..SloReading::default()
         };
         let Some(since) = self.watch_since else { return reading };
@@ -768,6 +781,26 @@ impl World {
             reading.recent = steps(from - 5..=from - 1);
         }
         reading
+    }
+
+    /// What Prometheus shows of the fleet just now.
+    fn sight(&self, per_tenant: bool) -> Option<Sight> {
+        let at = match self.looked_at {
+            LookedAt::Never => return None,
+            LookedAt::Now => self.now,
+            LookedAt::At(at) => at,
+        };
+        let has_series = |sim: &&Sim| self.series(sim, self.now) != Series::Absent;
+        let mut measured: Vec<TenantId> =
+            self.sims.iter().filter(has_series).map(|sim| sim.tenant.id).collect();
+        measured.sort_unstable();
+        let seen = match self.outage(self.now) {
+            Some(_) => Err("connection refused".into()),
+            None if !per_tenant => Ok(Seen::Value),
+            None if measured.is_empty() => Err("no series belongs to a tenant".into()),
+            None => Ok(Seen::Tenants(measured.into())),
+        };
+        Some(Sight { at, seen })
     }
 
     fn outage(&self, at: Timestamp) -> Option<Timestamp> {

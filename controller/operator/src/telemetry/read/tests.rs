@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use breakwater_plan::observed::Seen;
 use breakwater_slo::TenantId;
 use serde_json::json;
 
@@ -291,4 +292,40 @@ async fn a_pass_is_bounded_and_so_are_the_queries_under_way() {
         assert_eq!(reading.steps.len(), 60);
     }
     assert_eq!(source.1.load(SeqCst), CONCURRENCY);
+}
+
+/// What a look at an SLO comes to, where Prometheus has these series of the total.
+async fn sight(series: fn(i64) -> Vec<Sample>, steps: fn(i64) -> Rows) -> Result<Seen, String> {
+    let source = source(move |query, at| {
+        Ok(match query {
+            _ if query.starts_with("topk(") => Rows(series(at)),
+            _ if query.contains("count_over_time") && series(at).is_empty() => Rows::default(),
+            _ if query.contains("count_over_time") => scrapes(at),
+            _ => steps(at),
+        })
+    });
+    telemetry(&source, errors()).slos()[0].sight(at(6_400), &ids()).await
+}
+
+#[tokio::test]
+async fn r10_a_look_says_whose_series_the_newest_step_has() {
+    let seen = sight(|at| vec![row("total", 1.0, at)], fine).await;
+    assert_eq!(seen, Ok(Seen::Tenants([TenantId(1)].into())));
+}
+
+#[tokio::test]
+async fn b1_a_look_that_finds_nobody_says_which_label_names_tenants() {
+    let strange = |at| Rows(["total", "bad", "now"].map(|kind| sample(&[(ROW_LABEL, kind)], 1.0, at)).into());
+    let named = |at| vec![sample(&[("__name__", "r"), ("code", "200"), ("installation", "a")], 1.0, at)];
+    let why = sight(named, strange).await.unwrap_err();
+    let nobody =
+        "no series belongs to a tenant; 1 names such as \"\" are unknown to tenants.id, which says \"a\"";
+    assert_eq!(why, format!("{nobody}; tenantLabels: [installation] would name them"));
+
+    let unnamed = |at| vec![sample(&[("code", "200"), ("pod", "a-1")], 1.0, at)];
+    let why = sight(unnamed, strange).await.unwrap_err();
+    assert_eq!(why, format!("{nobody}; the labels of the series are code, pod"));
+
+    let why = sight(|_| Vec::new(), strange).await.unwrap_err();
+    assert_eq!(why, "nothing matches r: check its name, its labels, and prometheus.matchers");
 }
