@@ -1,8 +1,8 @@
 //! Small checked values of the API: durations, percentages, counts-or-percentages. Pure.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::Visitor};
 
 /// Why a scalar of the API was refused; the caller adds the field's path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,8 +21,44 @@ pub enum ScalarError {
     IntOrPercent(String),
 }
 
+/// Reads a text. Who leaves out the quotes or the unit gives YAML a number, and is told how to write it.
+struct Text<T>(&'static str, PhantomData<T>);
+
+impl<T> Text<T> {
+    fn refuse<E: serde::de::Error>(&self, number: impl fmt::Display) -> E {
+        let example = self.0;
+        E::custom(format!(
+            "{number} is a number: write it in quotes and with its unit, such as \"{example}\""
+        ))
+    }
+}
+
+impl<T: FromStr<Err = ScalarError>> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a text such as \"{}\"", self.0)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
+        Err(self.refuse(number))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<T, E> {
+        Err(self.refuse(number))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<T, E> {
+        Err(self.refuse(number))
+    }
+}
+
 macro_rules! string_scalar {
-    ($name:ident, $pattern:literal, $min:literal, $max:literal) => {
+    ($name:ident, $pattern:literal, $min:literal, $max:literal, $example:literal) => {
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.collect_str(self)
@@ -31,7 +67,7 @@ macro_rules! string_scalar {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+                from.deserialize_any(Text::<Self>($example, PhantomData))
             }
         }
 
@@ -56,7 +92,7 @@ macro_rules! string_scalar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Times(u8);
 
-string_scalar!(Times, "^[1-9][0-9]?x$", 2, 3);
+string_scalar!(Times, "^[1-9][0-9]?x$", 2, 3, "3x");
 
 impl Times {
     /// How many times, 1 to 99.
@@ -100,7 +136,8 @@ string_scalar!(
     Span,
     "^(0|([0-9]{1,2}y)?([0-9]{1,4}w)?([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?)$",
     1,
-    32
+    32,
+    "3d"
 );
 
 const UNITS: [(char, i64); 6] =
@@ -200,7 +237,7 @@ impl fmt::Display for Span {
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
 pub struct Percent(f64);
 
-string_scalar!(Percent, "^(100(\\.0{1,6})?|[0-9]{1,2}(\\.[0-9]{1,6})?)%$", 2, 12);
+string_scalar!(Percent, "^(100(\\.0{1,6})?|[0-9]{1,2}(\\.[0-9]{1,6})?)%$", 2, 12, "99.5%");
 
 impl Percent {
     /// From a ratio, 0 to 1; outside or not a number: clamped to it.
@@ -339,6 +376,21 @@ mod tests {
         for text in ["", "5", "m", "30m1h", "1h1h", "-1h", "1.5h", "9999999s", "10ms", " 1h"] {
             assert_eq!(text.parse::<Span>(), Err(ScalarError::Span(text.into())));
         }
+    }
+
+    #[test]
+    fn b4_a_number_without_quotes_is_told_how_to_be_written() {
+        let refused = |json: &str| serde_json::from_str::<Percent>(json).unwrap_err().to_string();
+        let says = "99.5 is a number: write it in quotes and with its unit, such as \"99.5%\"";
+        assert!(refused("99.5").starts_with(says), "{}", refused("99.5"));
+        let soak = serde_json::from_str::<Span>("3").unwrap_err().to_string();
+        assert!(
+            soak.starts_with("3 is a number: write it in quotes and with its unit, such as \"3d\""),
+            "{soak}"
+        );
+        assert!(
+            serde_json::from_str::<Times>("true").unwrap_err().to_string().contains("a text such as \"3x\"")
+        );
     }
 
     #[test]

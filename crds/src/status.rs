@@ -414,7 +414,7 @@ mod tests {
             "startedAt": AT, "watchingSince": AT, "completedAt": AT, "wave": name,
             "waves": times(32, |_| serde_json::json!({
                 "name": name, "total": 100_000, "updated": 100_000, "ready": 100_000, "failed": 100_000,
-                "startedAt": AT, "completedAt": AT, "warmAt": AT, "soakedSeconds": 99_999_999, "passedAt": AT, "drawn": {"percent": "99.999999", "upTo": "ffffffffffffffff"},
+                "startedAt": AT, "completedAt": AT, "warmAt": AT, "soakedSeconds": 99_999_999, "passedAt": AT, "drawn": {"percent": "3.125", "upTo": "ffffffffffffffff"},
                 "approvedBefore": approved,
             })),
             "counts": {
@@ -450,7 +450,7 @@ mod tests {
 
     #[test]
     fn r27_a_full_status_with_messages_of_usual_length_keeps_its_whole_history() {
-        let mut status = full(&"m".repeat(72), &"n".repeat(24));
+        let mut status = full(&"m".repeat(60), &"n".repeat(24));
         status.bound();
         assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
         assert_eq!(

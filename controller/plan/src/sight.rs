@@ -15,7 +15,7 @@ use crate::{
     course::Course,
     input::Input,
     moves::clamp,
-    observed::{Seen, Sight, Tenant},
+    observed::{Readiness, Seen, Sight, Tenant},
     roster::{Place, Roster, after},
     said::clip,
 };
@@ -54,7 +54,11 @@ pub(crate) fn is_wanted(course: &Course) -> bool {
 
 /// What the SLOs show of the tenants that a wave would take.
 pub(crate) fn of_wave(input: &Input<'_>, roster: &Roster<'_>, wave: usize) -> Outlook {
-    let its = |place: &Place| place.wave == Some(wave) && place.standing.is_live();
+    // Who is not ready may have no series for that reason, and is not judged by what it was before (R4).
+    let its = |tenant: &Tenant, place: &Place| {
+        let is_ready = matches!(tenant.readiness, Readiness::Ready { .. });
+        place.wave == Some(wave) && place.standing.is_live() && is_ready
+    };
     let mut outlook = Outlook::Clear;
     for (index, slo) in input.slos().iter().enumerate() {
         let Some(sight) = fresh(input, index) else {
@@ -69,7 +73,7 @@ pub(crate) fn of_wave(input: &Input<'_>, roster: &Roster<'_>, wave: usize) -> Ou
                     let (name, wave) = (&slo.name, &input.spec().waves[wave].name);
                     let one = example.map_or_else(String::new, named);
                     let why = format!(
-                        "{name}: {missing} of the {of} tenants of wave {wave} have no series, such as {one}: compare \
+                        "{name}: {missing} of the {of} ready tenants of wave {wave} have no series, such as {one}: compare \
                          tenantLabels with tenants.id"
                     );
                     return Outlook::Blind(HoldReason::Uninstrumented, why);
@@ -83,7 +87,7 @@ pub(crate) fn of_wave(input: &Input<'_>, roster: &Roster<'_>, wave: usize) -> Ou
 
 /// How much of the fleet each SLO measures; `None` until all of them were looked at.
 pub(crate) fn of_fleet(input: &Input<'_>, roster: &Roster<'_>) -> Option<Vec<TelemetryCount>> {
-    let live = |place: &Place| place.standing.is_live();
+    let live = |_: &Tenant, place: &Place| place.standing.is_live();
     let telemetry = |(index, slo): (usize, &breakwater_crds::slo::Slo)| {
         let (measured, message) = match &fresh(input, index)?.seen {
             Ok(Seen::Value) => (count(roster, &[], live).of, String::new()),
@@ -102,7 +106,8 @@ pub(crate) fn of_fleet(input: &Input<'_>, roster: &Roster<'_>) -> Option<Vec<Tel
 
 fn fresh<'a>(input: &Input<'a>, slo: usize) -> Option<&'a Sight> {
     let sight = input.reading(slo)?.sight.as_ref()?;
-    (input.now <= after(sight.at, FRESH_FOR)).then_some(sight)
+    // One of the future was taken by a clock that stepped back since.
+    (sight.at <= input.now && input.now <= after(sight.at, FRESH_FOR)).then_some(sight)
 }
 
 /// Tenants with and without series.
@@ -113,9 +118,13 @@ struct Count<'a> {
     example: Option<&'a Tenant>,
 }
 
-fn count<'a>(roster: &Roster<'a>, measured: &[TenantId], which: impl Fn(&Place) -> bool) -> Count<'a> {
+fn count<'a>(
+    roster: &Roster<'a>,
+    measured: &[TenantId],
+    which: impl Fn(&Tenant, &Place) -> bool,
+) -> Count<'a> {
     let mut count = Count { of: 0, missing: 0, example: None };
-    for (tenant, _) in roster.fleet().filter(|(_, place)| which(place)) {
+    for (tenant, _) in roster.fleet().filter(|(tenant, place)| which(tenant, place)) {
         count.of += 1;
         if measured.binary_search(&tenant.id).is_err() {
             count.missing += 1;

@@ -8,6 +8,7 @@ use breakwater_crds::{
     slo::{AbsoluteMargin, Errors, Latency, Pair, Shape, Slo, Step},
 };
 use breakwater_slo as slo;
+use breakwater_text::figure;
 
 use crate::{alerts, promql, schedule::Schedule};
 
@@ -254,10 +255,34 @@ fn check_slo(rollout: &RolloutSpec, spec: &Slo, path: &str, errors: &mut Vec<Fie
     };
     let config = slo::Config { compare: compare_config(rollout, spec), ..judge_config(spec, step_seconds) };
     if let Err(error) = slo::check(&config) {
+        // Whatever factor is found out of reach, nobody wrote it where the objective is a slip.
+        if let Some(refusal) = spec.objective.and_then(slip) {
+            errors.push(FieldError::new(format!("{path}.objective"), refusal));
+            return;
+        }
         let of_judge = matches!(error.field.as_str(), "alpha" | "weight");
         let at = if of_judge { "spec.judge" } else { path };
         errors.push(FieldError::new(format!("{at}.{}", error.field), error.problem.to_string()));
     }
+}
+
+/// What is wrong with an objective that was hardly meant: none of the requests may fail, or nearly all.
+fn slip(objective: Percent) -> Option<String> {
+    let ratio = objective.as_ratio();
+    if ratio >= 1.0 {
+        return Some(format!("{objective} leaves no error budget: give less than 100%, such as 99.9%"));
+    }
+    let allowed = figure::percent(1.0 - ratio);
+    let meant = match ratio {
+        ratio if ratio <= 0.0 => "give more than 0%, such as 99.9%".to_owned(),
+        ratio if ratio < 0.01 => {
+            // Percentages have six decimals.
+            let ratio = (1e10 * ratio).round() / 1e8;
+            format!("is {} meant?", Percent::of_ratio(ratio))
+        }
+        _ => return None,
+    };
+    Some(format!("{objective} lets {allowed} of the requests fail; {meant}"))
 }
 
 /// Hash of what an SLO measures and decides.

@@ -86,7 +86,8 @@ fn measure(tenants: usize, minutes: usize) -> Result<(), Box<dyn Error>> {
     }
     let until = SignedDuration::from_mins(i64::try_from(minutes)?);
     let began = Instant::now();
-    let outcome = rehearse(&Rehearsal { rollout, fleet, scenario, seed: 1, until }, &mut |_| {})?;
+    let rehearsal = Rehearsal { rollout, fleet, scenario, seed: 1, until, approve_after: None };
+    let outcome = rehearse(&rehearsal, &mut |_| {})?;
     let seconds = began.elapsed().as_secs_f64();
     let played = outcome.ended_at.duration_since(outcome.started_at).as_secs_f64() / 60.0;
     let each = seconds * 1e6 / (played * tenants as f64);

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::{
+    approver::Approver,
     bed::{Bed, BedError},
     chronicle::Chronicle,
     fleet::{
@@ -30,6 +31,7 @@ pub(crate) struct Director {
     /// What ends by itself, and when.
     ends: Vec<(SignedDuration, End)>,
     published: Option<String>,
+    approver: Approver,
 }
 
 /// What ends by itself.
@@ -40,8 +42,8 @@ enum End {
 }
 
 impl Director {
-    /// A scenario from its start. Its events were checked when it was read.
-    pub(crate) fn new(scenario: &Scenario) -> Result<Self, BedError> {
+    /// A scenario from its start, and whoever approves in it. Its events were checked when it was read.
+    pub(crate) fn new(scenario: &Scenario, approver: Approver) -> Result<Self, BedError> {
         let mut events = Vec::new();
         for event in &scenario.events {
             let happening = event.happening().map_err(BedError::Tenants)?;
@@ -50,7 +52,7 @@ impl Director {
         let mut events = events.into_iter();
         let next = events.next();
         let (previous, ends) = (SignedDuration::ZERO, Vec::new());
-        Ok(Self { events, next, due_at: None, previous, ends, published: None })
+        Ok(Self { events, next, due_at: None, previous, ends, published: None, approver })
     }
 
     /// The version that was published last.
@@ -65,7 +67,8 @@ impl Director {
 
     /// When something is to happen next, as far as that is known.
     pub(crate) fn due_at(&self) -> Option<SignedDuration> {
-        self.due_at.into_iter().chain(self.ends.iter().map(|(at, _)| *at)).min()
+        let ends = self.ends.iter().map(|(at, _)| *at);
+        self.due_at.into_iter().chain(ends).chain(self.approver.due_at()).min()
     }
 
     /// Makes everything happen that is due.
@@ -77,6 +80,9 @@ impl Director {
     ) -> Result<(), BedError> {
         let now = bed.time.elapsed();
         self.end_what_is_over(bed, chronicle, now);
+        if self.approver.answers(status, now) {
+            self.happen(Happening::Act(Verb::Approve, None), bed, status, chronicle, now).await?;
+        }
         loop {
             let Some((after, at, _)) = &self.next else { return Ok(()) };
             if self.due_at.is_none() {

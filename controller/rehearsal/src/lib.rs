@@ -1,6 +1,7 @@
 //! Weeks in seconds: the shipped controller on an in-memory API server, a virtual clock and a synthetic fleet.
 
 pub mod apiserver;
+mod approver;
 pub mod bed;
 mod chronicle;
 mod director;

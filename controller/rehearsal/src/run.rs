@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     apiserver::Changes,
+    approver::Approver,
     bed::{self, Bed, BedError},
     chronicle::Chronicle,
     director::Director,
@@ -39,6 +40,8 @@ pub struct Rehearsal {
     pub seed: u64,
     /// Longest virtual time.
     pub until: SignedDuration,
+    /// How long after it was asked for an approval is given; `None`: never. A scenario with approvals of its own gives those alone.
+    pub approve_after: Option<SignedDuration>,
 }
 
 /// How far a rehearsal is.
@@ -115,12 +118,12 @@ pub fn distribution(
 }
 
 async fn play(rehearsal: &Rehearsal, progress: &mut dyn FnMut(&Progress<'_>)) -> Result<Outcome, BedError> {
-    let Rehearsal { rollout, fleet, scenario, seed, until } = rehearsal;
+    let Rehearsal { rollout, fleet, scenario, seed, until, approve_after } = rehearsal;
     let mut first = rollout.clone();
     first.spec.version.clone_from(&fleet.version); // the fleet's version is stable until the scenario publishes another
     let mut bed = Bed::make(&first, fleet, *seed)?;
     bed.fleet.lock().faults.clone_from(&scenario.versions);
-    let mut director = Director::new(scenario)?;
+    let mut director = Director::new(scenario, Approver::new(scenario, *approve_after))?;
     let mut chronicle = Chronicle::new(*until);
     bed.start_controller()?;
     let mut changes = bed.api.changes();

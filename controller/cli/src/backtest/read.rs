@@ -58,10 +58,26 @@ async fn look_round(
         let first_seconds = names.first_seconds().ok_or_else(|| failed(wanted.no_series()))?;
         let rhythm = slo.learn_rhythm(until).await.map_err(|why| failed(hinted(&why, until)))?;
         let Rhythm { step_seconds, lag_seconds } = rhythm;
-        let names = names.iter().cloned().collect();
+        let names: Vec<Arc<str>> = names.iter().cloned().collect();
+        if let Some(label) = absent(&wanted.checked.spec.slos[*index].tenant_labels, &names) {
+            let why = format!(
+                "tenantLabels: no series has the label {label}, so no tenant of a fleet would ever match; names are such as {:?}",
+                names[0]
+            );
+            return Err(failed(why));
+        }
         found.push(Found { slo: *index, names, first_seconds, step_seconds, lag_seconds });
     }
     Ok(found)
+}
+
+/// A label that is empty in every name: the series do not have it.
+fn absent<'a>(labels: &'a [String], names: &[Arc<str>]) -> Option<&'a str> {
+    let is_absent = |place: usize| {
+        let part = |name: &Arc<str>| name.split('/').nth(place).is_none_or(str::is_empty);
+        !names.is_empty() && names.iter().all(part)
+    };
+    labels.iter().enumerate().find(|(place, _)| is_absent(*place)).map(|(_, label)| label.as_str())
 }
 
 /// Why the rhythm is not known, with what to do where nothing is wrong with the SLO.
@@ -109,5 +125,20 @@ impl One<'_> {
             progress(self.replay.share(look, chunks.done(look)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b1_a_label_that_no_series_has_is_found() {
+        let labels = ["namespace".to_owned(), "deployment".to_owned()];
+        let names = |all: &[&str]| all.iter().map(|name| Arc::from(*name)).collect::<Vec<Arc<str>>>();
+        assert_eq!(absent(&labels, &names(&["t00/", "t01/"])), Some("deployment"));
+        assert_eq!(absent(&labels, &names(&["/a", "/b"])), Some("namespace"));
+        assert_eq!(absent(&labels, &names(&["t00/", "t01/a"])), None);
+        assert_eq!(absent(&labels[..1], &names(&["a/b"])), None);
     }
 }

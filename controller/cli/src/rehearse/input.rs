@@ -53,7 +53,14 @@ fn parse(text: &str) -> Result<Rollout, String> {
     if !unknown.is_empty() {
         return Err(unknown.join("\n"));
     }
-    serde_path_to_error::deserialize(json).map_err(|why| why.to_string())
+    serde_path_to_error::deserialize(json).map_err(|why| quoted(&why.to_string()))
+}
+
+/// Where a text is wanted and YAML read a number or a boolean: the quotes that are missing.
+fn quoted(why: &str) -> String {
+    let unquoted = ["integer `", "floating point `", "boolean `"].iter().any(|found| why.contains(found));
+    let hint = if unquoted && why.ends_with("expected a string") { "; put it in quotes" } else { "" };
+    format!("{why}{hint}")
 }
 
 /// Names every field that the schema does not know, with the nearest one that it does.
@@ -139,6 +146,15 @@ mod tests {
         assert_eq!(refused("  version:", "  verison:"), "spec.verison: unknown field; did you mean version?");
         assert!(refused("soak: 3d", "soka: 3d").starts_with("spec.waves[0].soka: unknown field"));
         assert!(refused("soak: 3d", "soak: 3 days").contains("waves[0].soak"));
+        assert_eq!(
+            refused("soak: 3d", "soak: 3"),
+            "spec.waves[0].soak: 3 is a number: write it in quotes and with its unit, such as \"3d\""
+        );
+        let version = refused("  version: \"1.0.0\"", "  version: 1.10");
+        assert_eq!(
+            version,
+            "spec.version: invalid type: floating point `1.1`, expected a string; put it in quotes"
+        );
         assert!(
             refused("http_requests_total{code", "http_requests_total{{code")
                 .contains("spec.slos[0].errors.bad")

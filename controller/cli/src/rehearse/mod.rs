@@ -7,6 +7,7 @@ mod progress;
 mod report;
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -52,6 +53,10 @@ pub struct Args {
     /// Longest virtual time
     #[arg(long, value_name = "DURATION", default_value = "10w")]
     pub until: Span,
+    /// How long people take to approve what the Rollout asks for: an adoption, a wave; `never`: nobody does. A scenario with
+    /// approvals of its own gives those alone
+    #[arg(long, value_name = "DURATION|never", default_value_t = APPROVE_AFTER, value_parser = approve_after)]
+    pub approve_after: ApproveAfter,
     /// Write a report that stands alone, for a browser
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -67,6 +72,30 @@ pub struct Args {
     /// No colours, wherever the output goes
     #[arg(long)]
     pub no_color: bool,
+}
+
+/// How long people take to approve; `None`: nobody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApproveAfter(Option<Span>);
+
+/// An hour: somebody is there.
+const APPROVE_AFTER: ApproveAfter = ApproveAfter(Some(Span::seconds(3_600)));
+
+impl fmt::Display for ApproveAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(span) => span.fmt(f),
+            None => f.write_str("never"),
+        }
+    }
+}
+
+fn approve_after(text: &str) -> Result<ApproveAfter, String> {
+    if text == "never" {
+        return Ok(ApproveAfter(None));
+    }
+    let span = text.parse::<Span>().map_err(|why| format!("{why}; or never"))?;
+    Ok(ApproveAfter(Some(span)))
 }
 
 /// How the result is printed.
@@ -142,7 +171,8 @@ fn read(args: &Args) -> Result<Rehearsal, String> {
     let rollout = input::rollout(args.filename.as_deref())?;
     let scenario = input::scenario(&args.scenario)?;
     let fleet = input::fleet(args.fleet.as_deref(), &scenario)?;
-    Ok(Rehearsal { rollout, fleet, scenario, seed: args.seed, until: args.until.as_duration() })
+    let (until, approve_after) = (args.until.as_duration(), args.approve_after.0.map(Span::as_duration));
+    Ok(Rehearsal { rollout, fleet, scenario, seed: args.seed, until, approve_after })
 }
 
 fn one(args: &Args, rehearsal: &Rehearsal) -> Result<(), Failure> {
@@ -215,5 +245,8 @@ fn command(args: &Args) -> String {
     words.extend(args.filename.as_ref().map(|path| format!("-f {}", path.display())));
     words.extend(args.fleet.as_ref().map(|path| format!("--fleet {}", path.display())));
     words.push(format!("--scenario {} --seed {} --until {}", args.scenario, args.seed, args.until));
+    words.extend(
+        (args.approve_after != APPROVE_AFTER).then(|| format!("--approve-after {}", args.approve_after)),
+    );
     words.join(" ")
 }

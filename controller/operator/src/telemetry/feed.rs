@@ -253,15 +253,26 @@ async fn one(
 
 /// Looks at the SLO as it is, every minute while that is wanted, and sooner while it does not work.
 async fn sight(slo: &mut SloTelemetry, slot: &Mutex<Held>, want: &Wanted, now: Timestamp) -> News {
-    let again = |sight: &Sight| now.duration_since(sight.at) >= SIGHT_EVERY || sight.seen.is_err();
-    if !want.sight || !lock(slot).reading.sight.as_ref().is_none_or(again) {
+    if !want.sight {
         return News::default();
     }
+    let due = |sight: &Sight| {
+        let pause = if sight.seen.is_ok() { SIGHT_EVERY } else { SIGHT_AGAIN };
+        sight.at.checked_add(pause).unwrap_or(Timestamp::MAX)
+    };
+    // One of the future was taken before the clock stepped back.
+    let before = lock(slot).reading.sight.clone().filter(|sight| sight.at <= now);
+    if let Some(next) = before.as_ref().map(due).filter(|next| *next > now) {
+        return News { due_at: Some(next), ..News::default() };
+    }
     let seen = slo.sight(now, &want.ids).await;
-    let reading = &mut lock(slot).reading;
-    let any = reading.sight.as_ref().is_none_or(|before| before.seen != seen);
-    let due_at = now.checked_add(if seen.is_ok() { SIGHT_EVERY } else { SIGHT_AGAIN }).ok();
-    reading.sight = Some(Sight { at: now, seen });
+    // Who waits for a look is woken by it, also where it shows what an old one did.
+    let known =
+        before.is_some_and(|sight| sight.seen == seen && now.duration_since(sight.at) < 3 * SIGHT_EVERY);
+    let sight = Sight { at: now, seen };
+    let due_at = Some(due(&sight));
+    lock(slot).reading.sight = Some(sight);
+    let any = !known;
     News { any, failed: false, due_at }
 }
 

@@ -162,6 +162,10 @@ pub(super) fn error(field: &str, message: String) -> FieldError {
 }
 
 pub(super) fn compile_fields(tenants: &TenantsSpec, known: Known, errors: &mut Vec<FieldError>) -> Fields {
+    if let Some(refusal) = misspelt(&tenants.resource.kind) {
+        errors.push(error("resource.kind", refusal));
+        return Fields::Given(Vec::new());
+    }
     if tenants.fields.is_empty() {
         return default_fields(&tenants.resource, known).unwrap_or_else(|refusal| {
             errors.push(error("fields", refusal));
@@ -171,8 +175,8 @@ pub(super) fn compile_fields(tenants: &TenantsSpec, known: Known, errors: &mut V
     let mut fields: Vec<(Path, Format)> = Vec::new();
     for (index, field) in tenants.fields.iter().enumerate() {
         let at = format!("fields[{index}]");
-        let path =
-            Path::parse(&field.path).map_err(|e| e.to_string()).and_then(|path| check_path(path, &fields));
+        let path = Path::parse(&field.path).map_err(|e| e.to_string());
+        let path = not_a_pointer(&field.path).and(path).and_then(|path| check_path(path, &fields));
         let format = Format::parse(&field.format);
         match (path, format) {
             (Ok(path), Ok(format)) => fields.push((path, format)),
@@ -183,6 +187,27 @@ pub(super) fn compile_fields(tenants: &TenantsSpec, known: Known, errors: &mut V
         }
     }
     Fields::Given(fields)
+}
+
+/// A kind is written as the API writes it, not as `kubectl get` takes it: `deployments` is no kind.
+fn misspelt(kind: &str) -> Option<String> {
+    if !kind.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return None;
+    }
+    let near = Known::KINDS.into_iter().find(|known| {
+        let (kind, known) = (kind.to_ascii_lowercase(), known.to_ascii_lowercase());
+        kind == known || kind.strip_suffix('s') == Some(&known)
+    });
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+    Some(format!("{kind:?} is not a kind, which begins with a capital{hint}"))
+}
+
+/// A path is written with dots: keys may hold slashes, so a JSON pointer would be taken for a single key.
+fn not_a_pointer(path: &str) -> Result<(), String> {
+    match path.strip_prefix('/') {
+        Some(rest) => Err(format!("{path:?} is a JSON pointer; write it as {}", rest.replace('/', "."))),
+        None => Ok(()),
+    }
 }
 
 /// R3, for every path that holds a version: the kind's own rule must tell that the tenant's controller has seen what was written

@@ -70,6 +70,26 @@ fn reading(tenant: &Tenant) -> String {
 }
 
 #[test]
+fn b4_kinds_and_paths_as_people_write_them_are_told_how_they_are_written() {
+    for (tenants, path, message) in [
+        // From `kubectl get`, and from JSON patches.
+        (
+            json!({"resource": {"apiVersion": "apps/v1", "kind": "deployments"}}),
+            "spec.tenants.resource.kind",
+            "\"deployments\" is not a kind, which begins with a capital; did you mean Deployment?",
+        ),
+        (
+            with(thing(), "fields", json!([{"path": "/spec/version"}])),
+            "spec.tenants.fields[0].path",
+            "\"/spec/version\" is a JSON pointer; write it as spec.version",
+        ),
+    ] {
+        let errors = Lens::compile(&Hubs::only("hub"), "ops", "app", &spec(&tenants)).unwrap_err();
+        assert_eq!((errors[0].path.as_str(), errors[0].message.as_str()), (path, message));
+    }
+}
+
+#[test]
 fn a_spec_that_cannot_be_followed_is_refused_with_every_reason() {
     let kind = |api: &str, kind: &str| json!({"resource": {"apiVersion": api, "kind": kind}});
     for (tenants, path, message) in [

@@ -65,6 +65,18 @@ pub struct Judged<'a> {
 }
 
 impl Known {
+    /// Names of the kinds that are known.
+    pub const KINDS: [&'static str; 8] = [
+        "Deployment",
+        "StatefulSet",
+        "DaemonSet",
+        "Mattermost",
+        "Application",
+        "HelmRelease",
+        "Kustomization",
+        "Rollout",
+    ];
+
     /// The kind, if it is known here; `Conditions` if not.
     pub fn of(resource: &Resource) -> Self {
         let group = resource.api_version.split_once('/').map_or("", |(group, _)| group);

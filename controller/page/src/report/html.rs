@@ -142,7 +142,7 @@ fn times(status: &DeviationReportStatus) -> Markup {
                 }
             } }
             @if let Some(since) = status.known_since {
-                p.meta { "The controller was restarted: counts are known from " (text::stamp(since)) " on." }
+                p.meta { "Counts are known from " (text::stamp(since)) " on: earlier ones were lost, as with a restart of the controller." }
             }
         }
     }

@@ -101,8 +101,11 @@ fn times(status: &DeviationReportStatus, out: &mut String) {
         let _ = writeln!(out, "| {what} | {} | {apart} |", text::stamp(at));
     }
     if let Some(since) = status.known_since {
-        let _ =
-            writeln!(out, "\nThe controller was restarted: counts are known from {} on.", text::stamp(since));
+        let since = text::stamp(since);
+        let _ = writeln!(
+            out,
+            "\nCounts are known from {since} on: earlier ones were lost, as with a restart of the controller."
+        );
     }
 }
 

@@ -125,7 +125,9 @@ fn tell_all(
     status.alerts = input.measured.firing.to_vec();
     let begins = now.as_second().saturating_sub(WINDOW_SECONDS);
     let since = traces.iter().filter_map(|trace| trace.since_seconds()).max();
-    let started = status.started_at.map_or(i64::MIN, Timestamp::as_second);
+    // The first whole step begins up to one step after the version's start; what is later than the next was read and is lost.
+    let step = (0..input.slos().len()).map(|slo| input.step_seconds(slo)).max().unwrap_or(0);
+    let started = status.started_at.map_or(i64::MIN, |at| at.as_second().saturating_add(2 * step));
     status.known_since = since.filter(|since| *since > begins.max(started)).map(instant);
     sum_up(scene, traces, status);
     tell_changes(scene, status);

@@ -13,7 +13,10 @@ use crate::world::{World, minutes, seconds};
 
 /// 2.0.0 is good for an hour of its first wave, and bad from then on; since when is returned.
 fn turns_bad() -> (World, Timestamp) {
-    let mut world = World::usual("2.0.0");
+    turns_bad_in(World::usual("2.0.0"))
+}
+
+fn turns_bad_in(mut world: World) -> (World, Timestamp) {
     let mut waves = world.json["waves"].clone();
     waves[0]["soak"] = json!("3h");
     world.edit(json!({ "waves": waves }));
@@ -119,6 +122,15 @@ fn tenants_that_do_not_come_back_are_named() {
     world.behaviours.get_mut("1.0.0").unwrap().ready_after = None;
     world.until_phase(Phase::RevertedPartly);
     assert_eq!(report(&world).not_back.len(), 3);
+}
+
+#[test]
+fn b3_a_version_that_starts_between_two_steps_has_lost_no_counts() {
+    let mut world = World::usual("2.0.0");
+    world.now += seconds(17);
+    let (mut world, _) = turns_bad_in(world);
+    world.until_phase(Phase::Reverting);
+    assert_eq!(report(&world).known_since, None);
 }
 
 #[test]

@@ -211,6 +211,22 @@ fn a7_a_metric_that_comes_hours_late_is_refused() {
 }
 
 #[test]
+fn b4_an_objective_that_was_hardly_meant_is_named_itself() {
+    for (objective, says) in [
+        ("100%", "100% leaves no error budget: give less than 100%, such as 99.9%"),
+        ("0%", "0% lets 100% of the requests fail; give more than 0%, such as 99.9%"),
+        ("0.995%", "0.995% lets 99% of the requests fail; is 99.5% meant?"),
+    ] {
+        let mut json = spec("2.0.0");
+        json["slos"][0]["objective"] = json!(objective);
+        let errors =
+            breakwater_plan::spec::Checked::parse(&serde_json::from_value(json).unwrap()).unwrap_err();
+        assert_eq!(errors[0].to_string(), format!("spec.slos[0].objective: {says}"));
+        assert_eq!(errors.len(), 1);
+    }
+}
+
+#[test]
 fn a_holdout_that_cannot_be_is_refused_with_what_would_be_right() {
     let refused = |patch: Value| {
         let json = merged(spec("2.0.0"), patch);

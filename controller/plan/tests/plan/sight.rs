@@ -45,12 +45,22 @@ fn r10_each_wave_is_looked_at_before_its_own_first_write() {
     world.until("wave one is passed", |world| world.status.waves[0].passed_at.is_some());
     world.pass(minutes(1));
     assert_eq!(world.condition("Held"), (true, "Uninstrumented".into()));
-    let says = "api-errors: 2 of the 4 tenants of wave two have no series, such as tenants/b";
+    let says = "api-errors: 2 of the 4 ready tenants of wave two have no series, such as tenants/b";
     assert!(world.status.message.starts_with(says), "{}", world.status.message);
     assert_eq!(world.names_on("2.0.0"), ["a0", "a1", "a2"]);
     assert!(world.last.as_ref().unwrap().wants_sight);
     world.uninstrumented.clear();
     world.until_phase(Phase::Completed);
+}
+
+#[test]
+fn r10_a_tenant_that_is_not_ready_before_keeps_no_wave_from_starting_for_want_of_series() {
+    let mut world = World::usual("2.0.0");
+    world.disturb("a1", None);
+    let broken = world.sim("a1").tenant.id;
+    world.uninstrumented.insert(broken);
+    world.pass(minutes(0));
+    assert_eq!((world.condition("Held").0, world.writes.len()), (false, 2));
 }
 
 #[test]

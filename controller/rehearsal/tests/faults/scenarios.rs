@@ -23,7 +23,8 @@ fn rehearsal(name: &str) -> Rehearsal {
         .replacen("step: 1m", "step: 5m\n      sharp: {long: 15m, short: 5m}", 1)
         .replace("step: 1m", "step: 5m");
     let rollout: Rollout = serde_yaml::from_str(&text).expect("the built-in Rollout");
-    Rehearsal { rollout, fleet, scenario, seed: 1, until: SignedDuration::from_hours(24 * 70) }
+    let until = SignedDuration::from_hours(24 * 70);
+    Rehearsal { rollout, fleet, scenario, seed: 1, until, approve_after: None }
 }
 
 fn play(name: &str) -> Outcome {

@@ -134,7 +134,10 @@ fn times(status: &DeviationReportStatus) -> String {
     let table = text::table(["WHAT", "WHEN", ""], rows);
     match status.known_since {
         Some(since) => {
-            format!("{table}\ncounts are known from {} on: the controller was restarted", text::stamp(since))
+            let since = text::stamp(since);
+            format!(
+                "{table}\ncounts are known from {since} on: earlier ones were lost, as with a restart of the controller"
+            )
         }
         None => table,
     }
