@@ -403,10 +403,11 @@ fn endure(world: &mut World, events: &[Event]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What changes where anything goes on.
+/// What changes where anything goes on, or is told: a hold that begins or ends is an Event.
 #[derive(PartialEq)]
 struct Progress {
     phase: Phase,
+    held: (bool, String),
     writes: usize,
     jobs: usize,
     waves: Vec<(Option<Timestamp>, Option<Timestamp>, i64, u32)>,
@@ -417,6 +418,7 @@ impl Progress {
         let waves = world.status.waves.iter();
         Self {
             phase: world.status.phase,
+            held: world.condition("Held"),
             writes: world.writes.len(),
             jobs: world.jobs.len(),
             waves: waves
