@@ -217,7 +217,8 @@ pub struct DeviationReportStatus {
     /// The SLOs as they were configured, asked and judged, and what was counted, in the spec's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slos: Vec<SloAccount>,
-    /// From when on the counts are known, where that is later than the charts would begin: earlier ones were lost, as with a restart of the controller.
+    /// From when on the counts are known, where that is later than the charts would begin: earlier ones were lost, as with a
+    /// restart of the controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_since: Option<Timestamp>,
     /// Whom the candidates were compared with.

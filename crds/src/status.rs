@@ -151,13 +151,14 @@ pub struct RolloutStatus {
 }
 
 impl RolloutStatus {
-    /// Keeps the status within [`STATUS_MAX_BYTES`] whatever was put into it (R27): cuts lists and texts to their
+    /// Keeps the status within [`STATUS_MAX_BYTES`] whatever was put into it (R27): cuts lists, texts and times to their
     /// bounds, and where that is not enough forgets the oldest history (Events and logs keep it), then troubled
     /// tenants (the tenants' own annotations keep theirs). What decisions hang on, such as waves, brakes, processed
     /// actions and evidence, is never dropped. Doing it twice changes nothing.
     pub fn bound(&mut self) {
         self.cut_lists();
         self.cut_texts();
+        self.cut_times();
         let mut excess = json_bytes(self).saturating_sub(STATUS_MAX_BYTES);
         if excess > 0 {
             excess += NUMBER_BYTES; // the entry that is the oldest then may have to be stored with its number
@@ -202,6 +203,19 @@ impl RolloutStatus {
             versions.truncate(VERSIONS_MAX);
             owners.truncate(VERSIONS_MAX);
             telemetry.truncate(SLOS_MAX);
+        }
+    }
+
+    /// Cuts times of which there are many, and that nothing is reckoned from, to whole milliseconds: they take 2 KB of a full status.
+    fn cut_times(&mut self) {
+        let history = self.history.iter_mut().map(|told| &mut told.at);
+        let passed = self.waves.iter_mut().flat_map(|wave| {
+            let WaveStatus { completed_at, passed_at, approved_before, approved_after, promoted, .. } = wave;
+            let words = [approved_before, approved_after, promoted].into_iter().flatten();
+            words.map(|word| &mut word.at).chain([completed_at, passed_at].into_iter().flatten())
+        });
+        for at in history.chain(passed) {
+            *at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(*at);
         }
     }
 
@@ -414,7 +428,7 @@ mod tests {
             "startedAt": AT, "watchingSince": AT, "completedAt": AT, "wave": name,
             "waves": times(32, |_| serde_json::json!({
                 "name": name, "total": 100_000, "updated": 100_000, "ready": 100_000, "failed": 100_000,
-                "startedAt": AT, "completedAt": AT, "warmAt": AT, "soakedSeconds": 99_999_999, "passedAt": AT, "drawn": {"percent": "3.125", "upTo": "ffffffffffffffff"},
+                "startedAt": AT, "completedAt": AT, "warmAt": AT, "soakedSeconds": 99_999_999, "passedAt": AT, "drawn": "3.125 ffffffffffffffff",
                 "approvedBefore": approved,
             })),
             "counts": {
@@ -450,7 +464,7 @@ mod tests {
 
     #[test]
     fn r27_a_full_status_with_messages_of_usual_length_keeps_its_whole_history() {
-        let mut status = full(&"m".repeat(60), &"n".repeat(24));
+        let mut status = full(&"m".repeat(72), &"n".repeat(24));
         status.bound();
         assert!(bytes(&status) <= STATUS_MAX_BYTES, "{}", bytes(&status));
         assert_eq!(
@@ -459,6 +473,17 @@ mod tests {
             "{}",
             bytes(&status)
         );
+    }
+
+    #[test]
+    fn r5_a_draw_is_one_short_text_and_what_is_none_is_drawn_anew() {
+        let read = |text: &str| serde_json::from_value::<WaveDraw>(serde_json::json!(text)).unwrap();
+        let draw = WaveDraw { percent: "12.5".into(), up_to: 0xabc };
+        let text = serde_json::to_value(&draw).unwrap();
+        assert_eq!((text.as_str(), read("12.5 0000000000000abc")), (Some("12.5 0000000000000abc"), draw));
+        for text in ["", "12.5", "12.5 xyz", "12.5 11112222333344445"] {
+            assert_eq!(read(text), WaveDraw { percent: String::new(), up_to: 0 }, "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Which tenants would be candidates in each wave, as far as it is known without a cluster. Pure.
 //!
-//! Percent waves draw by the stable hash of the rollout itself, as many as of the tenants that have series (R5). Which tenants a selector takes is written on objects,
-//! not in metrics: such a wave is taken to have a share of the tenants, drawn by a hash of its own.
+//! Percent waves draw by the stable hash of the rollout itself, as many as of the tenants that have series (R5). Which
+//! tenants a selector takes is written on objects, not in metrics: such a wave is taken to have a share of the tenants,
+//! drawn by a hash of its own.
 
 use std::sync::Arc;
 

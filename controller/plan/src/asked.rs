@@ -323,9 +323,10 @@ impl Desk<'_, '_> {
         let word = self.word(action);
         let phase = self.honoured.course.phase;
         let soaking = matches!(phase, Phase::Advancing | Phase::Soaking);
-        // Nothing else than that it would be written blind is promoted past before a wave starts (R10).
-        let blind = self.input.status.held().is_some_and(|(reason, _)| reason == HoldReason::NoData);
         let waves = &mut self.honoured.course.waves;
+        // Before the first write nothing else is promoted past than that it would be blind (R10). Later, judges hold for that.
+        let blind = waves.iter().all(|wave| wave.started_at.is_none())
+            && self.input.status.held().is_some_and(|(reason, _)| reason == HoldReason::NoData);
         let wave = waves.iter_mut().find(|wave| wave.passed_at.is_none());
         let Some(wave) = wave.filter(|wave| soaking && (wave.started_at.is_some() || blind)) else {
             return Err(format!("no wave is soaking; the phase is {}", phase.as_str()));

@@ -79,7 +79,7 @@ impl<'a> Roster<'a> {
             place.wave == Some(wave) && tenant.selector_wave.is_none() && !is_bound(tenant)
         });
         let last = drawn.map(|(tenant, _)| tenant.id.0).max().unwrap_or(0);
-        WaveDraw { percent: percent.to_string(), up_to: format!("{last:016x}") }
+        WaveDraw { percent: percent.to_string(), up_to: last }
     }
 
     /// How many tenants stand as `which` says.
@@ -142,7 +142,7 @@ fn progress(spec: &RolloutSpec, wave: usize, status: &WaveStatus) -> Progress {
         (_, None, Some(_)) => Draw::UpTo(TenantId(0)),
         (None, Some(_), _) => Draw::Band,
         (Some(drawn), Some(_), _) if percent.as_ref() == Some(&drawn.percent) => {
-            u64::from_str_radix(&drawn.up_to, 16).map_or(Draw::Anew, |last| Draw::UpTo(TenantId(last)))
+            Draw::UpTo(TenantId(drawn.up_to))
         }
         (_, None, None) | (Some(_), Some(_), _) => Draw::Anew,
     };

@@ -53,15 +53,47 @@ pub struct WaveStatus {
     pub drawn: Option<WaveDraw>,
 }
 
-/// The draw of a percent wave: tenants in the order of their hashes, up to one. Who comes later joins by the same order.
+/// The draw of a percent wave: tenants in the order of their hashes, up to one. Who comes later joins by the same order. A status has
+/// up to 32 of them, so each is one short text: the percentage, a blank, and the hash in 16 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "String", into = "String")]
 pub struct WaveDraw {
-    /// The percentage that was drawn, such as `10`; an edited one is drawn anew.
+    /// The percentage that was drawn, such as `12.5`; an edited one is drawn anew.
     pub percent: String,
-    /// Hash of the last tenant that was drawn, 16 hexadecimal digits; zeros where there was none.
-    pub up_to: String,
+    /// Hash of the last tenant that was drawn; 0 where there was none.
+    pub up_to: u64,
+}
+
+impl From<String> for WaveDraw {
+    /// What is no draw is of no percentage, and so is drawn anew.
+    fn from(text: String) -> Self {
+        let known = text.split_once(' ').and_then(|(percent, up_to)| {
+            let up_to = u64::from_str_radix(up_to, 16).ok()?;
+            Some(Self { percent: percent.to_owned(), up_to })
+        });
+        known.unwrap_or(Self { percent: String::new(), up_to: 0 })
+    }
+}
+
+impl From<WaveDraw> for String {
+    fn from(WaveDraw { percent, up_to }: WaveDraw) -> Self {
+        format!("{percent} {up_to:016x}")
+    }
+}
+
+#[cfg(feature = "kube")]
+impl schemars::JsonSchema for WaveDraw {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "WaveDraw".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9.]{1,24} [0-9a-f]{16}$"})
+    }
 }
 
 /// A human's word for a wave.

@@ -31,12 +31,14 @@ words! {
         Paused: "`spec.paused` is true." => human("Set `paused: false` in Git.");
         Stopped: "A `Stop` action or `ConfigMap` `breakwater-stop` is in force: nothing is written, reverts included."
             => human("Lift it by name; `kubectl breakwater lift --all` deletes the `ConfigMap`.");
-        NoData: "Prometheus is away, slow, partial, or says nothing of the candidates, or of the tenants before a wave's first write."
+        NoData: "Prometheus is away, slow, partial, or says nothing of the candidates, or of the tenants before a wave's \
+                 first write."
             => promotable("Mend Prometheus; the steps since are fetched again. After 30 m the condition `Blind` says \
                so too.");
         TelemetryLost: "The candidates' series are gone while the baseline's are there."
             => promotable("Does the new version still export its metrics?");
-        Uninstrumented: "Too many candidates never had a series, or too many tenants of the wave that is to start." => human("Compare `tenantLabels` with `tenants.id`.");
+        Uninstrumented: "Too many candidates never had a series, or too many tenants of the wave that is to start."
+            => human("Compare `tenantLabels` with `tenants.id`.");
         BurnRate: "A window of the error budget's burn rate holds, or the baseline burns as well (R14)."
             => promotable("Read the sentence: a shared outage ends it; one bad tenant wants a look, and goes back \
                alone with `onDeviation.scope: Tenant`.");

@@ -194,7 +194,7 @@ fn misspelt(kind: &str) -> Option<String> {
     if !kind.starts_with(|c: char| c.is_ascii_lowercase()) {
         return None;
     }
-    let near = Known::KINDS.into_iter().find(|known| {
+    let near = Known::names().find(|known| {
         let (kind, known) = (kind.to_ascii_lowercase(), known.to_ascii_lowercase());
         kind == known || kind.strip_suffix('s') == Some(&known)
     });

@@ -65,32 +65,28 @@ pub struct Judged<'a> {
 }
 
 impl Known {
-    /// Names of the kinds that are known.
-    pub const KINDS: [&'static str; 8] = [
-        "Deployment",
-        "StatefulSet",
-        "DaemonSet",
-        "Mattermost",
-        "Application",
-        "HelmRelease",
-        "Kustomization",
-        "Rollout",
+    /// The kinds that are known, by API group and name.
+    const ALL: [(&'static str, &'static str, Self); 8] = [
+        ("apps", "Deployment", Self::Deployment),
+        ("apps", "StatefulSet", Self::StatefulSet),
+        ("apps", "DaemonSet", Self::DaemonSet),
+        ("installation.mattermost.com", "Mattermost", Self::Mattermost),
+        ("argoproj.io", "Application", Self::Application),
+        ("argoproj.io", "Rollout", Self::ArgoRollout),
+        ("helm.toolkit.fluxcd.io", "HelmRelease", Self::HelmRelease),
+        ("kustomize.toolkit.fluxcd.io", "Kustomization", Self::Kustomization),
     ];
+
+    /// Names of the kinds that are known.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(|(_, name, _)| name)
+    }
 
     /// The kind, if it is known here; `Conditions` if not.
     pub fn of(resource: &Resource) -> Self {
         let group = resource.api_version.split_once('/').map_or("", |(group, _)| group);
-        match (group, resource.kind.as_str()) {
-            ("apps", "Deployment") => Self::Deployment,
-            ("apps", "StatefulSet") => Self::StatefulSet,
-            ("apps", "DaemonSet") => Self::DaemonSet,
-            ("installation.mattermost.com", "Mattermost") => Self::Mattermost,
-            ("argoproj.io", "Application") => Self::Application,
-            ("argoproj.io", "Rollout") => Self::ArgoRollout,
-            ("helm.toolkit.fluxcd.io", "HelmRelease") => Self::HelmRelease,
-            ("kustomize.toolkit.fluxcd.io", "Kustomization") => Self::Kustomization,
-            _ => Self::Conditions,
-        }
+        let known = Self::ALL.into_iter().find(|(of, name, _)| *of == group && *name == resource.kind);
+        known.map_or(Self::Conditions, |(.., known)| known)
     }
 
     /// Whether the kind reports `observedGeneration`.

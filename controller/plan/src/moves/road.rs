@@ -301,10 +301,9 @@ impl Road<'_, '_> {
     /// Starts a wave, or says why it does not.
     fn start(&self, course: Course, index: usize, spec: &Wave, tally: &Tally) -> Leg {
         let mut said = Said::default();
-        let outlook = if course.waves[index].promoted.is_some() {
-            Outlook::Clear
-        } else {
-            sight::of_wave(self.ground.input, self.ground.roster, index)
+        let outlook = match &course.waves[index].promoted {
+            Some(_) => Outlook::Clear,
+            None => sight::of_wave(self.ground.input, self.ground.roster, index),
         };
         if let Outlook::Blind(reason, why) = &outlook {
             said.hold(*reason, why);
@@ -313,22 +312,16 @@ impl Road<'_, '_> {
         if asks(&course) && spec.approval == Some(Approval::Before) && unapproved {
             return self.await_approval(course, spec, said, "before it starts");
         }
-        if let Some(hold) = self.held.first() {
-            return Leg::waits(course, Phase::Advancing, said, &*hold.message);
-        }
-        let (reason, until) = closed(self.ground, &course);
-        said.wake(until);
-        if let Some(reason) = reason {
-            let why = format!("wave {} waits: {reason}", spec.name);
+        if let Some(hold) = self.held.iter().chain(&said.holds).next() {
+            let why = hold.message.clone();
             return Leg::waits(course, Phase::Advancing, said, why);
         }
-        match outlook {
-            Outlook::Clear => {}
-            Outlook::Unknown => {
-                let why = format!("wave {} waits: {}", spec.name, sight::LOOKING);
-                return Leg::waits(course, Phase::Advancing, said, why);
-            }
-            Outlook::Blind(_, why) => return Leg::waits(course, Phase::Advancing, said, why),
+        let (closed, until) = closed(self.ground, &course);
+        said.wake(until);
+        let unseen = (outlook == Outlook::Unknown).then(|| sight::LOOKING.to_owned());
+        if let Some(reason) = closed.or(unseen) {
+            let why = format!("wave {} waits: {reason}", spec.name);
+            return Leg::waits(course, Phase::Advancing, said, why);
         }
         let now = self.now();
         let course = with_wave(course, index, |wave| wave.started_at = Some(now));

@@ -84,6 +84,21 @@ fn r10_a_human_may_start_a_wave_that_nobody_can_watch() {
 }
 
 #[test]
+fn r10_between_waves_no_wave_is_promoted_that_has_not_started() {
+    let mut world = World::usual("2.0.0");
+    world.until("wave one is nearly soaked", |world| world.status.waves[0].soaked_seconds > 17 * 60);
+    world.looked_at = LookedAt::Never;
+    world.until("wave one is passed", |world| world.status.waves[0].passed_at.is_some());
+    world.outages.push((world.now, world.now + minutes(90)));
+    world.pass(minutes(10));
+    assert_eq!(world.condition("Held"), (true, "NoData".into()));
+    let early = world.act(Verb::Promote, json!({"version": "2.0.0"}));
+    world.pass(minutes(1));
+    assert_eq!(world.answers[&early].1, "no wave is soaking; the phase is Advancing");
+    assert_eq!(world.status.waves[1].promoted, None);
+}
+
+#[test]
 fn b1_an_adoption_counts_the_tenants_that_each_slo_measures() {
     let mut first = spec("2.0.0");
     first["adopt"] = json!("Approve");
